@@ -1,0 +1,185 @@
+"""Configuration: the YAML file of a Self-host installation, then environment variables over it.
+
+A variable is the daemon's prefix and the key in capitals, levels joined by two underscores: ``JUVULN_LISTEN__PORT`` is
+``listen.port``. Nothing is ignored in silence: an unknown key or variable is an error that names it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shared.errors import ConfigurationError
+from shared.logging import Format, Level
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=366 * 24 * 3600, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A level of the configuration file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogSection(Section):
+    format: Format = "auto"
+    level: Level = "info"
+
+
+class DaemonSettings(BaseSettings):
+    """What both daemons can be told."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_nested_delimiter="__", validate_default=True
+    )
+    default_port: ClassVar[int]
+
+    log: LogSection = LogSection()
+    state_dir: Path = Field(default_factory=lambda: default_state_dir(os.environ))
+    secret: SecretStr | None = None
+    secret_file: Path | None = None
+    shutdown_timeout_seconds: Seconds = 30.0
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file, whose content comes in as arguments."""
+        return env_settings, init_settings
+
+    @property
+    def effective_secret_file(self) -> Path:
+        return self.secret_file or self.state_dir / "secret"
+
+
+SettingsT = TypeVar("SettingsT", bound=DaemonSettings)
+
+
+def default_state_dir(environ: Mapping[str, str]) -> Path:
+    """Where a daemon keeps what must outlive it: systemd's StateDirectory, else the XDG state folder."""
+    if "STATE_DIRECTORY" in environ:
+        return Path(environ["STATE_DIRECTORY"].split(":")[0])
+    home = Path(environ.get("HOME", "/"))
+    return Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "selfhost"
+
+
+def search_folders(environ: Mapping[str, str]) -> list[Path]:
+    """Where an installation's files are looked for, in this order (Self-host contract)."""
+    return [Path("/etc/selfhost"), Path(environ.get("HOME", "/")) / ".config" / "selfhost", Path()]
+
+
+def find_config_file(explicit: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The configuration file to read: ``explicit``, else the one that CONFIG_FILENAME names, else none.
+
+    Raises ConfigurationError if a file was named and is not there.
+    """
+    if explicit is not None:
+        if not explicit.is_file():
+            raise ConfigurationError(f"{explicit}: there is no such configuration file")
+        return explicit
+    name = environ.get("CONFIG_FILENAME")
+    if not name:
+        return None
+    return find_named_file(name, search_folders(environ), what="CONFIG_FILENAME")
+
+
+def find_named_file(name: str, folders: list[Path], *, what: str) -> Path:
+    """The first of ``folders`` that holds ``name``, with or without .yaml or .yml behind it."""
+    candidates = [folder / f"{name}{ending}" for folder in folders for ending in ("", ".yaml", ".yml")]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    places = ", ".join(str(folder.absolute()) for folder in folders)
+    raise ConfigurationError(f"{what} names {name}, which is in none of: {places}")
+
+
+def read_yaml_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty file is an empty mapping. Raises ConfigurationError."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise ConfigurationError(f"{place}: is not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: is not YAML") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise ConfigurationError(f"{path}: must be a mapping of names to values")
+    return content
+
+
+def load_settings(cls: type[SettingsT], path: Path | None, environ: Mapping[str, str]) -> SettingsT:
+    """The settings of a daemon from its file (if any) and the environment.
+
+    Raises ConfigurationError with one line per fault.
+    """
+    content = read_yaml_mapping(path) if path else {}
+    prefix = str(cls.model_config.get("env_prefix", ""))
+    unknown = list(unknown_variables(cls, prefix, environ))
+    if unknown:
+        raise ConfigurationError("\n".join(f"{name}: there is no such setting" for name in unknown))
+    try:
+        return cls(**content)
+    except ValidationError as error:
+        lines = [_fault(fault, path, prefix, environ) for fault in error.errors(include_input=False)]
+        raise ConfigurationError("\n".join(lines)) from None
+
+
+def unknown_variables(cls: type[BaseModel], prefix: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """The variables with the daemon's prefix that name no setting: mostly misspelt ones."""
+    for name in sorted(environ):
+        if name.upper().startswith(prefix) and not _names_a_setting(cls, name[len(prefix) :].lower()):
+            yield name
+
+
+def _names_a_setting(cls: type[BaseModel], path: str) -> bool:
+    head, _, rest = path.partition("__")
+    field = cls.model_fields.get(head)
+    if field is None:
+        return False
+    inner = field.annotation
+    if rest and isinstance(inner, type) and issubclass(inner, BaseModel):
+        return _names_a_setting(inner, rest)
+    return not rest
+
+
+def _fault(fault: ErrorDetails, path: Path | None, prefix: str, environ: Mapping[str, str]) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    variable = prefix + "__".join(str(part) for part in fault["loc"]).upper()
+    source = variable if variable in environ else f"{path or 'configuration'}: {key}"
+    message = "there is no such setting" if fault["type"] == "extra_forbidden" else _lower_first(fault["msg"])
+    return f"{source}: {message}"
+
+
+def _lower_first(text: str) -> str:
+    text = text.removeprefix("Value error, ")
+    return text[:1].lower() + text[1:]
+
+
+class ListenSection(Section):
+    host: str = "127.0.0.1"
+    port: Port
+
+    @classmethod
+    def on(cls, port: int) -> Self:
+        return cls(port=port)
+
+
+AuthMode = Literal["secret", "open"]

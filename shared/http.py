@@ -1,0 +1,172 @@
+"""The HTTP side that both daemons share: a table of routes, JSON errors, request bodies, and the listening socket."""
+
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from pydantic import BaseModel, ValidationError
+
+from shared.errors import SelfhostError, StartError
+from shared.wire import ErrorBody
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+log = structlog.get_logger()
+
+
+class Refusal(SelfhostError):
+    """A request that is answered with an HTTP error and ``{"code", "message"}``."""
+
+    def __init__(self, code: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One of the answers that a route documents."""
+
+    description: str
+    model: Any = None
+    """A type that pydantic can describe, for a JSON answer."""
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A query parameter."""
+
+    name: str
+    description: str
+    schema: Mapping[str, object] = field(default_factory=lambda: {"type": "string"})
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One call: how it is served and what is said of it in the OpenAPI document."""
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    summary: str
+    answers: Mapping[int, Answer]
+    request: type[BaseModel] | None = None
+    request_content_type: str | None = None
+    query: Sequence[Parameter] = ()
+    security: Sequence[str] = ()
+
+
+def error_response(code: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    body = ErrorBody(code=code, message=message).model_dump_json()
+    return web.Response(status=code, text=body, content_type="application/json", headers=headers)
+
+
+def json_response(
+    model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return web.Response(
+        status=status, text=model.model_dump_json(), content_type="application/json", headers=headers
+    )
+
+
+@web.middleware
+async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error leaves as ``{"code", "message"}`` with the same HTTP status."""
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return error_response(refusal.code, refusal.message, refusal.headers)
+    except web.HTTPException as exception:
+        if exception.status < 400:
+            raise
+        kept = {name: value for name, value in exception.headers.items() if name in ("Allow", "Retry-After")}
+        return error_response(exception.status, _explain(exception, request), kept)
+    except Exception:
+        log.exception("request_failed", method=request.method, path=request.path)
+        return error_response(500, "internal error; the daemon's log has the details")
+
+
+def _explain(exception: web.HTTPException, request: web.Request) -> str:
+    if isinstance(exception, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(exception.allowed_methods))
+        return f"{request.method} is not allowed here; allowed: {allowed}"
+    if isinstance(exception, web.HTTPRequestEntityTooLarge):
+        return "the request body is too large"
+    return (exception.reason or "error").lower()
+
+
+async def read_body(request: web.Request, max_bytes: int) -> bytes:
+    """The request's body. Raises Refusal(413) as soon as it is known to exceed ``max_bytes``."""
+    if (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > max_bytes:
+            raise _too_large(max_bytes)
+    return bytes(body)
+
+
+def _too_large(max_bytes: int) -> Refusal:
+    # The rest of the body is not read, so the connection cannot serve another request.
+    return Refusal(413, f"the request body exceeds {max_bytes} bytes", {"Connection": "close"})
+
+
+async def read_model(request: web.Request, model: type[ModelT], max_bytes: int) -> ModelT:
+    """The request's JSON body. Raises Refusal: 400 not JSON, 413 too large, 422 missing or wrong fields."""
+    return parse_model(await read_body(request, max_bytes), model)
+
+
+def parse_model(body: bytes, model: type[ModelT]) -> ModelT:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False)
+        if any(fault["type"] == "json_invalid" for fault in faults):
+            raise Refusal(400, f"the body is not JSON: {faults[0]['ctx']['error']}") from None
+        lines = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults]
+        raise Refusal(422, "; ".join(lines)) from None
+
+
+def make_app(routes: Sequence[Route], *, max_body_bytes: int) -> web.Application:
+    app = web.Application(middlewares=[json_errors], client_max_size=max_body_bytes)
+    for route in routes:
+        app.router.add_route(route.method, route.path, route.handler)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, route.handler)
+    return app
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, *, port_setting: str, drain_seconds: float
+) -> AsyncIterator[int]:
+    """Serve ``app``; gives the port listened on (another than ``port`` where that is 0).
+
+    At the end no new connection is taken, and requests in progress have ``drain_seconds`` to be answered.
+    Raises StartError if the address cannot be listened on.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain_seconds, handle_signals=False)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise StartError(_cannot_listen(host, port, port_setting, error)) from error
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _cannot_listen(host: str, port: int, port_setting: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken by another program; stop that or set {port_setting}"
+    return f"cannot listen on {host}:{port}: {error.strerror}"

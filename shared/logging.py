@@ -1,0 +1,65 @@
+"""Logging: structlog, readable on a terminal, one JSON object a line otherwise.
+
+An event has a stable name and its facts in fields; what users wrote goes into fields, never into the name.
+"""
+
+import logging
+import sys
+from typing import Literal, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Format = Literal["auto", "console", "json"]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+def configure_logging(
+    daemon: str, *, log_format: Format = "auto", level: Level = "info", stream: TextIO | None = None
+) -> None:
+    """Send every log line of this process to ``stream`` (standard error unless given).
+
+    ``log_format`` "auto" is "console" when the stream is a terminal, else "json". Lines of the standard ``logging``
+    module (of the libraries) take the same way from level warning on.
+    """
+    stream = stream or sys.stderr
+    console = log_format == "console" or (log_format == "auto" and stream.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _named(daemon),
+    ]
+    renderer = _console_renderer(stream) if console else _json_renderer()
+    structlog.configure(
+        processors=[*shared, *renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+
+
+def _named(daemon: str) -> Processor:
+    def add_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event["daemon"] = daemon
+        return event
+
+    return add_name
+
+
+def _console_renderer(stream: TextIO) -> list[Processor]:
+    return [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+
+
+def _json_renderer() -> list[Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]

@@ -1,0 +1,198 @@
+"""The bodies of the HTTP calls between manager, worker and API server.
+
+The names and shapes are those of the Self-host contract. Fields that the contract does not know are marked *ours*: each is
+optional, and whoever does not know it ignores it, so that our daemons can be mixed with the original ones.
+"""
+
+import base64
+import binascii
+from enum import StrEnum
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
+from uuid import UUID
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints
+
+MAX_DEADLINE_MS = 60_000
+MAX_SOURCE_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
+
+REPORT_CONTENT_TYPE = "application/vnd.selfhost.report+json"
+"""Content type of a task's answer that is a :class:`Report` rather than the plain answer of the contract."""
+
+
+class WireModel(BaseModel):
+    """Unknown fields are ignored, as the contract asks."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def _decode_base64(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("is not base64") from error
+
+
+Base64 = Annotated[
+    bytes,
+    BeforeValidator(_decode_base64, json_schema_input_type=str),
+    PlainSerializer(lambda value: base64.b64encode(value).decode("ascii"), return_type=str),
+]
+"""Bytes that travel as standard base64 in JSON."""
+
+DomainName = Annotated[
+    str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f:/?#@]+$")
+]
+
+
+class ProgramType(StrEnum):
+    MODULE = "module"
+    ROUTINE = "routine"
+    WEBHOOK = "webhook"
+
+
+class ProgramState(StrEnum):
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    FAILED = "failed"
+
+
+class Outcome(StrEnum):
+    """How a run ended. The first five come from a worker, the others are the manager's own judgement."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CRASHED = "crashed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+
+
+class ErrorKind(StrEnum):
+    COMPILE = "compile"
+    RUNTIME = "runtime"
+    DEADLINE = "deadline"
+    MEMORY = "memory"
+    OUTPUT = "output"
+    CRASH = "crash"
+    CANCELLED = "cancelled"
+
+
+class ErrorBody(WireModel):
+    """Every refusal of both daemons."""
+
+    code: int
+    message: str
+
+
+class Authority(WireModel):
+    """Where a daemon is reached: ``scheme://[user:pass@]host[:port]``."""
+
+    scheme: Literal["http", "https"] = "http"
+    authority: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+
+    def split(self) -> SplitResult:
+        return urlsplit(f"{self.scheme}://{self.authority}")
+
+    @property
+    def base_url(self) -> str:
+        """The URL without credentials and without a trailing slash."""
+        return f"{self.scheme}://{self.authority.rpartition('@')[2]}"
+
+
+class Subscriber(Authority):
+    """`POST /v1/subscribers`: a worker introduces itself."""
+
+    uuid: UUID
+    languages: Annotated[list[str], Field(min_length=1, max_length=32)]
+
+
+class Load(WireModel):
+    """A worker's load: the sum of the deadlines (ms) of what it has on its plate."""
+
+    load: Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class TaskRequest(WireModel):
+    """The call that a webhook answers."""
+
+    headers: dict[str, str] = {}
+    body: Base64 = b""
+    method: str = "POST"
+    """Ours, like ``path``, ``query`` and ``remote``."""
+    path: str = ""
+    query: str = ""
+    remote: str = ""
+
+
+class Task(WireModel):
+    """`POST /v1/tasks`: run this program now and answer when it has ended."""
+
+    deadline: Annotated[int, Field(ge=0, le=MAX_DEADLINE_MS)]
+    """Milliseconds; 0 asks for the longest that there is."""
+    domain: DomainName
+    language: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    program_uuid: Annotated[str, StringConstraints(min_length=36, max_length=36)]
+    source_code: Base64
+    http: TaskRequest | None = None
+    program_name: Annotated[str, StringConstraints(max_length=255)] | None = None
+    """Ours: the file name in error positions; without it the uuid stands there."""
+    run_id: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """Ours: bound to the worker's log lines, so that both daemons' logs of one run are found by one word."""
+    report: bool = False
+    """Ours: answer with a :class:`Report` instead of the plain answer."""
+
+    @property
+    def effective_deadline_ms(self) -> int:
+        return self.deadline or MAX_DEADLINE_MS
+
+
+class ProgramError(WireModel):
+    """Why a program did not end well."""
+
+    kind: ErrorKind
+    message: str
+    stack: list[str] = []
+    """``file:line:column`` of the Tengo source, innermost first."""
+
+    def __str__(self) -> str:
+        return f"{self.message} (at {self.stack[0]})" if self.stack else self.message
+
+
+class LogLine(WireModel):
+    at_ms: int
+    """Milliseconds since 1970, UTC."""
+    level: Literal["info", "error"]
+    message: str
+
+
+class ModuleUse(WireModel):
+    """A module that a run used: the name as imported, and the revision that it stood for."""
+
+    name: str
+    revision: int | None = None
+    etag: str = ""
+
+
+class TaskAnswer(WireModel):
+    """What a webhook program wrote."""
+
+    status: Annotated[int, Field(ge=200, le=599)] = 200
+    headers: list[tuple[str, str]] = []
+    body: Base64 = b""
+
+
+class Report(WireModel):
+    """Ours: everything that the worker knows of a run that ended."""
+
+    outcome: Outcome
+    error: ProgramError | None = None
+    log: list[LogLine] = []
+    duration_ms: float = 0.0
+    modules: list[ModuleUse] = []
+    response: TaskAnswer | None = None
