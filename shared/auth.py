@@ -35,9 +35,7 @@ def parse_basic(header: str | None) -> BasicCredentials | None:
     if scheme.lower() != "basic":
         return None
     try:
-        user, separator, password = (
-            base64.b64decode(value.strip(), validate=True).decode("utf-8").partition(":")
-        )
+        user, separator, password = base64.b64decode(value.strip(), validate=True).decode("utf-8").partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return None
     return BasicCredentials(user, password) if separator else None
@@ -62,8 +60,8 @@ def sha256(text: str) -> bytes:
 def load_or_create_secret(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
     """The shared secret kept in ``path``; made there, readable by its owner only, if there is none yet.
 
-    Two daemons that start at the same moment end up with the same secret. Raises ConfigurationError if the file cannot be
-    read or made, is open to others, or holds no proper secret.
+    Two daemons that start at the same moment end up with the same secret. Raises ConfigurationError if the file
+    cannot be read or made, is open to others, or holds no proper secret.
     """
     try:
         if not path.exists():

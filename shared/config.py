@@ -35,9 +35,7 @@ class LogSection(Section):
 class DaemonSettings(BaseSettings):
     """What both daemons can be told."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_nested_delimiter="__", validate_default=True
-    )
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_nested_delimiter="__", validate_default=True)
     default_port: ClassVar[int]
 
     log: LogSection = LogSection()

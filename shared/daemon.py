@@ -45,22 +45,22 @@ class Signals:
         (self.force if self.stop.is_set() else self.stop).set()
 
 
-def run_daemon(name: str, opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNotifier) -> int:
+def run_daemon(opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNotifier) -> int:
     """Run a daemon to its end; gives the exit status: 0 after a drained stop, 1 after a forced one.
 
     Raises what ``opened`` raises when the daemon cannot start.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_live(name, opened, notifier))
+        return runner.run(_live(opened, notifier))
 
 
-async def _live(name: str, opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNotifier) -> int:
+async def _live(opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNotifier) -> int:
     signals = Signals()
     signals.install(asyncio.get_running_loop())
     async with opened as daemon, asyncio.TaskGroup() as group:
         helpers = [
             group.create_task(notifier.keep_alive()),
-            group.create_task(_reload_on_signal(daemon, signals, notifier)),
+            group.create_task(_reload_on_signal(daemon, signals)),
         ]
         notifier.send("READY=1")
         await signals.stop.wait()
@@ -88,7 +88,7 @@ async def _drain(daemon: Daemon, signals: Signals) -> bool:
     return False
 
 
-async def _reload_on_signal(daemon: Daemon, signals: Signals, notifier: SystemdNotifier) -> None:
+async def _reload_on_signal(daemon: Daemon, signals: Signals) -> None:
     while True:
         await signals.reload.wait()
         signals.reload.clear()

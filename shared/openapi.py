@@ -110,9 +110,7 @@ def _for_openapi_3_0(schema: Any) -> Any:
         return [_for_openapi_3_0(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    result = {
-        key: _for_openapi_3_0(value) for key, value in schema.items() if key not in ("const", "prefixItems")
-    }
+    result = {key: _for_openapi_3_0(value) for key, value in schema.items() if key not in ("const", "prefixItems")}
     if "const" in schema:
         result["enum"] = [schema["const"]]
     if "prefixItems" in schema:

@@ -1,7 +1,7 @@
 """The bodies of the HTTP calls between manager, worker and API server.
 
-The names and shapes are those of the Self-host contract. Fields that the contract does not know are marked *ours*: each is
-optional, and whoever does not know it ignores it, so that our daemons can be mixed with the original ones.
+The names and shapes are those of the Self-host contract. Fields that the contract does not know are marked *ours*: each
+is optional, and whoever does not know it ignores it, so that our daemons can be mixed with the original ones.
 """
 
 import base64
@@ -43,9 +43,7 @@ Base64 = Annotated[
 ]
 """Bytes that travel as standard base64 in JSON."""
 
-DomainName = Annotated[
-    str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f:/?#@]+$")
-]
+DomainName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f:/?#@]+$")]
 
 
 class ProgramType(StrEnum):
