@@ -1,0 +1,140 @@
+"""The frames between a worker and an executor, as values and as bytes.
+
+A frame on the wire, integers big-endian::
+
+    u32  length       of everything after this field, at most MAX_FRAME_BYTES
+    u8   kind
+    u32  id           the run or compile that the frame speaks of, 0 where there is none
+    u32  meta_length
+    ...  meta         a JSON object in UTF-8; nothing at all stands for {}
+    ...  body         raw bytes, to the end of the frame
+
+The Go side is ``tengo_bridge/go/internal/frame``; both are tested against ``tengo_bridge/go/testdata/frames.json``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from struct import Struct
+from typing import Any
+
+from tengo_bridge.errors import BridgeError
+
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+"""The largest length field that either side sends or accepts."""
+
+_HEADER = Struct(">IBII")
+_LENGTH_FIELD_BYTES = 4
+_SHORTEST_FRAME_BYTES = _HEADER.size - _LENGTH_FIELD_BYTES
+
+
+class Kind(IntEnum):
+    """What a frame says. Each name is followed by who sends it."""
+
+    READY = 1  # executor
+    CONFIGURE = 2  # worker
+    COMPILE = 3  # worker
+    COMPILED = 4  # executor
+    NEEDS = 5  # executor
+    REFUSED = 6  # executor
+    FORGET = 7  # worker
+    RUN = 8  # worker
+    LOG = 9  # executor
+    DONE = 10  # executor
+    CANCEL = 11  # worker
+    PING = 12  # worker
+    PONG = 13  # executor
+
+
+class FrameError(BridgeError):
+    """A frame that cannot be sent, or a stream that does not hold frames and must be dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message: ``meta`` is what JSON can hold, ``body`` travels as it is."""
+
+    kind: Kind
+    id: int = 0
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+
+
+def encode(frame: Frame) -> bytes:
+    """The bytes of ``frame``; FrameError if it is larger than MAX_FRAME_BYTES."""
+    meta = json.dumps(frame.meta, separators=(",", ":")).encode() if frame.meta else b""
+    length = _SHORTEST_FRAME_BYTES + len(meta) + len(frame.body)
+    if length > MAX_FRAME_BYTES:
+        raise FrameError(f"a {frame.kind.name} frame of {length} bytes is over the limit of {MAX_FRAME_BYTES} bytes")
+    return b"".join((_HEADER.pack(length, frame.kind, frame.id, len(meta)), meta, frame.body))
+
+
+class FrameDecoder:
+    """Turns a stream of bytes, cut anywhere, back into frames."""
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that ``data`` completes, in order. After a FrameError the stream cannot be read on."""
+        if not self._pending:
+            frames, used = _decode(data)
+            self._pending += data[used:]
+            return frames
+        self._pending += data
+        frames, used = _decode(self._pending)
+        del self._pending[:used]
+        return frames
+
+
+def _decode(data: bytes | bytearray) -> tuple[list[Frame], int]:
+    """All whole frames at the start of ``data``, and how many bytes they take."""
+    frames = []
+    start = 0
+    with memoryview(data) as view:
+        while len(data) - start >= _LENGTH_FIELD_BYTES:
+            end = start + _LENGTH_FIELD_BYTES + _checked_length(view, start)
+            if end > len(data):
+                break
+            with view[start:end] as frame:
+                frames.append(_decode_one(frame))
+            start = end
+    return frames, start
+
+
+def _checked_length(view: memoryview, start: int) -> int:
+    length = int.from_bytes(view[start : start + _LENGTH_FIELD_BYTES], "big")
+    if not _SHORTEST_FRAME_BYTES <= length <= MAX_FRAME_BYTES:
+        raise FrameError(
+            f"a frame's length is {length} bytes, not {_SHORTEST_FRAME_BYTES} to {MAX_FRAME_BYTES}; "
+            "the other side does not speak this protocol"
+        )
+    return length
+
+
+def _decode_one(frame: memoryview) -> Frame:
+    _, number, frame_id, meta_bytes = _HEADER.unpack_from(frame)
+    meta_end = _HEADER.size + meta_bytes
+    if meta_end > len(frame):
+        raise FrameError(f"a frame of {len(frame)} bytes claims to hold {meta_bytes} bytes of meta data")
+    return Frame(_kind(number), frame_id, _meta(frame[_HEADER.size : meta_end]), bytes(frame[meta_end:]))
+
+
+def _kind(number: int) -> Kind:
+    try:
+        return Kind(number)
+    except ValueError:
+        raise FrameError(f"no frame is of kind {number}; worker and libtengo.so are of different versions") from None
+
+
+def _meta(text: memoryview) -> dict[str, Any]:
+    if not text:
+        return {}
+    try:
+        meta = json.loads(str(text, "utf-8"))
+    except ValueError as error:
+        raise FrameError(f"a frame's meta data is not JSON: {error}") from error
+    if not isinstance(meta, dict):
+        raise FrameError(f"a frame's meta data is a JSON {type(meta).__name__}, not an object")
+    return meta
