@@ -7,7 +7,7 @@ A variable is the daemon's prefix and the key in capitals, levels joined by two 
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -36,7 +36,6 @@ class DaemonSettings(BaseSettings):
     """What both daemons can be told."""
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_nested_delimiter="__", validate_default=True)
-    default_port: ClassVar[int]
 
     log: LogSection = LogSection()
     state_dir: Path = Field(default_factory=lambda: default_state_dir(os.environ))
@@ -174,10 +173,6 @@ def _lower_first(text: str) -> str:
 class ListenSection(Section):
     host: str = "127.0.0.1"
     port: Port
-
-    @classmethod
-    def on(cls, port: int) -> Self:
-        return cls(port=port)
 
 
 AuthMode = Literal["secret", "open"]

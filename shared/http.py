@@ -115,12 +115,15 @@ def _too_large(max_bytes: int) -> Refusal:
     return Refusal(413, f"the request body exceeds {max_bytes} bytes", {"Connection": "close"})
 
 
-async def read_model(request: web.Request, model: type[ModelT], max_bytes: int) -> ModelT:
-    """The request's JSON body. Raises Refusal: 400 not JSON, 413 too large, 422 missing or wrong fields."""
-    return parse_model(await read_body(request, max_bytes), model)
+async def read_model(request: web.Request, model: type[ModelT], max_bytes: int, *, invalid_code: int = 422) -> ModelT:
+    """The request's JSON body.
+
+    Raises Refusal: 400 not JSON, 413 too large, ``invalid_code`` for missing or wrong fields.
+    """
+    return parse_model(await read_body(request, max_bytes), model, invalid_code)
 
 
-def parse_model(body: bytes, model: type[ModelT]) -> ModelT:
+def parse_model(body: bytes, model: type[ModelT], invalid_code: int = 422) -> ModelT:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -128,7 +131,7 @@ def parse_model(body: bytes, model: type[ModelT]) -> ModelT:
         if any(fault["type"] == "json_invalid" for fault in faults):
             raise Refusal(400, f"the body is not JSON: {faults[0]['ctx']['error']}") from None
         lines = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults]
-        raise Refusal(422, "; ".join(lines)) from None
+        raise Refusal(invalid_code, "; ".join(lines)) from None
 
 
 def make_app(routes: Sequence[Route], *, max_body_bytes: int) -> web.Application:

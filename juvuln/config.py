@@ -1,0 +1,114 @@
+"""The manager's settings: one definition for the file, the environment and the documentation."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from juvuln.schedule import ScheduleError, load_zone
+from shared.auth import is_loopback
+from shared.config import AuthMode, DaemonSettings, ListenSection, Seconds, Section, find_named_file, search_folders
+from shared.errors import ConfigurationError
+from shared.wire import MAX_BODY_BYTES
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class ManagerListen(ListenSection):
+    port: Annotated[int, Field(ge=0, le=65535)] = 8097
+
+
+class WorkerSection(Section):
+    timeout: Seconds = 30.0
+    """Seconds without a sign of life after which a worker is dropped."""
+    sweep_seconds: Seconds = 5.0
+
+
+class RefreshSection(Section):
+    interval_seconds: Seconds = 60.0
+    timeout_seconds: Seconds = 10.0
+    parallel: Count = 8
+
+
+class ScheduleSection(Section):
+    zone: str = "UTC"
+    """The zone of schedules that name none."""
+
+    @field_validator("zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        try:
+            load_zone(zone)
+        except ScheduleError as error:
+            raise ValueError(str(error)) from error
+        return zone
+
+
+class DispatchSection(Section):
+    parallel: Count = 256
+    """Runs under way at once."""
+    wait_for_worker_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """How long a due run waits for a worker to turn up before it is skipped."""
+
+
+class RunsSection(Section):
+    keep_days: Annotated[float, Field(gt=0, le=36500)] = 30.0
+    log_lines: Annotated[int, Field(ge=0, le=100_000)] = 1000
+
+
+class LimitsSection(Section):
+    body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = MAX_BODY_BYTES
+
+
+class AccessSection(Section):
+    cache_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """How long a token, once looked up, is taken as known: a revoked one works on for as long at most."""
+
+
+class JuvulnSettings(DaemonSettings):
+    model_config = SettingsConfigDict(env_prefix="JUVULN_")
+    port_setting: ClassVar[str] = "listen.port (JUVULN_LISTEN__PORT)"
+
+    listen: ManagerListen = ManagerListen()
+    domainfile: Path
+    worker: WorkerSection = WorkerSection()
+    auth: AuthMode = "secret"
+    open_beyond_loopback: bool = False
+    database: SecretStr | None = None
+    name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=255)
+    """Names this manager in the record of runs."""
+    refresh: RefreshSection = RefreshSection()
+    schedule: ScheduleSection = ScheduleSection()
+    dispatch: DispatchSection = DispatchSection()
+    runs: RunsSection = RunsSection()
+    limits: LimitsSection = LimitsSection()
+    access: AccessSection = AccessSection()
+
+    @property
+    def effective_database(self) -> str:
+        """The URL of the database with the record of runs. It may hold a password: not for logs."""
+        if self.database is not None:
+            return self.database.get_secret_value()
+        return f"sqlite:///{(self.state_dir / 'juvuln.db').absolute()}"
+
+
+def domain_file_path(settings: JuvulnSettings, config_file: Path | None) -> Path:
+    """Where the domain file is: an absolute path as it stands, another beside the configuration file or where
+    configuration is looked for. Raises ConfigurationError.
+    """
+    if settings.domainfile.is_absolute():
+        return settings.domainfile
+    beside = [config_file.parent] if config_file else []
+    return find_named_file(str(settings.domainfile), [*beside, *search_folders(os.environ)], what="domainfile")
+
+
+def check_exposure(settings: JuvulnSettings) -> None:
+    """Refuse to serve strangers by mistake. Raises ConfigurationError."""
+    if settings.auth == "open" and not settings.open_beyond_loopback and not is_loopback(settings.listen.host):
+        raise ConfigurationError(
+            f"auth: open lets everybody who reaches {settings.listen.host} take all programs; listen on 127.0.0.1, "
+            "or say auth: secret, or say it a second time with open_beyond_loopback: true"
+        )

@@ -1,0 +1,146 @@
+"""The one place that knows the database drivers: engines from URLs, and every driver's error as one of ours.
+
+PostgreSQL URLs go to asyncpg as they stand, which reads them as libpq does (sslmode, sockets, percent-encoded
+passwords).
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+from sqlalchemy import DateTime, Dialect, TypeDecorator, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.errors import ConfigurationError, SelfhostError
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+COMMAND_TIMEOUT_SECONDS = 30.0
+SQLITE_BUSY_TIMEOUT_MS = 5_000
+
+
+class DatabaseError(SelfhostError):
+    """A database that is away, refuses us or answers with an error. The text never holds its URL."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what}: {reason}")
+        self.what = what
+        self.reason = reason
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, in UTC. SQLite, which knows no zones, keeps it without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in a database")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+def check_database_url(url: str) -> None:
+    """Refuse a URL that no engine can be made of. Raises ConfigurationError; the message does not repeat the URL."""
+    scheme = url.partition("://")[0]
+    if scheme == "sqlite":
+        try:
+            path = make_url(url).database
+        except ArgumentError:
+            path = None
+        if not path or path == ":memory:":
+            raise ConfigurationError("a SQLite URL is sqlite:///relative/path or sqlite:////absolute/path")
+    elif scheme not in ("postgresql", "postgres") or not url.partition("://")[2]:
+        raise ConfigurationError("a database URL begins with postgresql:// or sqlite:///")
+
+
+def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow: int = 4) -> AsyncEngine:
+    """An engine for a URL. Nothing is connected yet.
+
+    A SQLite file that does not exist is made only with ``create``. Raises ConfigurationError for a bad URL.
+    """
+    check_database_url(url)
+    if url.startswith("sqlite:"):
+        return _sqlite_engine(make_url(url).database or "", create=create)
+
+    async def connect() -> Any:
+        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS, command_timeout=COMMAND_TIMEOUT_SECONDS)
+
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=pool_size,
+        max_overflow=overflow,
+        pool_pre_ping=True,
+        pool_timeout=CONNECT_TIMEOUT_SECONDS,
+    )
+
+
+def _sqlite_engine(path: str, *, create: bool) -> AsyncEngine:
+    mode = "rwc" if create else "rw"
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///file:{path}?mode={mode}&uri=true", connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000}
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        # FULL: a commit that was answered outlives a power cut. The writer's group commits keep the price low.
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    return engine
+
+
+@contextmanager
+def database_errors(what: str) -> Iterator[None]:
+    """Turn whatever a driver raises into DatabaseError about ``what``. IntegrityError passes: it is an answer."""
+    try:
+        yield
+    except DBAPIError as error:
+        if "IntegrityError" in type(error).__name__:
+            raise
+        raise DatabaseError(what, _reason(error.orig or error)) from error
+    except (
+        SQLAlchemyError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        sqlite3.Error,
+        OSError,
+        ValueError,
+    ) as error:
+        raise DatabaseError(what, _reason(error)) from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "did not answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "refuses the connection; is the database running?"
+    text = str(error).partition("\n")[0] or type(error).__name__
+    # SQLAlchemy prefixes the class of the driver's error: "<class 'asyncpg…'>: text".
+    text = text.rpartition(">: ")[2] if text.startswith("<class") else text
+    if text == "unable to open database file":
+        return "there is no such database file, or it cannot be opened"
+    return text
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine, what: str) -> AsyncIterator[AsyncConnection]:
+    """A connection in a transaction that is committed at the end. Raises DatabaseError."""
+    with database_errors(what):
+        async with engine.begin() as connection:
+            yield connection

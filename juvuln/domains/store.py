@@ -1,0 +1,343 @@
+"""Everything that is asked of one domain's database, and nothing else."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, delete, func, insert, literal_column, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from juvuln.access import Policy, Principal
+from juvuln.database import transaction
+from juvuln.domains.tables import ACTIONS, group_policies, programs, revisions, user_groups, user_tokens
+from juvuln.programs import Program, ProgramKey, Programs
+from shared.errors import SelfhostError
+from shared.wire import ProgramState, ProgramType
+
+MAX_REVISION_RACES = 50
+
+
+class NotFoundError(SelfhostError):
+    """There is no such program, revision or module in the domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """A program's row, without its code."""
+
+    uuid: UUID
+    name: str
+    type: str
+    state: str
+    schedule: str
+    deadline: int
+    language: str
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A revision's row, without its code."""
+
+    revision: int
+    created: datetime
+    created_by: UUID
+    signed: datetime | None
+    signed_by: UUID | None
+    checksum: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleCode:
+    revision: int
+    code: bytes
+    checksum: bytes
+
+
+class DomainStore:
+    """One domain's database. Every method raises DatabaseError while it is away."""
+
+    def __init__(self, name: str, engine: AsyncEngine) -> None:
+        self.name = name
+        self._engine = engine
+        self._what = f"database of domain {name}"
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    async def runnable_programs(self, known: Programs) -> Programs:
+        """The active routines and webhooks with their newest signed revision.
+
+        ``known`` is the last reading: the code of what has not changed since is taken from there.
+        """
+        async with transaction(self._engine, self._what) as connection:
+            rows = (await connection.execute(_runnable())).all()
+            read = {row.uuid: self._program(row) for row in rows}
+            fresh = {
+                uuid: program
+                for uuid, program in read.items()
+                if uuid not in known or _content(known[uuid]) != _content(program)
+            }
+            codes = await _codes(connection, fresh.values())
+        return {uuid: _with_code(program, codes, known) for uuid, program in read.items()}
+
+    def _program(self, row: Any) -> Program:
+        return Program(
+            key=ProgramKey(self.name, row.uuid),
+            name=row.name,
+            type=ProgramType(row.type),
+            schedule=row.schedule or "",
+            deadline_ms=row.deadline,
+            language=row.language,
+            revision=row.revision,
+            checksum=bytes(row.checksum),
+            tags=tuple(row.tags or ()),
+        )
+
+    async def module(self, name: str, language: str, revision: int | None) -> ModuleCode:
+        """The code of an active module: its newest signed revision, or ``revision`` if that is signed.
+
+        Raises NotFoundError.
+        """
+        query = (
+            select(revisions.c.revision, revisions.c.code, revisions.c.checksum)
+            .join(programs, programs.c.uuid == revisions.c.program_uuid)
+            .where(
+                programs.c.name == name,
+                programs.c.language == language,
+                programs.c.type == ProgramType.MODULE.value,
+                programs.c.state == ProgramState.ACTIVE.value,
+                revisions.c.signed.is_not(None),
+            )
+            .order_by(revisions.c.revision.desc(), programs.c.uuid)
+            .limit(1)
+        )
+        if revision is not None:
+            query = query.where(revisions.c.revision == revision)
+        row = await self._first(query)
+        if row is None:
+            wanted = "latest" if revision is None else str(revision)
+            raise NotFoundError(f"there is no active {language} module {name}@{wanted} that is signed in {self.name}")
+        code = bytes(row.code)
+        return ModuleCode(row.revision, code, hashlib.sha256(code).digest())
+
+    async def principal(self, token_hash: bytes) -> Principal | None:
+        """The user to whom a token (its SHA-256) belongs, with the policies of the user's groups."""
+        token = await self._first(
+            select(user_tokens.c.user_uuid, user_tokens.c.token_hash).where(user_tokens.c.token_hash == token_hash)
+        )
+        if token is None or not hmac.compare_digest(bytes(token.token_hash), token_hash):
+            return None
+        membership = select(user_groups.c.group_uuid).where(user_groups.c.user_uuid == token.user_uuid)
+        groups = await self._all(membership.order_by(user_groups.c.group_uuid))
+        policies = await self._all(
+            select(group_policies.c.effect, group_policies.c.action, group_policies.c.resource).where(
+                group_policies.c.group_uuid.in_(membership)
+            )
+        )
+        return Principal(
+            domain=self.name,
+            user=token.user_uuid,
+            groups=tuple(row.group_uuid for row in groups),
+            policies=tuple(Policy(row.effect, row.action, row.resource) for row in policies),
+        )
+
+    async def specifications(self) -> Sequence[Specification]:
+        """All programs, by name."""
+        return [
+            _specification(row) for row in await self._all(select(programs).order_by(programs.c.name, programs.c.uuid))
+        ]
+
+    async def specification(self, uuid: UUID) -> Specification:
+        """Raises NotFoundError."""
+        row = await self._first(select(programs).where(programs.c.uuid == uuid))
+        if row is None:
+            raise self._no_program(uuid)
+        return _specification(row)
+
+    async def create_program(self, specification: Specification, owners: Sequence[UUID], make_uuid: Any) -> None:
+        """Add a program; each group of ``owners`` gets the four actions on what belongs to it."""
+        async with transaction(self._engine, self._what) as connection:
+            await connection.execute(insert(programs).values(**_columns(specification)))
+            for group in owners:
+                for action in ACTIONS:
+                    # The enum types have names of their own in each database: a bare literal fits them all.
+                    await connection.execute(
+                        insert(group_policies).values(
+                            uuid=make_uuid(),
+                            group_uuid=group,
+                            priority=0,
+                            effect=literal_column("'allow'"),
+                            action=literal_column(f"'{action}'"),
+                            resource=f"programs/{specification.uuid}/%",
+                        )
+                    )
+
+    async def update_program(self, uuid: UUID, changes: Mapping[str, Any]) -> None:
+        """Set columns of a program. Raises NotFoundError."""
+        async with transaction(self._engine, self._what) as connection:
+            if changes:
+                result = await connection.execute(update(programs).where(programs.c.uuid == uuid).values(**changes))
+                found = result.rowcount
+            else:
+                found = (await connection.execute(select(func.count()).where(programs.c.uuid == uuid))).scalar_one()
+        if not found:
+            raise self._no_program(uuid)
+
+    async def delete_program(self, uuid: UUID) -> None:
+        """Remove a program and all its revisions. Raises NotFoundError."""
+        async with transaction(self._engine, self._what) as connection:
+            await connection.execute(delete(revisions).where(revisions.c.program_uuid == uuid))
+            result = await connection.execute(delete(programs).where(programs.c.uuid == uuid))
+        if not result.rowcount:
+            raise self._no_program(uuid)
+
+    async def signed_code(self, uuid: UUID) -> bytes:
+        """The newest signed code. Raises NotFoundError."""
+        row = await self._first(
+            select(revisions.c.code)
+            .where(revisions.c.program_uuid == uuid, revisions.c.signed.is_not(None))
+            .order_by(revisions.c.revision.desc())
+            .limit(1)
+        )
+        if row is None:
+            raise NotFoundError(f"program {uuid} has no signed code")
+        return bytes(row.code)
+
+    async def revisions(self, uuid: UUID) -> Sequence[Revision]:
+        """All revisions of a program, oldest first. Raises NotFoundError if there is no such program."""
+        await self.specification(uuid)
+        columns = [column for column in revisions.c if column.name not in ("code", "program_uuid")]
+        rows = await self._all(select(*columns).where(revisions.c.program_uuid == uuid).order_by(revisions.c.revision))
+        return [
+            Revision(row.revision, row.created, row.created_by, row.signed, row.signed_by, bytes(row.checksum))
+            for row in rows
+        ]
+
+    async def add_revision(self, uuid: UUID, code: bytes, by: UUID, at: datetime) -> int:
+        """Add code as the next revision; gives its number. Raises NotFoundError."""
+        await self.specification(uuid)
+        next_revision = select(func.coalesce(func.max(revisions.c.revision) + 1, 0)).where(
+            revisions.c.program_uuid == uuid
+        )
+        row = {
+            "program_uuid": uuid,
+            "created": at,
+            "created_by": by,
+            "code": code,
+            "checksum": hashlib.sha256(code).digest(),
+            "revision": next_revision.scalar_subquery(),
+        }
+        for _ in range(MAX_REVISION_RACES):
+            try:
+                async with transaction(self._engine, self._what) as connection:
+                    result = await connection.execute(insert(revisions).values(row).returning(revisions.c.revision))
+                    number: int = result.scalar_one()
+            except IntegrityError:
+                continue  # somebody else took the same number in the same moment
+            return number
+        raise SelfhostError(f"program {uuid} is given new code so often that no number could be had; try again")
+
+    async def sign_revision(self, uuid: UUID, revision: int, by: UUID, at: datetime) -> None:
+        """Sign a revision. Raises NotFoundError."""
+        where = (revisions.c.program_uuid == uuid, revisions.c.revision == revision)
+        async with transaction(self._engine, self._what) as connection:
+            result = await connection.execute(update(revisions).where(*where).values(signed=at, signed_by=by))
+        if not result.rowcount:
+            raise NotFoundError(f"program {uuid} has no revision {revision}")
+
+    async def delete_revision(self, uuid: UUID, revision: int) -> None:
+        """Remove a revision. Raises NotFoundError."""
+        where = (revisions.c.program_uuid == uuid, revisions.c.revision == revision)
+        async with transaction(self._engine, self._what) as connection:
+            result = await connection.execute(delete(revisions).where(*where))
+        if not result.rowcount:
+            raise NotFoundError(f"program {uuid} has no revision {revision}")
+
+    async def _first(self, query: Select[Any]) -> Any:
+        async with transaction(self._engine, self._what) as connection:
+            return (await connection.execute(query)).first()
+
+    async def _all(self, query: Select[Any]) -> Sequence[Any]:
+        async with transaction(self._engine, self._what) as connection:
+            rows: Sequence[Any] = (await connection.execute(query)).all()
+            return rows
+
+    def _no_program(self, uuid: UUID) -> NotFoundError:
+        return NotFoundError(f"domain {self.name} has no program {uuid}")
+
+
+def _runnable() -> Select[Any]:
+    newest = (
+        select(revisions.c.program_uuid, func.max(revisions.c.revision).label("revision"))
+        .where(revisions.c.signed.is_not(None))
+        .group_by(revisions.c.program_uuid)
+        .subquery()
+    )
+    return (
+        select(programs, revisions.c.revision, revisions.c.checksum)
+        .join(newest, newest.c.program_uuid == programs.c.uuid)
+        .join(
+            revisions,
+            (revisions.c.program_uuid == newest.c.program_uuid) & (revisions.c.revision == newest.c.revision),
+        )
+        .where(
+            programs.c.state == ProgramState.ACTIVE.value,
+            programs.c.type.in_([ProgramType.ROUTINE.value, ProgramType.WEBHOOK.value]),
+        )
+    )
+
+
+def _content(program: Program) -> tuple[int, bytes]:
+    return program.revision, program.checksum
+
+
+async def _codes(connection: AsyncConnection, wanted: Iterable[Program]) -> Mapping[tuple[UUID, int], bytes]:
+    """The code of each program, by uuid and revision; fetched in chunks, for databases bound the size of a query."""
+    numbers = {program.key.uuid: program.revision for program in wanted}
+    codes: dict[tuple[UUID, int], bytes] = {}
+    uuids = list(numbers)
+    for start in range(0, len(uuids), 500):
+        chunk = uuids[start : start + 500]
+        query = select(revisions.c.program_uuid, revisions.c.revision, revisions.c.code).where(
+            revisions.c.program_uuid.in_(chunk), revisions.c.revision.in_({numbers[uuid] for uuid in chunk})
+        )
+        for row in await connection.execute(query):
+            codes[row.program_uuid, row.revision] = bytes(row.code)
+    return codes
+
+
+def _with_code(program: Program, codes: Mapping[tuple[UUID, int], bytes], known: Programs) -> Program:
+    code = codes.get((program.key.uuid, program.revision))
+    return replace(program, code=known[program.key.uuid].code if code is None else code)
+
+
+def _specification(row: Any) -> Specification:
+    return Specification(
+        uuid=row.uuid,
+        name=row.name,
+        type=row.type,
+        state=row.state,
+        schedule=row.schedule or "",
+        deadline=row.deadline,
+        language=row.language,
+        tags=tuple(row.tags or ()),
+    )
+
+
+def _columns(specification: Specification) -> dict[str, Any]:
+    return {
+        "uuid": specification.uuid,
+        "name": specification.name,
+        "type": specification.type,
+        "state": specification.state,
+        "schedule": specification.schedule,
+        "deadline": specification.deadline,
+        "language": specification.language,
+        "tags": list(specification.tags),
+    }

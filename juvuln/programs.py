@@ -1,0 +1,65 @@
+"""Programs as the manager knows them, and what changed between two readings. Values and pure functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from shared.wire import MAX_DEADLINE_MS, ProgramType
+
+TENGO = "tengo"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramKey:
+    """What a program is known by among all domains."""
+
+    domain: str
+    uuid: UUID
+
+    def __str__(self) -> str:
+        return f"{self.domain}/{self.uuid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An active routine or webhook with its newest signed revision: what would run now."""
+
+    key: ProgramKey
+    name: str
+    type: ProgramType
+    schedule: str
+    deadline_ms: int
+    language: str
+    revision: int
+    checksum: bytes
+    tags: tuple[str, ...] = ()
+    code: bytes = field(default=b"", repr=False)
+
+    @property
+    def effective_deadline_ms(self) -> int:
+        """The deadline (ms) within what the contract allows; 0 asks for the longest."""
+        return min(max(self.deadline_ms, 0), MAX_DEADLINE_MS) or MAX_DEADLINE_MS
+
+
+Programs = Mapping[UUID, Program]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The difference between two readings of a domain."""
+
+    added: tuple[Program, ...] = ()
+    changed: tuple[Program, ...] = ()
+    removed: tuple[Program, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+
+def diff(old: Programs, new: Programs) -> Changes:
+    """What it takes to get from ``old`` to ``new``. A program whose code or specification differs is changed."""
+    return Changes(
+        added=tuple(program for uuid, program in new.items() if uuid not in old),
+        changed=tuple(program for uuid, program in new.items() if uuid in old and old[uuid] != program),
+        removed=tuple(program for uuid, program in old.items() if uuid not in new),
+    )

@@ -1,0 +1,1 @@
+"""Alembic migrations of the record of runs; applied when the manager starts."""

@@ -1,0 +1,293 @@
+"""The record of runs, kept by one writer.
+
+A claim is answered once it is committed, so that nothing is dispatched that is not on record. Whatever waits when a
+transaction begins goes into it together (group commit): a thousand runs cost about as much as one. An ending that
+cannot be written, for a full disk or a database that is away, is kept and tried again until it can.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import structlog
+from pydantic import TypeAdapter
+from sqlalchemy import Select, bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from juvuln.database import DatabaseError, open_engine, transaction
+from juvuln.runs.migrate import migrate
+from juvuln.runs.run import Ending, RecordedRun, Run, Trigger
+from juvuln.runs.tables import runs
+from shared.wire import LogLine, ModuleUse, Outcome, ProgramError
+
+WHAT = "record of runs"
+ROWS_PER_STATEMENT = 500
+PRUNE_ROWS = 5_000
+RETRY_SECONDS = 1.0
+
+log = structlog.get_logger()
+_lines = TypeAdapter(list[LogLine])
+_modules = TypeAdapter(list[ModuleUse])
+
+
+class RunRecord:
+    """Open it with :func:`open_record`."""
+
+    def __init__(self, engine: AsyncEngine, manager: str, report_problem: Callable[[str | None], None]) -> None:
+        self._engine = engine
+        self._manager = manager
+        self._report_problem = report_problem
+        self._claims: list[tuple[list[dict[str, Any]], asyncio.Future[set[str]]]] = []
+        self._endings: list[dict[str, Any]] = []
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def claim(self, claimed: Sequence[Run]) -> set[str]:
+        """Put runs on record as under way; gives the ids of those that were not there yet.
+
+        A due time that is on record already is left alone. Raises DatabaseError; then none is on record.
+        """
+        return await self._insert([_claim_row(run, self._manager) for run in claimed])
+
+    async def claim_and_close(self, ended: Sequence[tuple[Run, Ending]]) -> set[str]:
+        """Put runs on record that end without ever being dispatched. As :meth:`claim` otherwise."""
+        return await self._insert([_claim_row(run, self._manager) | _ending_columns(ending) for run, ending in ended])
+
+    def close(self, run: Run, ending: Ending) -> None:
+        """Close a run that was claimed. It is written soon, and not given up; the first ending of a run counts."""
+        self._endings.append({"run_id": run.id, **_ending_columns(ending)})
+        self._wake()
+
+    async def flush(self) -> None:
+        """Wait until everything said so far is written."""
+        await self._idle.wait()
+
+    async def close_left_open(self, ended_ms: int) -> int:
+        """Close as lost what an earlier life of this manager left open; gives their number."""
+        values = {
+            "outcome": Outcome.LOST.value,
+            "ended_ms": ended_ms,
+            "reason": "the manager ended before the worker answered",
+        }
+        query = update(runs).where(runs.c.manager == self._manager, runs.c.outcome.is_(None)).values(**values)
+        async with transaction(self._engine, WHAT) as connection:
+            return (await connection.execute(query)).rowcount
+
+    async def last_due_ms(self, domain: str) -> Mapping[UUID, int]:
+        """The latest due time on record of each routine of a domain."""
+        query = (
+            select(runs.c.program_uuid, func.max(runs.c.due_ms).label("due_ms"))
+            .where(runs.c.domain == domain, runs.c.due_ms.is_not(None))
+            .group_by(runs.c.program_uuid)
+        )
+        return {UUID(row.program_uuid): row.due_ms for row in await self._all(query)}
+
+    async def history(
+        self, domain: str, *, program: UUID | None = None, limit: int, before: str | None = None
+    ) -> Sequence[RecordedRun]:
+        """Runs of a domain or of one of its programs, newest first, from before the run ``before`` on."""
+        query = select(runs).where(runs.c.domain == domain).order_by(runs.c.id.desc()).limit(limit)
+        if program is not None:
+            query = query.where(runs.c.program_uuid == str(program))
+        if before is not None:
+            query = query.where(runs.c.id < before)
+        return [_recorded(row) for row in await self._all(query)]
+
+    async def get(self, domain: str, run_id: str) -> RecordedRun | None:
+        rows = await self._all(select(runs).where(runs.c.domain == domain, runs.c.id == run_id))
+        return _recorded(rows[0]) if rows else None
+
+    async def prune(self, ended_before_ms: int) -> int:
+        """Delete runs that ended before then, a bounded number at a time; gives how many. Open runs stay."""
+        old = select(runs.c.id).where(runs.c.ended_ms < ended_before_ms).limit(PRUNE_ROWS)
+        total = 0
+        while True:
+            async with transaction(self._engine, WHAT) as connection:
+                deleted = (await connection.execute(delete(runs).where(runs.c.id.in_(old)))).rowcount
+            total += deleted
+            if deleted < PRUNE_ROWS:
+                return total
+
+    async def write(self) -> None:
+        """The writer: for ever, everything that waits in one transaction."""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            claims, self._claims = self._claims, []
+            endings, self._endings = self._endings, []
+            try:
+                added = await self._write_batch(claims, endings)
+            except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear and endings must stay
+                await self._keep_for_later(claims, endings, error)
+            else:
+                _answer(claims, added)
+                self._report_problem(None)
+                if not self._claims and not self._endings:
+                    self._idle.set()
+
+    async def _insert(self, rows: list[dict[str, Any]]) -> set[str]:
+        answer: asyncio.Future[set[str]] = asyncio.get_running_loop().create_future()
+        self._claims.append((rows, answer))
+        self._wake()
+        return await answer
+
+    def _wake(self) -> None:
+        self._idle.clear()
+        self._work.set()
+
+    async def _write_batch(
+        self, claims: Sequence[tuple[list[dict[str, Any]], Any]], endings: Sequence[dict[str, Any]]
+    ) -> set[str]:
+        rows = [row for claim_rows, _ in claims for row in claim_rows]
+        async with transaction(self._engine, WHAT) as connection:
+            added = await _insert_new(connection, rows)
+            if endings:
+                await connection.execute(_CLOSE, endings)
+        return added
+
+    async def _keep_for_later(
+        self,
+        claims: Sequence[tuple[Any, asyncio.Future[set[str]]]],
+        endings: list[dict[str, Any]],
+        error: Exception,
+    ) -> None:
+        reason = error.reason if isinstance(error, DatabaseError) else repr(error)
+        log.error("record_not_written", reason=reason, claims=len(claims), endings=len(endings))
+        self._report_problem(f"cannot be written: {reason}")
+        for _, answer in claims:
+            if not answer.done():
+                answer.set_exception(error)
+        self._endings = endings + self._endings
+        if self._endings:
+            await asyncio.sleep(RETRY_SECONDS)
+            self._work.set()
+        elif not self._claims:
+            self._idle.set()
+
+    async def _all(self, query: Select[Any]) -> Sequence[Any]:
+        async with transaction(self._engine, WHAT) as connection:
+            rows: Sequence[Any] = (await connection.execute(query)).all()
+            return rows
+
+
+@asynccontextmanager
+async def open_record(url: str, manager: str, report_problem: Callable[[str | None], None]) -> AsyncIterator[RunRecord]:
+    """Open the record, brought to this version's form. Raises DatabaseError, ConfigurationError."""
+    engine = open_engine(url, create=True)
+    try:
+        await migrate(engine, WHAT)
+        yield RunRecord(engine, manager, report_problem)
+    finally:
+        await engine.dispose()
+
+
+_ENDING_COLUMNS = (
+    "outcome",
+    "ended_ms",
+    "reason",
+    "started_ms",
+    "duration_ms",
+    "worker",
+    "error",
+    "log",
+    "modules",
+    "request_bytes",
+    "answer_bytes",
+)
+_CLOSE = (
+    update(runs)
+    .where(runs.c.id == bindparam("run_id"), runs.c.outcome.is_(None))
+    .values({name: bindparam(name) for name in _ENDING_COLUMNS})
+)
+
+
+async def _insert_new(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """Insert the rows whose due time is not on record yet; gives their ids."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    added: set[str] = set()
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        chunk = rows[start : start + ROWS_PER_STATEMENT]
+        statement = dialect.insert(runs).values(chunk).on_conflict_do_nothing().returning(runs.c.id)
+        added.update((await connection.execute(statement)).scalars())
+    return added
+
+
+def _answer(claims: Sequence[tuple[list[dict[str, Any]], asyncio.Future[set[str]]]], added: set[str]) -> None:
+    for rows, answer in claims:
+        if not answer.done():
+            answer.set_result({row["id"] for row in rows} & added)
+
+
+def _claim_row(run: Run, manager: str) -> dict[str, Any]:
+    nothing_yet: dict[str, Any] = dict.fromkeys(_ENDING_COLUMNS)
+    return nothing_yet | {
+        "id": run.id,
+        "domain": run.program.key.domain,
+        "program_uuid": str(run.program.key.uuid),
+        "program_name": _storable(run.program.name),
+        "trigger": run.trigger.value,
+        "revision": run.program.revision,
+        "deadline_ms": run.program.effective_deadline_ms,
+        "manager": manager,
+        "due_ms": run.due_ms,
+        "claimed_ms": run.claimed_ms,
+    }
+
+
+def _storable(text: str | None) -> str | None:
+    """Text as PostgreSQL takes it: without NUL and without halves of surrogate pairs."""
+    if text is None:
+        return None
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def _ending_columns(ending: Ending) -> dict[str, Any]:
+    return {
+        "outcome": ending.outcome.value,
+        "ended_ms": ending.ended_ms,
+        "reason": _storable(ending.reason),
+        "started_ms": ending.started_ms,
+        "duration_ms": ending.duration_ms,
+        "worker": _storable(ending.worker),
+        "error": ending.error.model_dump_json() if ending.error else None,
+        "log": _lines.dump_json(list(ending.log)).decode() if ending.log else None,
+        "modules": _modules.dump_json(list(ending.modules)).decode() if ending.modules else None,
+        "request_bytes": ending.request_bytes,
+        "answer_bytes": ending.answer_bytes,
+    }
+
+
+def _recorded(row: Any) -> RecordedRun:
+    return RecordedRun(
+        id=row.id,
+        domain=row.domain,
+        program_uuid=row.program_uuid,
+        program_name=row.program_name,
+        trigger=Trigger(row.trigger),
+        revision=row.revision,
+        deadline_ms=row.deadline_ms,
+        claimed_ms=row.claimed_ms,
+        due_ms=row.due_ms,
+        manager=row.manager,
+        ending=_recorded_ending(row) if row.outcome is not None else None,
+    )
+
+
+def _recorded_ending(row: Any) -> Ending:
+    return Ending(
+        outcome=Outcome(row.outcome),
+        ended_ms=row.ended_ms,
+        reason=row.reason,
+        started_ms=row.started_ms,
+        duration_ms=row.duration_ms,
+        worker=row.worker,
+        error=ProgramError.model_validate_json(row.error) if row.error else None,
+        log=_lines.validate_json(row.log) if row.log else (),
+        modules=_modules.validate_json(row.modules) if row.modules else (),
+        request_bytes=row.request_bytes,
+        answer_bytes=row.answer_bytes,
+    )

@@ -1,0 +1,63 @@
+"""A run from its claim to its end. Values only; times are milliseconds since 1970, UTC, and say so in their names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from juvuln.programs import Program
+from shared.wire import LogLine, ModuleUse, Outcome, ProgramError
+
+
+class Trigger(StrEnum):
+    """What asked for a run."""
+
+    SCHEDULE = "schedule"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is claimed: on record, and nobody else's."""
+
+    id: str
+    program: Program
+    trigger: Trigger
+    claimed_ms: int
+    due_ms: int | None = None
+    """The due time that the run is for; only runs by schedule have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended."""
+
+    outcome: Outcome
+    ended_ms: int
+    reason: str | None = None
+    started_ms: int | None = None
+    """When it was handed to a worker; None if it never was."""
+    duration_ms: float | None = None
+    """How long the worker was busy with it."""
+    worker: str | None = None
+    error: ProgramError | None = None
+    log: Sequence[LogLine] = ()
+    modules: Sequence[ModuleUse] = ()
+    request_bytes: int | None = None
+    answer_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """A run as it stands in the record; ``ending`` is None while it is under way."""
+
+    id: str
+    domain: str
+    program_uuid: str
+    program_name: str
+    trigger: Trigger
+    revision: int
+    deadline_ms: int
+    claimed_ms: int
+    due_ms: int | None
+    manager: str
+    ending: Ending | None = field(default=None)

@@ -1,0 +1,37 @@
+"""The table of runs. Its changes are Alembic migrations, beside this file."""
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
+
+metadata = MetaData()
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("domain", Text, nullable=False),
+    Column("program_uuid", Text, nullable=False),
+    Column("program_name", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("deadline_ms", Integer, nullable=False),
+    Column("manager", Text, nullable=False),
+    Column("due_ms", BigInteger),
+    Column("claimed_ms", BigInteger, nullable=False),
+    Column("started_ms", BigInteger),
+    Column("ended_ms", BigInteger),
+    Column("outcome", Text),
+    Column("reason", Text),
+    Column("duration_ms", Float),
+    Column("worker", Text),
+    Column("error", Text),
+    Column("log", Text),
+    Column("modules", Text),
+    Column("request_bytes", Integer),
+    Column("answer_bytes", Integer),
+    # No due time is claimed twice. Runs without a due time (webhooks) are not held apart by it: NULLs are distinct.
+    UniqueConstraint("domain", "program_uuid", "due_ms", name="uq_runs_due"),
+    Index("ix_runs_program", "domain", "program_uuid", "id"),
+    Index("ix_runs_domain", "domain", "id"),
+    Index("ix_runs_ended", "ended_ms"),
+    Index("ix_runs_open", "manager", postgresql_where=text("outcome IS NULL"), sqlite_where=text("outcome IS NULL")),
+)

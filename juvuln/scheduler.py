@@ -1,0 +1,210 @@
+"""The scheduler: when a routine's time comes, put it on record and have it run.
+
+The record comes first: what is due is claimed in one transaction, and only when that is committed does the scheduler
+move on to the next due times. If it fails, the due times stay, and are claimed when the record can be written again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from juvuln.clock import Clock, from_ms, new_run_id, to_ms
+from juvuln.database import DatabaseError
+from juvuln.due import Decision, DueTimes, Gap, decide
+from juvuln.programs import Changes, Program, ProgramKey
+from juvuln.runs.record import RunRecord
+from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.schedule import Schedule, ScheduleError, first_due, parse_schedule
+from shared.wire import Outcome, ProgramType
+
+RETRY_SECONDS = 1.0
+LONGEST_SLEEP_SECONDS = 1.0
+"""The wall clock is looked at this often, for it may be set while we sleep."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Routine:
+    program: Program
+    schedule: Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A due time that has come, and what is to be done about it."""
+
+    routine: Routine
+    due_ms: int
+    decision: Decision
+
+
+class Scheduler:
+    """Owns the due times of all routines; told of changes by the domains, tells ``execute`` of claimed runs."""
+
+    def __init__(
+        self,
+        record: RunRecord,
+        execute: Callable[[Run], Awaitable[Any]],
+        clock: Clock,
+        *,
+        zone: tzinfo,
+        start_deadline: timedelta,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._record = record
+        self._execute = execute
+        self._clock = clock
+        self._zone = zone
+        self._start_deadline = start_deadline
+        self._tasks = tasks
+        self._routines: dict[ProgramKey, Routine] = {}
+        self._due = DueTimes()
+        self._running: dict[ProgramKey, Run] = {}
+        self._changed = asyncio.Event()
+        self._stopped = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def routines(self) -> int:
+        return len(self._routines)
+
+    def next_due_ms(self, key: ProgramKey) -> int | None:
+        return self._due.get(key)
+
+    def update(self, changes: Changes, last_due_ms: Mapping[UUID, int]) -> None:
+        """Follow what changed in a domain. ``last_due_ms``: the latest due times on record, where known."""
+        for program in changes.removed:
+            self._forget(program.key)
+        for program in (*changes.added, *changes.changed):
+            if program.type is ProgramType.ROUTINE:
+                self._follow(program, last_due_ms.get(program.key.uuid))
+            else:
+                self._forget(program.key)
+        self._changed.set()
+
+    def _forget(self, key: ProgramKey) -> None:
+        self._routines.pop(key, None)
+        self._due.remove(key)
+
+    def _follow(self, program: Program, last_due_ms: int | None) -> None:
+        known = self._routines.get(program.key)
+        try:
+            schedule = parse_schedule(program.schedule, self._zone)
+            base_ms = self._clock.now_ms() if last_due_ms is None else last_due_ms
+            due_ms = to_ms(first_due(schedule, from_ms(base_ms)))
+        except ScheduleError as error:
+            self._forget(program.key)
+            log.error("schedule_unusable", name=program.name, program=str(program.key), reason=str(error))
+            return
+        self._routines[program.key] = Routine(program, schedule)
+        if known is None or known.schedule != schedule:
+            self._due.put(program.key, due_ms)
+
+    async def run(self) -> None:
+        """Claim and start what is due, until stopped."""
+        while not self._stopped:
+            self._changed.clear()
+            taken = self._due.take_due(self._clock.now_ms())
+            if taken:
+                await self._tick(taken)
+            else:
+                await self._sleep()
+
+    def stop(self) -> None:
+        """Start nothing any more. Runs under way go on."""
+        self._stopped = True
+        self._changed.set()
+
+    async def idle(self) -> None:
+        """Wait until no run is under way."""
+        await self._idle.wait()
+
+    async def _sleep(self) -> None:
+        soonest_ms = self._due.soonest_ms()
+        seconds = LONGEST_SLEEP_SECONDS
+        if soonest_ms is not None:
+            seconds = min(seconds, max(0.0, (soonest_ms - self._clock.now_ms()) / 1000))
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    async def _tick(self, taken: list[tuple[ProgramKey, int]]) -> None:
+        """See to the due times that have come: on record first, then moved on, then started."""
+        now_ms = self._clock.now_ms()
+        due = [self._decide(key, due_ms, now_ms) for key, due_ms in taken if key in self._routines]
+        starting = [run for item in due if (run := self._starting(item, now_ms))]
+        ended = [entry for item in due for entry in self._ended(item, now_ms)]
+        try:
+            claimed, _ = await asyncio.gather(self._record.claim(starting), self._record.claim_and_close(ended))
+        except DatabaseError as error:
+            log.error("due_times_not_claimed", count=len(due), reason=str(error))
+            self._put_back(taken)
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        self._move_on(due)
+        for run in starting:
+            if run.id in claimed:
+                self._start(run)
+
+    def _decide(self, key: ProgramKey, due_ms: int, now_ms: int) -> Due:
+        routine = self._routines[key]
+        return Due(routine, due_ms, decide(routine.schedule, due_ms, now_ms, self._start_deadline))
+
+    def _starting(self, due: Due, now_ms: int) -> Run | None:
+        if due.decision.run_due_ms is None or due.routine.program.key in self._running:
+            return None
+        return self._new_run(due.routine.program, due.decision.run_due_ms, now_ms)
+
+    def _ended(self, due: Due, now_ms: int) -> list[tuple[Run, Ending]]:
+        """What goes on record without being started: missed due times, and one skipped for the run before it."""
+        program, decision = due.routine.program, due.decision
+        entries: list[tuple[Run, Ending]] = []
+        if decision.missed is not None:
+            entries.append(self._missed(program, decision.missed, now_ms))
+        before = self._running.get(program.key)
+        if decision.run_due_ms is not None and before is not None:
+            reason = f"still running: run {before.id}, which began for an earlier due time"
+            ending = Ending(outcome=Outcome.SKIPPED, ended_ms=now_ms, reason=reason)
+            entries.append((self._new_run(program, decision.run_due_ms, now_ms), ending))
+        return entries
+
+    def _missed(self, program: Program, gap: Gap, now_ms: int) -> tuple[Run, Ending]:
+        log.warning("due_times_missed", name=program.name, program=str(program.key), count=gap.count)
+        ending = Ending(outcome=Outcome.MISSED, ended_ms=now_ms, reason=gap.reason())
+        return self._new_run(program, gap.first_due_ms, now_ms), ending
+
+    def _new_run(self, program: Program, due_ms: int, now_ms: int) -> Run:
+        return Run(new_run_id(now_ms), program, Trigger.SCHEDULE, claimed_ms=now_ms, due_ms=due_ms)
+
+    def _put_back(self, taken: list[tuple[ProgramKey, int]]) -> None:
+        for key, due_ms in taken:
+            if key in self._routines and self._due.get(key) is None:
+                self._due.put(key, due_ms)
+
+    def _move_on(self, due: list[Due]) -> None:
+        for item in due:
+            key, next_due_ms = item.routine.program.key, item.decision.next_due_ms
+            # A change that came while the claim was being written has set the due time already.
+            if key in self._routines and self._due.get(key) is None and next_due_ms is not None:
+                self._due.put(key, next_due_ms)
+
+    def _start(self, run: Run) -> None:
+        self._running[run.program.key] = run
+        self._idle.clear()
+        self._tasks.create_task(self._run(run), name=f"run {run.id}")
+
+    async def _run(self, run: Run) -> None:
+        try:
+            await self._execute(run)
+        finally:
+            del self._running[run.program.key]
+            if not self._running:
+                self._idle.set()

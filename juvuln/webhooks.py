@@ -1,0 +1,47 @@
+"""A webhook's call: on record first, then run, then answered with what the program wrote."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from juvuln.clock import Clock, new_run_id
+from juvuln.dispatch import Result
+from juvuln.domains.domains import Domains
+from juvuln.programs import Program
+from juvuln.runs.record import RunRecord
+from juvuln.runs.run import Run, Trigger
+from shared.errors import SelfhostError
+from shared.wire import ProgramType, TaskRequest
+
+
+class NoSuchWebhookError(SelfhostError):
+    """Nothing can be called under this uuid."""
+
+
+class Webhooks:
+    def __init__(
+        self,
+        domains: Domains,
+        record: RunRecord,
+        execute: Callable[[Run, TaskRequest], Awaitable[Result]],
+        clock: Clock,
+    ) -> None:
+        self._domains = domains
+        self._record = record
+        self._execute = execute
+        self._clock = clock
+
+    def find(self, domain: str, uuid: UUID) -> Program:
+        """The active webhook with signed code. Raises NoSuchWebhookError."""
+        program = self._domains.program(domain, uuid)
+        if program is None:
+            raise NoSuchWebhookError(f"domain {domain} has no active program {uuid} with signed code")
+        if program.type is not ProgramType.WEBHOOK:
+            raise NoSuchWebhookError(f"program {uuid} of domain {domain} is a {program.type.value}, not a webhook")
+        return program
+
+    async def call(self, program: Program, request: TaskRequest) -> Result:
+        """Run a webhook. Raises DatabaseError if the call cannot be put on record; then it is not run."""
+        now_ms = self._clock.now_ms()
+        run = Run(new_run_id(now_ms), program, Trigger.WEBHOOK, claimed_ms=now_ms)
+        await self._record.claim([run])
+        return await self._execute(run, request)
