@@ -36,6 +36,8 @@ class RefreshSection(Section):
 class ScheduleSection(Section):
     zone: str = "UTC"
     """The zone of schedules that name none."""
+    start_deadline_seconds: Seconds = 30.0
+    """How late a routine may still be started; later its due time is missed."""
 
     @field_validator("zone")
     @classmethod

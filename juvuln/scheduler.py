@@ -55,21 +55,19 @@ class Scheduler:
         *,
         zone: tzinfo,
         start_deadline: timedelta,
-        tasks: asyncio.TaskGroup,
     ) -> None:
         self._record = record
         self._execute = execute
         self._clock = clock
         self._zone = zone
         self._start_deadline = start_deadline
-        self._tasks = tasks
         self._routines: dict[ProgramKey, Routine] = {}
         self._due = DueTimes()
         self._running: dict[ProgramKey, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self._stopped = False
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._stopping = False
+        self._stopped = asyncio.Event()
 
     def routines(self) -> int:
         return len(self._routines)
@@ -108,22 +106,33 @@ class Scheduler:
 
     async def run(self) -> None:
         """Claim and start what is due, until stopped."""
-        while not self._stopped:
+        while not self._stopping:
             self._changed.clear()
             taken = self._due.take_due(self._clock.now_ms())
             if taken:
                 await self._tick(taken)
             else:
                 await self._sleep()
+        self._stopped.set()
 
     def stop(self) -> None:
         """Start nothing any more. Runs under way go on."""
-        self._stopped = True
+        self._stopping = True
         self._changed.set()
 
-    async def idle(self) -> None:
-        """Wait until no run is under way."""
-        await self._idle.wait()
+    async def finished(self) -> None:
+        """After :meth:`stop`: wait until the last tick is seen to and no run is under way."""
+        await self._stopped.wait()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def cancel_runs(self) -> None:
+        """End the runs that are under way; they are recorded as lost."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _sleep(self) -> None:
         soonest_ms = self._due.soonest_ms()
@@ -198,13 +207,13 @@ class Scheduler:
 
     def _start(self, run: Run) -> None:
         self._running[run.program.key] = run
-        self._idle.clear()
-        self._tasks.create_task(self._run(run), name=f"run {run.id}")
+        task = asyncio.create_task(self._run(run), name=f"run {run.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _run(self, run: Run) -> None:
+        """One run to its end. ``execute`` closes the record whatever happens, and raises nothing but a cancellation."""
         try:
             await self._execute(run)
         finally:
             del self._running[run.program.key]
-            if not self._running:
-                self._idle.set()

@@ -6,6 +6,7 @@ from uuid import UUID
 from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Result
 from juvuln.domains.domains import Domains
+from juvuln.inflight import InFlight
 from juvuln.programs import Program
 from juvuln.runs.record import RunRecord
 from juvuln.runs.run import Run, Trigger
@@ -29,6 +30,7 @@ class Webhooks:
         self._record = record
         self._execute = execute
         self._clock = clock
+        self._in_flight = InFlight()
 
     def find(self, domain: str, uuid: UUID) -> Program:
         """The active webhook with signed code. Raises NoSuchWebhookError."""
@@ -39,9 +41,14 @@ class Webhooks:
             raise NoSuchWebhookError(f"program {uuid} of domain {domain} is a {program.type.value}, not a webhook")
         return program
 
+    async def finished(self) -> None:
+        """Wait until no call is under way."""
+        await self._in_flight.idle()
+
     async def call(self, program: Program, request: TaskRequest) -> Result:
         """Run a webhook. Raises DatabaseError if the call cannot be put on record; then it is not run."""
         now_ms = self._clock.now_ms()
         run = Run(new_run_id(now_ms), program, Trigger.WEBHOOK, claimed_ms=now_ms)
-        await self._record.claim([run])
-        return await self._execute(run, request)
+        with self._in_flight.one():
+            await self._record.claim([run])
+            return await self._execute(run, request)

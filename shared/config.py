@@ -161,8 +161,12 @@ def _fault(fault: ErrorDetails, path: Path | None, prefix: str, environ: Mapping
     key = ".".join(str(part) for part in fault["loc"])
     variable = prefix + "__".join(str(part) for part in fault["loc"]).upper()
     source = variable if variable in environ else f"{path or 'configuration'}: {key}"
-    message = "there is no such setting" if fault["type"] == "extra_forbidden" else _lower_first(fault["msg"])
-    return f"{source}: {message}"
+    match fault["type"]:
+        case "missing":
+            return f"{path or 'no configuration file'}: {key} must be set, there or by the variable {variable}"
+        case "extra_forbidden":
+            return f"{source}: there is no such setting"
+    return f"{source}: {_lower_first(fault['msg'])}"
 
 
 def _lower_first(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from shared.errors import SelfhostError, StartError
@@ -134,8 +134,10 @@ def parse_model(body: bytes, model: type[ModelT], invalid_code: int = 422) -> Mo
         raise Refusal(invalid_code, "; ".join(lines)) from None
 
 
-def make_app(routes: Sequence[Route], *, max_body_bytes: int) -> web.Application:
-    app = web.Application(middlewares=[json_errors], client_max_size=max_body_bytes)
+def make_app(
+    routes: Sequence[Route], *, max_body_bytes: int, middlewares: Sequence[Middleware] = ()
+) -> web.Application:
+    app = web.Application(middlewares=[json_errors, *middlewares], client_max_size=max_body_bytes)
     for route in routes:
         app.router.add_route(route.method, route.path, route.handler)
         if route.method == "GET":

@@ -209,6 +209,15 @@ class DomainStore:
             raise NotFoundError(f"program {uuid} has no signed code")
         return bytes(row.code)
 
+    async def code(self, uuid: UUID, revision: int) -> bytes:
+        """The code of a revision, signed or not. Raises NotFoundError."""
+        row = await self._first(
+            select(revisions.c.code).where(revisions.c.program_uuid == uuid, revisions.c.revision == revision)
+        )
+        if row is None:
+            raise self._no_revision(uuid, revision)
+        return bytes(row.code)
+
     async def revisions(self, uuid: UUID) -> Sequence[Revision]:
         """All revisions of a program, oldest first. Raises NotFoundError if there is no such program."""
         await self.specification(uuid)
@@ -249,7 +258,7 @@ class DomainStore:
         async with transaction(self._engine, self._what) as connection:
             result = await connection.execute(update(revisions).where(*where).values(signed=at, signed_by=by))
         if not result.rowcount:
-            raise NotFoundError(f"program {uuid} has no revision {revision}")
+            raise self._no_revision(uuid, revision)
 
     async def delete_revision(self, uuid: UUID, revision: int) -> None:
         """Remove a revision. Raises NotFoundError."""
@@ -257,7 +266,7 @@ class DomainStore:
         async with transaction(self._engine, self._what) as connection:
             result = await connection.execute(delete(revisions).where(*where))
         if not result.rowcount:
-            raise NotFoundError(f"program {uuid} has no revision {revision}")
+            raise self._no_revision(uuid, revision)
 
     async def _first(self, query: Select[Any]) -> Any:
         async with transaction(self._engine, self._what) as connection:
@@ -270,6 +279,9 @@ class DomainStore:
 
     def _no_program(self, uuid: UUID) -> NotFoundError:
         return NotFoundError(f"domain {self.name} has no program {uuid}")
+
+    def _no_revision(self, uuid: UUID, revision: int) -> NotFoundError:
+        return NotFoundError(f"program {uuid} has no revision {revision}")
 
 
 def _runnable() -> Select[Any]:

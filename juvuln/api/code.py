@@ -1,0 +1,165 @@
+"""The code of programs: `/v2/programs/{uuid}/code`, its revisions, their signatures and differences."""
+
+import re
+from collections.abc import Sequence
+from difflib import unified_diff
+
+from aiohttp import web
+from pydantic import TypeAdapter
+
+from juvuln.api.guards import program_uuid, require_access, require_principal, store_of
+from juvuln.api.programs import AWAY, DENIED, UNKNOWN
+from juvuln.api.queries import whole_number
+from juvuln.api.services import Services
+from juvuln.api.views import RevisionView
+from juvuln.domains.store import DomainStore, NotFoundError, Revision
+from shared.http import Answer, Parameter, Refusal, Route, json_response, read_body
+from shared.wire import MAX_SOURCE_BYTES
+
+LARGEST_REVISION = 2**31 - 1
+
+_revisions = TypeAdapter(list[RevisionView])
+
+
+class CodeApi:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self) -> list[Route]:
+        usual = {**DENIED, **AWAY, **UNKNOWN}
+        code, revisions = "/v2/programs/{uuid}/code", "/v2/programs/{uuid}/revisions"
+        number = {"type": "integer", "minimum": -1}
+        return [
+            Route(
+                "GET",
+                code,
+                self.signed_code,
+                "The newest signed code",
+                {200: Answer("the code", content_type="text/plain")} | usual,
+                security=["domain"],
+            ),
+            Route(
+                "POST",
+                code,
+                self.upload,
+                "Add code as a new revision, which runs once it is signed",
+                {201: Answer("the revision", RevisionView), 411: Answer("no length"), 413: Answer("too large")} | usual,
+                request_content_type="text/plain",
+                security=["domain"],
+            ),
+            Route(
+                "GET",
+                revisions,
+                self.list_revisions,
+                "All revisions, oldest first",
+                {200: Answer("the revisions", list[RevisionView])} | usual,
+                security=["domain"],
+            ),
+            Route(
+                "PUT",
+                f"{revisions}/{{revision}}/sign",
+                self.sign,
+                "Sign a revision",
+                {204: Answer("signed")} | usual,
+                security=["domain"],
+            ),
+            Route(
+                "DELETE",
+                f"{revisions}/{{revision}}",
+                self.delete_revision,
+                "Delete a revision",
+                {204: Answer("deleted")} | usual,
+                security=["domain"],
+            ),
+            Route(
+                "GET",
+                "/v2/programs/{uuid}/diff",
+                self.diff,
+                "The difference between two revisions",
+                {200: Answer("a unified diff", content_type="text/plain"), 400: Answer("wrong parameter")} | usual,
+                query=[
+                    Parameter("rev_a", "the older revision; -1 is the newest", number, required=True),
+                    Parameter("rev_b", "the newer revision; -1 is the newest", number, required=True),
+                ],
+                security=["domain"],
+            ),
+        ]
+
+    async def signed_code(self, request: web.Request) -> web.Response:
+        principal, uuid = await require_principal(self._services, request), program_uuid(request)
+        require_access(principal, "read", f"programs/{uuid}/code")
+        return _text(await store_of(self._services, principal).signed_code(uuid))
+
+    async def upload(self, request: web.Request) -> web.Response:
+        principal, uuid = await require_principal(self._services, request), program_uuid(request)
+        require_access(principal, "create", f"programs/{uuid}/code")
+        if request.content_length is None:
+            raise Refusal(411, "the request needs a Content-Length")
+        code = await read_body(request, MAX_SOURCE_BYTES)
+        store = store_of(self._services, principal)
+        number = await store.add_revision(uuid, code, principal.user, self._services.clock.now())
+        return json_response(RevisionView.of(_numbered(await store.revisions(uuid), number)), status=201)
+
+    async def list_revisions(self, request: web.Request) -> web.Response:
+        principal, uuid = await require_principal(self._services, request), program_uuid(request)
+        require_access(principal, "read", f"programs/{uuid}/revisions")
+        revisions = await store_of(self._services, principal).revisions(uuid)
+        body = _revisions.dump_json([RevisionView.of(revision) for revision in revisions])
+        return web.Response(body=body, content_type="application/json")
+
+    async def sign(self, request: web.Request) -> web.Response:
+        principal, uuid = await require_principal(self._services, request), program_uuid(request)
+        revision = _revision(request)
+        require_access(principal, "update", f"programs/{uuid}/revisions/{revision}")
+        store = store_of(self._services, principal)
+        await store.sign_revision(uuid, revision, principal.user, self._services.clock.now())
+        await self._services.domains.refresh(principal.domain)
+        return web.Response(status=204)
+
+    async def delete_revision(self, request: web.Request) -> web.Response:
+        principal, uuid = await require_principal(self._services, request), program_uuid(request)
+        revision = _revision(request)
+        require_access(principal, "delete", f"programs/{uuid}/revisions/{revision}")
+        await store_of(self._services, principal).delete_revision(uuid, revision)
+        await self._services.domains.refresh(principal.domain)
+        return web.Response(status=204)
+
+    async def diff(self, request: web.Request) -> web.Response:
+        principal, uuid = await require_principal(self._services, request), program_uuid(request)
+        require_access(principal, "read", f"programs/{uuid}/revisions/diff")
+        store = store_of(self._services, principal)
+        numbers = [whole_number(request, name, low=-1, high=LARGEST_REVISION) for name in ("rev_a", "rev_b")]
+        known = await store.revisions(uuid)
+        revisions = [_numbered(known, number) for number in numbers]
+        old, new = [await _lines(store, request, revision) for revision in revisions]
+        old_name, new_name = [f"revision {revision.revision}" for revision in revisions]
+        return _text("".join(unified_diff(old, new, old_name, new_name)).encode())
+
+
+async def _lines(store: DomainStore, request: web.Request, revision: Revision) -> Sequence[str]:
+    code = await store.code(program_uuid(request), revision.revision)
+    lines = code.decode("utf-8", "replace").splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n\\ No newline at end of file\n"
+    return lines
+
+
+def _numbered(revisions: Sequence[Revision], number: int) -> Revision:
+    """The revision of that number, or the newest for -1. Raises NotFoundError."""
+    if number == -1 and revisions:
+        return revisions[-1]
+    for revision in revisions:
+        if revision.revision == number:
+            return revision
+    raise NotFoundError(f"the program has no revision {number}")
+
+
+def _revision(request: web.Request) -> int:
+    text = request.match_info["revision"]
+    if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > LARGEST_REVISION:
+        raise Refusal(404, f"there is no revision {text!r}")
+    return int(text)
+
+
+def _text(content: bytes) -> web.Response:
+    return web.Response(body=content, content_type="text/plain", charset="utf-8")

@@ -1,0 +1,59 @@
+"""Who is asking, and may they? Every guard raises Refusal if not."""
+
+from uuid import UUID
+
+from aiohttp import web
+
+from juvuln.access import Action, Principal
+from juvuln.api.services import Services
+from juvuln.domains.store import DomainStore
+from shared.auth import parse_basic, parse_bearer, same_secret
+from shared.http import Refusal
+
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="domain and token"'}
+
+
+def is_trusted(services: Services, request: web.Request) -> bool:
+    """Whether the caller shows the secret of manager and workers, or everybody is trusted (``auth: open``)."""
+    if services.secret is None:
+        return True
+    given = parse_bearer(request.headers.get("Authorization"))
+    return given is not None and same_secret(given, services.secret)
+
+
+def require_worker(services: Services, request: web.Request) -> None:
+    if not is_trusted(services, request):
+        raise Refusal(401, "this call needs the secret that manager and workers share", {"WWW-Authenticate": "Bearer"})
+
+
+async def require_principal(services: Services, request: web.Request) -> Principal:
+    """The user whose domain and token the request carries. Raises DatabaseError while the domain is away."""
+    credentials = parse_basic(request.headers.get("Authorization"))
+    if credentials is None:
+        raise Refusal(401, "give the domain as user and one of its tokens as password", CHALLENGE)
+    principal = await services.tokens.principal(credentials)
+    if principal is None:
+        raise Refusal(401, "there is no such domain, or the token is not one of it", CHALLENGE)
+    return principal
+
+
+def require_access(principal: Principal, action: Action, resource: str) -> None:
+    if not principal.may(action, resource):
+        raise Refusal(403, f"no policy lets you {action} {resource}")
+
+
+def store_of(services: Services, principal: Principal) -> DomainStore:
+    """The database of the principal's domain."""
+    store = services.domains.store(principal.domain)
+    if store is None:
+        raise Refusal(401, "there is no such domain any more", CHALLENGE)
+    return store
+
+
+def program_uuid(request: web.Request) -> UUID:
+    """The uuid in the path. What is no uuid names no program."""
+    text = request.match_info["uuid"]
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Refusal(404, f"there is no program {text!r}") from None

@@ -1,0 +1,67 @@
+"""`/v1/library`: signed modules for workers, by revision."""
+
+from aiohttp import web
+
+from juvuln.api.guards import require_worker
+from juvuln.api.services import Services
+from shared.http import Answer, Parameter, Refusal, Route
+
+LARGEST_REVISION = 2**31 - 1
+
+
+class LibraryApi:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(
+                "GET",
+                "/v1/library",
+                self.module,
+                "The source of a module",
+                {
+                    200: Answer("the source, with ETag and X-Revision", content_type="text/plain"),
+                    304: Answer("unchanged since the ETag in If-None-Match"),
+                    400: Answer("a parameter is missing or wrong"),
+                    401: Answer("the secret is missing or wrong"),
+                    404: Answer("no such active module, or not signed"),
+                    503: Answer("the domain's database is away"),
+                },
+                query=[
+                    Parameter("domain", "the domain", required=True),
+                    Parameter("module", "the module's name", required=True),
+                    Parameter("language", "the module's language", required=True),
+                    Parameter("revision", "`latest` (the newest signed) or a number", required=True),
+                ],
+                security=["worker"],
+            )
+        ]
+
+    async def module(self, request: web.Request) -> web.Response:
+        require_worker(self._services, request)
+        store = self._services.domains.store(_required(request, "domain"))
+        name, language = _required(request, "module"), _required(request, "language")
+        revision = _revision(_required(request, "revision"))
+        if store is None:
+            raise Refusal(404, f"there is no domain {request.query['domain']!r}")
+        module = await store.module(name, language, revision)
+        headers = {"ETag": f'"{module.checksum.hex()}"', "X-Revision": str(module.revision)}
+        if any(tag.value == module.checksum.hex() for tag in request.if_none_match or ()):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=module.code, content_type="text/plain", charset="utf-8", headers=headers)
+
+
+def _required(request: web.Request, name: str) -> str:
+    value = request.query.get(name, "")
+    if not value or "\0" in value:
+        raise Refusal(400, f"{name}: this parameter is needed")
+    return value
+
+
+def _revision(text: str) -> int | None:
+    if text == "latest":
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text) > LARGEST_REVISION:
+        raise Refusal(400, "revision: must be `latest` or a whole number")
+    return int(text)

@@ -1,0 +1,27 @@
+"""What the API's handlers work with."""
+
+from dataclasses import dataclass, field
+
+from juvuln.clock import Clock
+from juvuln.config import JuvulnSettings
+from juvuln.domains.domains import Domains
+from juvuln.runs.record import RunRecord
+from juvuln.tokens import Tokens
+from juvuln.webhooks import Webhooks
+from juvuln.workers import WorkerRegistry
+from shared.health import Readiness
+
+
+@dataclass(slots=True)
+class Services:
+    settings: JuvulnSettings
+    secret: str | None = field(repr=False)
+    """The secret of manager and workers; None where ``auth: open``."""
+    clock: Clock
+    readiness: Readiness
+    workers: WorkerRegistry
+    domains: Domains
+    tokens: Tokens
+    record: RunRecord
+    webhooks: Webhooks
+    draining: bool = False

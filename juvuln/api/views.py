@@ -1,0 +1,158 @@
+"""The JSON of `/v2/programs`: what clients send and get."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from juvuln.clock import from_ms
+from juvuln.domains.store import Revision, Specification
+from juvuln.runs.run import RecordedRun, Trigger
+from shared.wire import MAX_DEADLINE_MS, LogLine, ModuleUse, Outcome, ProgramError, ProgramState, ProgramType
+
+Text = Annotated[str, StringConstraints(max_length=255)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
+class ClientModel(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _storable(cls, value: object) -> object:
+        """PostgreSQL stores neither NUL nor halves of surrogate pairs."""
+        texts = value if isinstance(value, list) else [value]
+        for text in texts:
+            if isinstance(text, str) and ("\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text)):
+                raise ValueError("holds a character that cannot be stored")
+        return value
+
+
+class NewProgram(ClientModel):
+    name: Name
+    type: ProgramType
+    state: ProgramState
+    schedule: Text = ""
+    deadline: Annotated[int, Field(ge=0, le=MAX_DEADLINE_MS)]
+    language: Literal["tengo"]
+    tags: Annotated[list[Tag], Field(max_length=100)] = []
+
+
+class ProgramChanges(ClientModel):
+    """Any subset of a program's fields."""
+
+    name: Name | None = None
+    type: ProgramType | None = None
+    state: ProgramState | None = None
+    schedule: Text | None = None
+    deadline: Annotated[int, Field(ge=0, le=MAX_DEADLINE_MS)] | None = None
+    language: Literal["tengo"] | None = None
+    tags: Annotated[list[Tag], Field(max_length=100)] | None = None
+
+    def columns(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class ProgramView(BaseModel):
+    uuid: UUID
+    name: str
+    type: str
+    state: str
+    schedule: str
+    deadline: int
+    """Milliseconds."""
+    language: str
+    tags: list[str]
+
+    @classmethod
+    def of(cls, specification: Specification) -> Self:
+        return cls(
+            uuid=specification.uuid,
+            name=specification.name,
+            type=specification.type,
+            state=specification.state,
+            schedule=specification.schedule,
+            deadline=specification.deadline,
+            language=specification.language,
+            tags=list(specification.tags),
+        )
+
+
+class RevisionView(BaseModel):
+    revision: int
+    created: datetime
+    created_by: UUID
+    signed: datetime | None
+    signed_by: UUID | None
+    checksum: str
+    """SHA-256 of the code, in hex."""
+
+    @classmethod
+    def of(cls, revision: Revision) -> Self:
+        return cls(
+            revision=revision.revision,
+            created=revision.created,
+            created_by=revision.created_by,
+            signed=revision.signed,
+            signed_by=revision.signed_by,
+            checksum=revision.checksum.hex(),
+        )
+
+
+class RunView(BaseModel):
+    """A run. What is not known, or not yet, is null; ``outcome`` is null while it is under way."""
+
+    id: str
+    program_uuid: str
+    program_name: str
+    trigger: Trigger
+    revision: int
+    deadline_ms: int
+    due: datetime | None
+    claimed: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+    reason: str | None = None
+    duration_ms: float | None = None
+    worker: str | None = None
+    manager: str
+    error: ProgramError | None = None
+    log: list[LogLine] = []
+    modules: list[ModuleUse] = []
+    request_bytes: int | None = None
+    answer_bytes: int | None = None
+
+    @classmethod
+    def of(cls, run: RecordedRun) -> Self:
+        view = cls(
+            id=run.id,
+            program_uuid=run.program_uuid,
+            program_name=run.program_name,
+            trigger=run.trigger,
+            revision=run.revision,
+            deadline_ms=run.deadline_ms,
+            due=None if run.due_ms is None else from_ms(run.due_ms),
+            claimed=from_ms(run.claimed_ms),
+            manager=run.manager,
+        )
+        if run.ending is None:
+            return view
+        ending = run.ending
+        return view.model_copy(
+            update={
+                "started": None if ending.started_ms is None else from_ms(ending.started_ms),
+                "ended": from_ms(ending.ended_ms),
+                "outcome": ending.outcome,
+                "reason": ending.reason,
+                "duration_ms": ending.duration_ms,
+                "worker": ending.worker,
+                "error": ending.error,
+                "log": list(ending.log),
+                "modules": list(ending.modules),
+                "request_bytes": ending.request_bytes,
+                "answer_bytes": ending.answer_bytes,
+            }
+        )

@@ -1,0 +1,102 @@
+"""Calling a webhook: `/v1/webhooks/{domain}/{uuid}`, and `/v2/programs/{uuid}/webhook` for a domain's users."""
+
+from uuid import UUID
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from juvuln.api.guards import is_trusted, program_uuid, require_access, require_principal
+from juvuln.api.services import Services
+from juvuln.dispatch import Result
+from shared.http import Answer, Refusal, Route, error_response, read_body
+from shared.wire import Outcome, TaskAnswer, TaskRequest
+
+NOT_FOR_PROGRAMS = frozenset({"authorization", "cookie", "proxy-authorization"})
+"""Request headers that carry the caller's credentials, which are no business of the program's."""
+NOT_FROM_PROGRAMS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "trailer"})
+
+
+class WebhookApi:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def routes(self) -> list[Route]:
+        answers = {
+            200: Answer("what the program wrote; it chooses the status", content_type="*/*"),
+            401: Answer("no or wrong credentials"),
+            403: Answer("no policy allows it"),
+            404: Answer("no such active webhook with signed code"),
+            413: Answer("the body is too large"),
+            500: Answer("the program did not end well"),
+            502: Answer("no worker took the call, or its answer was lost"),
+            503: Answer("the call cannot be put on record, or the manager is about to end"),
+        }
+        return [
+            Route(
+                "POST",
+                "/v1/webhooks/{domain}/{uuid}",
+                self.by_domain,
+                "Call a webhook, with the workers' secret or a token of the domain",
+                answers,
+                request_content_type="*/*",
+                security=["worker", "domain"],
+            ),
+            Route(
+                "POST",
+                "/v2/programs/{uuid}/webhook",
+                self.by_user,
+                "Call a webhook",
+                answers,
+                request_content_type="*/*",
+                security=["domain"],
+            ),
+        ]
+
+    async def by_domain(self, request: web.Request) -> web.Response:
+        domain, uuid = request.match_info["domain"], program_uuid(request)
+        if not is_trusted(self._services, request):
+            principal = await require_principal(self._services, request)
+            if principal.domain != domain:
+                raise Refusal(403, f"the token is not one of domain {domain}")
+            require_access(principal, "create", f"programs/{uuid}/webhook")
+        return await self._call(domain, uuid, request)
+
+    async def by_user(self, request: web.Request) -> web.Response:
+        principal, uuid = await require_principal(self._services, request), program_uuid(request)
+        require_access(principal, "create", f"programs/{uuid}/webhook")
+        return await self._call(principal.domain, uuid, request)
+
+    async def _call(self, domain: str, uuid: UUID, request: web.Request) -> web.Response:
+        if self._services.draining:
+            raise Refusal(503, "the manager is about to end", {"Retry-After": "5"})
+        program = self._services.webhooks.find(domain, uuid)
+        body = await read_body(request, self._services.settings.limits.body_bytes)
+        return _response(await self._services.webhooks.call(program, _task_request(request, body)))
+
+
+def _task_request(request: web.Request, body: bytes) -> TaskRequest:
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        if name.lower() not in NOT_FOR_PROGRAMS:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return TaskRequest(
+        headers=headers,
+        body=body,
+        method=request.method,
+        path=request.path,
+        query=request.query_string,
+        remote=request.remote or "",
+    )
+
+
+def _response(result: Result) -> web.Response:
+    ending = result.ending
+    if ending.outcome is Outcome.SUCCEEDED:
+        return _program_answer(result.answer or TaskAnswer())
+    message = ending.reason or (str(ending.error) if ending.error else f"the program {ending.outcome.value}")
+    return error_response(502 if ending.outcome in (Outcome.LOST, Outcome.SKIPPED) else 500, message)
+
+
+def _program_answer(answer: TaskAnswer) -> web.Response:
+    headers = CIMultiDict((name, value) for name, value in answer.headers if name.lower() not in NOT_FROM_PROGRAMS)
+    return web.Response(status=answer.status, headers=headers, body=answer.body)

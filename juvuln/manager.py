@@ -1,0 +1,239 @@
+"""The manager as a whole: what it consists of, the order in which that comes up, and goes down again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import structlog
+
+from juvuln.api.code import CodeApi
+from juvuln.api.errors import refusals
+from juvuln.api.library import LibraryApi
+from juvuln.api.programs import ProgramApi
+from juvuln.api.runs import RunApi
+from juvuln.api.services import Services
+from juvuln.api.subscribers import SubscriberApi
+from juvuln.api.webhooks import WebhookApi
+from juvuln.clock import Clock
+from juvuln.config import JuvulnSettings, check_exposure, domain_file_path
+from juvuln.database import DatabaseError
+from juvuln.dispatch import Dispatcher
+from juvuln.domains.domains import DomainChanges, Domains
+from juvuln.runs.record import RunRecord, open_record
+from juvuln.schedule import load_zone
+from juvuln.scheduler import Scheduler
+from juvuln.tokens import Tokens
+from juvuln.webhooks import Webhooks
+from juvuln.workers import WorkerRegistry
+from shared.auth import load_or_create_secret
+from shared.daemon import supervise
+from shared.health import Readiness
+from shared.http import Route, listening, make_app
+from shared.status_api import StatusApi
+
+PRUNE_INTERVAL_SECONDS = 3600.0
+LAST_ANSWERS_SECONDS = 1.0
+DESCRIPTION = "Runs the programs of Self-host domains: routines on their schedule, webhooks when called."
+
+log = structlog.get_logger()
+
+
+class Manager:
+    """Open it with :func:`open_manager`."""
+
+    def __init__(self, services: Services, scheduler: Scheduler) -> None:
+        self._settings = services.settings
+        self._services = services
+        self._scheduler = scheduler
+
+    async def reload(self) -> None:
+        """Read the domain file and all domains again. Raises ConfigurationError."""
+        await self._services.domains.load_file()
+        await self._services.domains.refresh_all()
+
+    async def drain(self) -> None:
+        """Start nothing new, and wait for what is under way as long as is configured."""
+        self._services.draining = True
+        self._scheduler.stop()
+        try:
+            async with asyncio.timeout(self._settings.shutdown_timeout_seconds):
+                await self._scheduler.finished()
+                await self._services.webhooks.finished()
+        except TimeoutError:
+            log.warning("runs_given_up", timeout_seconds=self._settings.shutdown_timeout_seconds)
+
+
+@asynccontextmanager
+async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> AsyncIterator[Manager]:
+    """Bring the manager up; take it down at the end, in the opposite order, whatever had come up.
+
+    Raises ConfigurationError, StartError, DatabaseError.
+    """
+    check_exposure(settings)
+    secret = _secret(settings)
+    clock, readiness, workers = Clock(), Readiness(), WorkerRegistry()
+    async with AsyncExitStack() as stack:
+        record = await stack.enter_async_context(_writing_record(settings, clock, readiness))
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        dispatcher = Dispatcher(
+            workers,
+            session,
+            record,
+            clock,
+            parallel=settings.dispatch.parallel,
+            wait_for_worker_seconds=settings.dispatch.wait_for_worker_seconds,
+        )
+        scheduler = Scheduler(
+            record,
+            dispatcher.execute,
+            clock,
+            zone=load_zone(settings.schedule.zone),
+            start_deadline=timedelta(seconds=settings.schedule.start_deadline_seconds),
+        )
+        domains = _domains(settings, config_file, readiness, record, scheduler)
+        stack.push_async_callback(domains.close)
+        await domains.load_file()
+        services = Services(
+            settings=settings,
+            secret=secret,
+            clock=clock,
+            readiness=readiness,
+            workers=workers,
+            domains=domains,
+            tokens=Tokens(domains, clock, settings.access.cache_seconds),
+            record=record,
+            webhooks=Webhooks(domains, record, dispatcher.execute, clock),
+        )
+        readiness.watch("workers", lambda: None if workers.all() else "no worker is subscribed")
+        readiness.set("domains", "not read yet")
+        await stack.enter_async_context(_background(services, scheduler))
+        port = await stack.enter_async_context(_serving(services))
+        log.info("listening", host=settings.listen.host, port=port, domains=len(domains.names()))
+        yield Manager(services, scheduler)
+
+
+def _secret(settings: JuvulnSettings) -> str | None:
+    if settings.auth == "open":
+        log.warning("auth_open", note="whoever reaches the port can subscribe as a worker and read all programs")
+        return None
+    if settings.secret is not None:
+        return settings.secret.get_secret_value()
+    return load_or_create_secret(settings.effective_secret_file)
+
+
+@asynccontextmanager
+async def _writing_record(settings: JuvulnSettings, clock: Clock, readiness: Readiness) -> AsyncIterator[RunRecord]:
+    """The record with its writer, which outlives everything that has something to write."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+
+    def report(problem: str | None) -> None:
+        readiness.set("record of runs", problem)
+
+    async with open_record(settings.effective_database, settings.name, report) as record:
+        left_open = await record.close_left_open(clock.now_ms())
+        if left_open:
+            log.warning("runs_lost_in_an_earlier_life", count=left_open)
+        writer = asyncio.create_task(supervise("record", record.write))
+        try:
+            yield record
+        finally:
+            try:
+                async with asyncio.timeout(settings.shutdown_timeout_seconds):
+                    await record.flush()
+            except TimeoutError:
+                log.error("record_not_complete", reason="cannot be written; open runs will be lost")
+            writer.cancel()
+            await asyncio.wait({writer})
+
+
+def _domains(
+    settings: JuvulnSettings,
+    config_file: Path | None,
+    readiness: Readiness,
+    record: RunRecord,
+    scheduler: Scheduler,
+) -> Domains:
+    async def follow(change: DomainChanges) -> None:
+        # At the first reading the record tells where each routine stood when the manager was last there.
+        last_due_ms = await record.last_due_ms(change.domain) if change.first else {}
+        scheduler.update(change.changes, last_due_ms)
+
+    return Domains(
+        domain_file_path(settings, config_file),
+        readiness,
+        follow,
+        interval_seconds=settings.refresh.interval_seconds,
+        timeout_seconds=settings.refresh.timeout_seconds,
+        parallel=settings.refresh.parallel,
+    )
+
+
+@asynccontextmanager
+async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator[None]:
+    """The endless pieces of work. At the end they are cancelled, and so are the runs that are still under way."""
+    async with asyncio.TaskGroup() as group:
+        works = {
+            "scheduler": scheduler.run,
+            "refresh": lambda: _keep_fresh(services),
+            "domain file": services.domains.watch_file,
+            "sweep": lambda: _sweep_workers(services),
+            "retention": lambda: _prune(services),
+        }
+        tasks = [group.create_task(supervise(name, work), name=name) for name, work in works.items()]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await scheduler.cancel_runs()
+
+
+async def _keep_fresh(services: Services) -> None:
+    await services.domains.refresh_all()
+    services.readiness.set("domains", None)
+    await services.domains.keep_fresh()
+
+
+async def _sweep_workers(services: Services) -> None:
+    settings = services.settings.worker
+    while True:
+        await asyncio.sleep(settings.sweep_seconds)
+        for worker in services.workers.expire(services.clock.monotonic_seconds() - settings.timeout):
+            log.warning("worker_dropped", worker=worker.name, reason=f"silent for {settings.timeout:g} s")
+
+
+async def _prune(services: Services) -> None:
+    keep_ms = int(services.settings.runs.keep_days * 24 * 3600 * 1000)
+    while True:
+        try:
+            pruned = await services.record.prune(services.clock.now_ms() - keep_ms)
+        except DatabaseError as error:
+            log.error("record_not_pruned", reason=error.reason)
+        else:
+            log.debug("record_pruned", runs=pruned)
+        await asyncio.sleep(PRUNE_INTERVAL_SECONDS)
+
+
+def _routes(services: Services) -> list[Route]:
+    apis = (SubscriberApi, LibraryApi, WebhookApi, ProgramApi, CodeApi, RunApi)
+    return [route for api in apis for route in api(services).routes()]
+
+
+@asynccontextmanager
+async def _serving(services: Services) -> AsyncIterator[int]:
+    settings = services.settings
+    status = StatusApi(services.readiness, "Self-host Program Manager (juvuln)", DESCRIPTION)
+    app = make_app(
+        status.with_status(_routes(services)), max_body_bytes=settings.limits.body_bytes, middlewares=[refusals]
+    )
+    async with listening(
+        app,
+        settings.listen.host,
+        settings.listen.port,
+        port_setting=settings.port_setting,
+        drain_seconds=LAST_ANSWERS_SECONDS,
+    ) as port:
+        yield port
