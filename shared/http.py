@@ -99,14 +99,20 @@ def _explain(exception: web.HTTPException, request: web.Request) -> str:
 
 
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
-    """The request's body. Raises Refusal(413) as soon as it is known to exceed ``max_bytes``."""
+    """The request's body.
+
+    Raises Refusal: 413 as soon as it is known to exceed ``max_bytes``, 400 where it ends early or cannot be decoded.
+    """
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > max_bytes:
-            raise _too_large(max_bytes)
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > max_bytes:
+                raise _too_large(max_bytes)
+    except (web.RequestPayloadError, ConnectionResetError) as error:
+        raise Refusal(400, "the request body ends early or cannot be decoded", {"Connection": "close"}) from error
     return bytes(body)
 
 
