@@ -127,7 +127,9 @@ def load_settings(cls: type[SettingsT], path: Path | None, environ: Mapping[str,
 
     Raises ConfigurationError with one line per fault.
     """
-    content = read_yaml_mapping(path) if path else {}
+    written = read_yaml_mapping(path) if path else {}
+    # A name with nothing behind it says nothing: a section whose lines are all commented out.
+    content = {name: value for name, value in written.items() if value is not None}
     prefix = str(cls.model_config.get("env_prefix", ""))
     unknown = list(unknown_variables(cls, prefix, environ))
     if unknown:
@@ -152,7 +154,7 @@ def _names_a_setting(cls: type[BaseModel], path: str) -> bool:
     if field is None:
         return False
     inner = field.annotation
-    if rest and isinstance(inner, type) and issubclass(inner, BaseModel):
+    if isinstance(inner, type) and issubclass(inner, BaseModel):
         return _names_a_setting(inner, rest)
     return not rest
 
