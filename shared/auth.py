@@ -8,6 +8,7 @@ import ipaddress
 import os
 import secrets
 import socket
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,8 @@ def parse_bearer(header: str | None) -> str | None:
 
 def same_secret(given: str, expected: str) -> bool:
     """Whether two secrets are equal, in a time that does not depend on where they differ."""
-    return hmac.compare_digest(given.encode(), expected.encode())
+    # A header may bring bytes that are no UTF-8; aiohttp hands them on as surrogates.
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
 
 
 def sha256(text: str) -> bytes:
@@ -83,8 +85,8 @@ def load_or_create_secret(path: Path, make: Callable[[], str] = lambda: secrets.
 def _create_secret(path: Path, secret: str) -> None:
     """Write the whole secret under another name, then link it: nobody ever reads half of it or replaces another's."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    draft = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(secret + "\n")
