@@ -6,6 +6,10 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import structlog
+
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class SystemdNotifier:
@@ -22,12 +26,16 @@ class SystemdNotifier:
         return cls(environ.get("NOTIFY_SOCKET") or None, watchdog)
 
     def send(self, message: str) -> None:
+        """Tell it, or say in the log that it cannot be told: no reason for a daemon to end or to wait."""
         if self.address is None:
             return
         address = "\0" + self.address[1:] if self.address.startswith("@") else self.address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-            notify.connect(address)
-            notify.sendall(message.encode())
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as notify:
+                notify.connect(address)
+                notify.sendall(message.encode())
+        except OSError as error:
+            log.warning("service_manager_not_told", message=message, reason=str(error))
 
     async def keep_alive(self) -> None:
         """Say that the event loop turns, twice in every watchdog period, for ever."""
