@@ -1,0 +1,118 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/d5/tengo/v2"
+	"github.com/d5/tengo/v2/parser"
+
+	"selfhost/libtengo/internal/frame"
+	"selfhost/libtengo/internal/modules"
+)
+
+// compileJob is a program to compile, with the modules that were supplied.
+type compileJob struct {
+	file    string
+	source  []byte
+	modules map[string][]byte
+}
+
+// compiled is what came of a compile: a program, or the modules it still needs, or why it was refused.
+type compiled struct {
+	program *program
+	modules []string // named modules that are imported, sorted
+	needs   []frame.NeededModule
+	failure *frame.Failure
+}
+
+// newCompileJob takes a Compile frame apart.
+func newCompileJob(meta frame.CompileMeta, body []byte) (compileJob, error) {
+	job := compileJob{file: meta.File, modules: make(map[string][]byte, len(meta.Modules))}
+	source, rest, ok := cut(body, meta.SourceBytes)
+	job.source = source
+	for _, module := range meta.Modules {
+		var content []byte
+		var more bool
+		content, rest, more = cut(rest, module.Bytes)
+		job.modules[module.Name] = content
+		ok = ok && more
+	}
+	if !ok || len(rest) > 0 {
+		return compileJob{}, errors.New("the lengths in a compile frame do not add up to its body")
+	}
+	return job, nil
+}
+
+func cut(data []byte, length int) (head, tail []byte, ok bool) {
+	if length < 0 || length > len(data) {
+		return nil, data, false
+	}
+	return data[:length:length], data[length:], true
+}
+
+// compile never panics: what the compiler trips over is refused.
+func (job compileJob) compile(allocations int64) (result compiled) {
+	defer func() {
+		if value := recover(); value != nil {
+			result = compiled{failure: failure("compile", fmt.Sprintf("internal error: %v", value), job.file)}
+		}
+	}()
+	graph := &importGraph{sources: job.modules, builtin: modules.Names(), reached: map[string]string{}}
+	if failure := graph.walk(job.file, job.source, nil); failure != nil {
+		return compiled{failure: failure}
+	}
+	if len(graph.missing) > 0 {
+		return compiled{needs: graph.missing}
+	}
+	bytecode, globals, err := job.bytecode()
+	if err != nil {
+		failure := compileFailure(err)
+		if len(failure.Stack) == 1 {
+			failure.Stack = graph.placesFrom(failure.Stack[0])
+		}
+		return compiled{failure: failure}
+	}
+	return compiled{program: newProgram(bytecode, globals, allocations), modules: graph.names()}
+}
+
+// bytecode compiles the program, and tells how many global variables it has.
+func (job compileJob) bytecode() (*tengo.Bytecode, int, error) {
+	file := sourceFile(job.file, job.source)
+	tree, err := parser.NewParser(file, job.source, nil).ParseFile()
+	if err != nil {
+		return nil, 0, err
+	}
+	symbols := tengo.NewSymbolTable()
+	compiler := tengo.NewCompiler(file, symbols, nil, modules.ForCompiler(job.modules), nil)
+	if err := compiler.Compile(tree); err != nil {
+		return nil, 0, err
+	}
+	bytecode := compiler.Bytecode()
+	if err := checkSize(bytecode, symbols.MaxSymbols()); err != nil {
+		return nil, 0, err
+	}
+	bytecode.RemoveDuplicates()
+	return bytecode, symbols.MaxSymbols(), nil
+}
+
+// checkSize refuses what the compiler lets through although its instructions have no room for it: they would silently
+// take another constant or variable.
+func checkSize(bytecode *tengo.Bytecode, globals int) error {
+	if globals > tengo.GlobalsSize {
+		return fmt.Errorf("the program has %d global variables; %d are possible", globals, tengo.GlobalsSize)
+	}
+	if len(bytecode.Constants) > math.MaxUint16+1 {
+		return fmt.Errorf("the program has %d constants; %d are possible", len(bytecode.Constants), math.MaxUint16+1)
+	}
+	for _, constant := range bytecode.Constants {
+		function, ok := constant.(*tengo.CompiledFunction)
+		if ok && function.NumLocals > math.MaxUint8+1 {
+			at := bytecode.FileSet.Position(function.SourcePos(len(function.Instructions)))
+			return fmt.Errorf("the function or module that ends at %s has %d local variables; %d are possible",
+				at, function.NumLocals, math.MaxUint8+1)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,213 @@
+package modules
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/d5/tengo/v2"
+)
+
+const (
+	userAgent       = "Selfhost-tengo-client/1.0"
+	formContentType = "application/x-www-form-urlencoded"
+)
+
+// NewClient makes the HTTP client of an executor. It keeps connections but no cookies, and takes no proxy from the
+// environment.
+func NewClient(maxRedirects int) *http.Client {
+	// Go's own resolver, since each look-up by the C library would take a thread with megabytes of stack.
+	dialer := &net.Dialer{Timeout: 30 * time.Second, Resolver: &net.Resolver{PreferGo: true}}
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:            dialer.DialContext,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConns:           32,
+			MaxIdleConnsPerHost:    8,
+			MaxConnsPerHost:        128,
+			IdleConnTimeout:        30 * time.Second,
+			TLSHandshakeTimeout:    10 * time.Second,
+			MaxResponseHeaderBytes: 1 << 20,
+		},
+		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+			if len(via) > maxRedirects {
+				return fmt.Errorf("more than %d redirects", maxRedirects)
+			}
+			return nil
+		},
+	}
+}
+
+// call is one HTTP request as a program asks for it.
+type call struct {
+	method  string
+	url     string
+	query   [][2]string
+	headers [][2]string
+	content []byte
+}
+
+func httpModule(slot *Slot) map[string]tengo.Object {
+	perform := func(method string, read func(string, arguments) (call, error)) tengo.CallableFunc {
+		return func(args ...tengo.Object) (tengo.Object, error) {
+			asked, err := read(method, args)
+			if err != nil {
+				return nil, err
+			}
+			return slot.Run.fetch(asked)
+		}
+	}
+	return functions(map[string]tengo.CallableFunc{
+		"get":        perform(http.MethodGet, readCall),
+		"post":       perform(http.MethodPost, readCallWithContent),
+		"put":        perform(http.MethodPut, readCallWithContent),
+		"delete":     perform(http.MethodDelete, readCallWithContent),
+		"postform":   perform(http.MethodPost, readFormCall),
+		"toformdata": toFormData,
+	})
+}
+
+// readCall reads (url, query_args, headers).
+func readCall(method string, args arguments) (call, error) {
+	if err := args.between(1, 3); err != nil {
+		return call{}, err
+	}
+	return readCommon(method, args)
+}
+
+// readCallWithContent reads (url, query_args, headers, content).
+func readCallWithContent(method string, args arguments) (call, error) {
+	if err := args.between(1, 4); err != nil {
+		return call{}, err
+	}
+	asked, err := readCommon(method, args)
+	if err == nil && args.given(3) {
+		asked.content, err = args.content(3, "content")
+	}
+	return asked, err
+}
+
+// readFormCall reads (url, query_args, headers), where the query arguments become the form in the body.
+func readFormCall(method string, args arguments) (call, error) {
+	asked, err := readCall(method, args)
+	if err != nil {
+		return call{}, err
+	}
+	asked.content, asked.query = []byte(escaped(asked.query)), nil
+	// First, so that a content type of the program's own takes its place.
+	asked.headers = append([][2]string{{"Content-Type", formContentType}}, asked.headers...)
+	return asked, nil
+}
+
+func readCommon(method string, args arguments) (asked call, err error) {
+	asked.method = method
+	if asked.url, err = args.text(0, "url"); err != nil {
+		return
+	}
+	if asked.query, err = args.pairs(1, "query_args"); err != nil {
+		return
+	}
+	asked.headers, err = args.headers(2, "headers")
+	return
+}
+
+func toFormData(args ...tengo.Object) (tengo.Object, error) {
+	if err := arguments(args).between(1, 1); err != nil {
+		return nil, err
+	}
+	pairs, err := arguments(args).pairs(0, "query_args")
+	if err != nil {
+		return nil, err
+	}
+	return &tengo.String{Value: escaped(pairs)}, nil
+}
+
+func escaped(pairs [][2]string) string {
+	texts := make([]string, len(pairs))
+	for i, pair := range pairs {
+		texts[i] = url.QueryEscape(pair[0]) + "=" + url.QueryEscape(pair[1])
+	}
+	return strings.Join(texts, "&")
+}
+
+// fetch performs a call. What goes wrong on the way becomes an error value, which the program can look at; only a run
+// that must end is an error.
+func (r *Run) fetch(asked call) (tengo.Object, error) {
+	answer, err := r.exchange(asked)
+	if r.Context.Err() != nil {
+		return nil, context.Cause(r.Context)
+	}
+	if err != nil {
+		return &tengo.Error{Value: &tengo.String{Value: err.Error()}}, nil
+	}
+	return answer, nil
+}
+
+func (r *Run) exchange(asked call) (tengo.Object, error) {
+	request, err := asked.request(r.Context)
+	if err != nil {
+		return nil, err
+	}
+	response, err := r.Client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := readAtMost(response.Body, r.Limits.HTTPAnswerBytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w", request.Method, asked.url, err)
+	}
+	return answerValue(response, body), nil
+}
+
+func (c call) request(ctx context.Context) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, c.method, c.url, bytes.NewReader(c.content))
+	if err != nil {
+		return nil, err
+	}
+	if query := escaped(c.query); query != "" {
+		request.URL.RawQuery = strings.TrimPrefix(request.URL.RawQuery+"&"+query, "&")
+	}
+	request.Header.Set("User-Agent", userAgent)
+	for _, header := range c.headers {
+		request.Header.Set(header[0], header[1])
+		if strings.EqualFold(header[0], "Host") {
+			request.Host = header[1]
+		}
+	}
+	return request, nil
+}
+
+func readAtMost(body io.Reader, limit int) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > limit {
+		return nil, fmt.Errorf("the answer is over %d bytes", limit)
+	}
+	return content, nil
+}
+
+func answerValue(response *http.Response, body []byte) tengo.Object {
+	headers := make(map[string]tengo.Object, len(response.Header))
+	for name, values := range response.Header {
+		texts := make([]tengo.Object, len(values))
+		for i, value := range values {
+			texts[i] = &tengo.String{Value: value}
+		}
+		headers[name] = &tengo.Array{Value: texts}
+	}
+	return &tengo.ImmutableMap{Value: map[string]tengo.Object{
+		"StatusCode":    &tengo.Int{Value: int64(response.StatusCode)},
+		"Body":          &tengo.Bytes{Value: body},
+		"ContentLength": &tengo.Int{Value: int64(len(body))},
+		"Header":        &tengo.Map{Value: headers},
+	}}
+}
