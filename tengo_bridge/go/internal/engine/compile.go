@@ -61,20 +61,24 @@ func (job compileJob) compile(allocations int64) (result compiled) {
 	}()
 	graph := &importGraph{sources: job.modules, builtin: modules.Names(), reached: map[string]string{}}
 	if failure := graph.walk(job.file, job.source, nil); failure != nil {
-		return compiled{failure: failure}
+		return graph.refused(failure)
 	}
 	if len(graph.missing) > 0 {
 		return compiled{needs: graph.missing}
 	}
 	bytecode, globals, err := job.bytecode()
 	if err != nil {
-		failure := compileFailure(err)
-		if len(failure.Stack) == 1 {
-			failure.Stack = graph.placesFrom(failure.Stack[0])
-		}
-		return compiled{failure: failure}
+		return graph.refused(compileFailure(err))
 	}
 	return compiled{program: newProgram(bytecode, globals, allocations), modules: graph.names()}
+}
+
+// refused completes the place of a failure by how the program came to import it.
+func (g *importGraph) refused(failure *frame.Failure) compiled {
+	if len(failure.Stack) == 1 {
+		failure.Stack = g.placesFrom(failure.Stack[0])
+	}
+	return compiled{failure: failure}
 }
 
 // bytecode compiles the program, and tells how many global variables it has.

@@ -65,19 +65,29 @@ func runtimeFailure(err error) *frame.Failure {
 	kind := kindOf(err)
 	var stack []string
 	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			break
-		}
-		place, found := strings.CutPrefix(strings.TrimPrefix(err.Error(), "Runtime Error: "), inner.Error()+"\n\tat ")
-		if !found {
-			break
+		inner, place, wrapped := unwrapPlace(err)
+		if !wrapped {
+			slices.Reverse(stack)
+			return failure(kind, err.Error(), stack...)
 		}
 		stack = append(stack, place)
 		err = inner
 	}
-	slices.Reverse(stack)
-	return failure(kind, err.Error(), stack...)
+}
+
+// unwrapPlace takes the place off that the machine has put around an error.
+func unwrapPlace(err error) (inner error, place string, wrapped bool) {
+	inner = errors.Unwrap(err)
+	if inner == nil {
+		return err, "", false
+	}
+	text := err.Error()
+	for _, start := range []string{"", "Runtime Error: "} {
+		if place, wrapped = strings.CutPrefix(text, start+inner.Error()+"\n\tat "); wrapped {
+			return inner, place, true
+		}
+	}
+	return err, "", false
 }
 
 func kindOf(err error) string {

@@ -56,7 +56,7 @@ func (g *importGraph) follow(each imported, chain []string) *frame.Failure {
 	}
 	if start := slices.Index(chain, each.name); start >= 0 {
 		cycle := strings.Join(append(slices.Clone(chain[start:]), each.name), " -> ")
-		return failure("compile", "modules import each other in a circle: "+cycle, g.placesFrom(each.at)...)
+		return failure("compile", "modules import each other in a circle: "+cycle, each.at)
 	}
 	if _, again := g.reached[each.name]; again {
 		return nil
