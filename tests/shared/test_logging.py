@@ -1,0 +1,74 @@
+"""What log lines look like, in a process of their own since logging is set up once for each."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+SETUP = """
+import logging, structlog
+from shared.logging import configure_logging
+configure_logging("juvuln", log_format={format!r}, level="info")
+log = structlog.get_logger()
+"""
+
+
+def lines_of(code: str, log_format: str = "auto") -> list[str]:
+    """What ``code`` writes to standard error, which is no terminal."""
+    script = SETUP.format(format=log_format) + code
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert ended.stdout == ""
+    return ended.stderr.splitlines()
+
+
+def events_of(code: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines_of(code)]
+
+
+def test_away_from_a_terminal_each_event_is_a_json_object() -> None:
+    (event,) = events_of("log.info('run_ended', outcome='succeeded', name='Jörg\\n')")
+    assert event.pop("timestamp").endswith("Z")
+    assert event == {
+        "event": "run_ended",
+        "level": "info",
+        "daemon": "juvuln",
+        "outcome": "succeeded",
+        "name": "Jörg\n",
+    }
+
+
+def test_to_read_it_is_a_line_of_words() -> None:
+    (line,) = lines_of("log.info('run_ended', outcome='succeeded')", "console")
+    assert "run_ended" in line
+    assert "outcome=succeeded" in line
+    assert "\x1b" not in line
+
+
+def test_less_important_lines_than_asked_for_are_left_out() -> None:
+    assert [event["event"] for event in events_of("log.debug('a'); log.info('b'); log.error('c')")] == ["b", "c"]
+
+
+def test_what_is_bound_to_a_run_is_in_all_its_lines() -> None:
+    (event,) = events_of("structlog.contextvars.bind_contextvars(run='r1'); log.info('task_started')")
+    assert event["run"] == "r1"
+
+
+def test_an_exception_is_one_object_with_its_traceback() -> None:
+    (event,) = events_of("try:\n    1 / 0\nexcept ZeroDivisionError:\n    log.exception('task_failed')")
+    assert "ZeroDivisionError: division by zero" in event["exception"]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_libraries_take_the_same_way_from_warning_on(log_format: str) -> None:
+    lines = lines_of("logging.getLogger('lib').info('a'); logging.getLogger('lib').warning('b %s', 1)", log_format)
+    assert len(lines) == 1
+    assert "b 1" in lines[0]
+    assert "juvuln" in lines[0]
+
+
+def test_an_exception_that_a_library_logs_keeps_its_traceback() -> None:
+    code = "try:\n    1 / 0\nexcept ZeroDivisionError:\n    logging.getLogger('lib').exception('failed')"
+    (event,) = events_of(code)
+    assert "ZeroDivisionError: division by zero" in event["exception"]
