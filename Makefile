@@ -12,6 +12,10 @@ PIP := $(IN_VENV) -m pip --quiet --disable-pip-version-check --no-input
 PIP_INSTALL := $(PIP) install
 LOCK := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header
 
+# Go and the C compiler as tengo_bridge.build takes them: it puts into the environment what the PATH does not have.
+WITH_GO = export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" CGO_ENABLED=1 CC="$${CC:-$$( \
+    command -v cc || command -v gcc || command -v clang || echo '"$(CURDIR)/$(IN_VENV)" -m ziglang cc')}";
+
 COMMANDS := juvuln malgomaj
 EXAMPLES := juvuln malgomaj domains
 STAGE := build/install
