@@ -32,7 +32,7 @@ SYSUSERSDIR := $(SYSTEM_PREFIX)/sysusers.d
 .DELETE_ON_ERROR:
 # Steps share one virtual environment.
 .NOTPARALLEL:
-.PHONY: help run build test lint format bench install uninstall lock clean
+.PHONY: help run build test lint format bench install install-for-everyone uninstall lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
@@ -94,6 +94,9 @@ $(VENV)/dev-ready: requirements/dev.txt $(VENV)/run-ready
 	@touch $@
 
 install: build ## Install below PREFIX=/usr/local (staged below DESTDIR=)
+	@umask 022 && $(MAKE) --no-print-directory install-for-everyone
+
+install-for-everyone:
 	@echo "Gathering the packages and the locked dependencies ..."
 	@rm -rf $(STAGE) && mkdir -p $(STAGE)
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir $(STAGE)/wheel .
@@ -108,11 +111,14 @@ install: build ## Install below PREFIX=/usr/local (staged below DESTDIR=)
 	    "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(SYSUSERSDIR)"
 	@cp -R -p $(STAGE)/lib "$(DESTDIR)$(LIBDIR)"
 	@python="$$($(IN_VENV) -c 'import os, sys; print(os.path.realpath(sys._base_executable))')"; \
+	case "$$python" in /home/*|/root/*) \
+	    echo "Note: $$python is in a home folder, where the services cannot reach it; see operations.md." ;; \
+	esac; \
 	for command in $(COMMANDS); do \
-	    sed -e "s|@python@|$$python|; s|@libdir@|$(LIBDIR)|; s|@command@|$$command|" deploy/command.sh.in \
+	    sed -e "s|@python@|$$python|; s|@command@|$$command|" deploy/command.sh.in \
 	        > "$(DESTDIR)$(BINDIR)/$$command" && \
 	    chmod 755 "$(DESTDIR)$(BINDIR)/$$command" && \
-	    sed -e "s|/usr/local/bin/|$(BINDIR)/|" deploy/systemd/$$command.service \
+	    sed -e "s|/usr/local/|$(PREFIX)/|" deploy/systemd/$$command.service \
 	        > "$(DESTDIR)$(UNITDIR)/$$command.service" || exit 1; \
 	done
 	@cp deploy/sysusers.d/selfhost.conf "$(DESTDIR)$(SYSUSERSDIR)/selfhost.conf"
