@@ -42,8 +42,12 @@ class Engine:
         self._socket, other_end = socket.socketpair()
         self._server = threading.Thread(target=serve, args=(other_end.detach(),), name="libtengo", daemon=True)
         self._server.start()
-        self._expect(self.receive(), Kind.READY)
-        self.send(Frame(Kind.CONFIGURE, meta=self._limits))
+        try:
+            self._expect(self.receive(), Kind.READY)
+            self.send(Frame(Kind.CONFIGURE, meta=self._limits))
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(

@@ -31,12 +31,12 @@ type compiled struct {
 func newCompileJob(meta frame.CompileMeta, body []byte) (compileJob, error) {
 	job := compileJob{file: meta.File, modules: make(map[string][]byte, len(meta.Modules))}
 	source, rest, ok := cut(body, meta.SourceBytes)
-	job.source = source
+	job.source = markErrorSelectors(source)
 	for _, module := range meta.Modules {
 		var content []byte
 		var more bool
 		content, rest, more = cut(rest, module.Bytes)
-		job.modules[module.Name] = content
+		job.modules[module.Name] = markErrorSelectors(content)
 		ok = ok && more
 	}
 	if !ok || len(rest) > 0 {
@@ -97,6 +97,7 @@ func (job compileJob) bytecode() (*tengo.Bytecode, int, error) {
 	if err := checkSize(bytecode, symbols.MaxSymbols()); err != nil {
 		return nil, 0, err
 	}
+	unmarkErrorSelectors(bytecode.Constants)
 	bytecode.RemoveDuplicates()
 	return bytecode, symbols.MaxSymbols(), nil
 }
