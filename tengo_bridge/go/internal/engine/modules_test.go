@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"selfhost/libtengo/internal/frame"
+)
+
+// echo answers with what it was asked, and acts on the path.
+func echo(t *testing.T) *httptest.Server {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["X-Many"] = []string{"1", "2"}
+		switch r.URL.Path {
+		case "/large":
+			fmt.Fprint(w, strings.Repeat("x", 2000))
+			return
+		case "/loop":
+			http.Redirect(w, r, "/loop", http.StatusFound)
+			return
+		case "/moved":
+			http.Redirect(w, r, "/here", http.StatusFound)
+			return
+		case "/missing":
+			w.WriteHeader(http.StatusNotFound)
+		case "/cut":
+			w.Header().Set("Content-Length", "100")
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s|%s|%s|%s|%s|%s", r.Method, r.URL.RequestURI(), r.Host,
+			r.Header.Get("User-Agent"), r.Header.Get("Content-Type"), r.Header.Get("X-A"), body)
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// filled puts the server's address in the place of URL and of HOST.
+func filled(source string, server *httptest.Server) string {
+	source = strings.ReplaceAll(source, "URL", server.URL)
+	return strings.ReplaceAll(source, "HOST", server.Listener.Addr().String())
+}
+
+func TestHTTPRequestsAreWhatTheProgramAsksFor(t *testing.T) {
+	agent := "Selfhost-tengo-client/1.0"
+	rows := []struct{ call, want string }{
+		{`get("URL/a")`, "GET /a|HOST|" + agent + "|||"},
+		{`get("URL/a?x=1", ["y=2", "z=a b&c", "k", "e=1=2"])`, "GET /a?x=1&y=2&z=a+b%26c&k=&e=1%3D2|HOST|" + agent + "|||"},
+		{`get("URL/a", undefined, {"User-Agent": "me", "X-A": "1"})`, "GET /a|HOST|me||1|"},
+		{`get("URL/a", immutable(["y=2"]), immutable({"Host": "other"}))`, "GET /a?y=2|other|" + agent + "|||"},
+		{`get("URL/moved")`, "GET /here|HOST|" + agent + "|||"},
+		{`post("URL/a")`, "POST /a|HOST|" + agent + "|||"},
+		{`post("URL/a", ["y=2"], {"Content-Type": "text/plain"}, "body")`, "POST /a?y=2|HOST|" + agent + "|text/plain||body"},
+		{`put("URL/a", undefined, undefined, bytes("body"))`, "PUT /a|HOST|" + agent + "|||body"},
+		{`delete("URL/a", undefined, undefined, "body")`, "DELETE /a|HOST|" + agent + "|||body"},
+		{`postform("URL/a", ["y=2 3", "z=4"])`, "POST /a|HOST|" + agent + "|application/x-www-form-urlencoded||y=2+3&z=4"},
+		{`postform("URL/a", undefined, {"Content-Type": "own"})`, "POST /a|HOST|" + agent + "|own||"},
+	}
+	c, server := connect(t), echo(t)
+	for _, row := range rows {
+		source := filled(fmt.Sprintf(`import("log").info("%%s", string(import("http").%s.Body))`, row.call), server)
+		if got := c.prints(source); got != filled(row.want, server) {
+			t.Errorf("%s\n gave %s\n  not %s", row.call, got, filled(row.want, server))
+		}
+	}
+}
+
+func TestAnHTTPAnswerIsAnImmutableMap(t *testing.T) {
+	c, server := connect(t), echo(t)
+	got := c.prints(filled(`
+a := import("http").get("URL/missing")
+import("log").info("%v %v %v %v %v %v", a.StatusCode, is_bytes(a.Body), a.ContentLength == len(a.Body), a.ContentLength > 0,
+	a.Header["X-Many"], is_immutable_map(a))`, server))
+	if got != `404 true true true ["1", "2"] true` {
+		t.Errorf("it logged %q", got)
+	}
+}
+
+func TestWhatFailsOnTheWayIsAnErrorValue(t *testing.T) {
+	c, server := connect(t), echo(t)
+	limit, redirects := 1000, 3
+	c.configure(frame.ConfigureMeta{MaxHTTPAnswerBytes: &limit, MaxHTTPRedirects: &redirects})
+	for url, want := range map[string]string{
+		"http://127.0.0.1:1/": "connection refused",
+		"ftp://127.0.0.1/":    "unsupported protocol scheme",
+		"http://[":            "missing ']'",
+		"URL/large":           "the answer is over 1000 bytes",
+		"URL/loop":            "more than 3 redirects",
+		"URL/cut":             "unexpected EOF",
+	} {
+		got := c.prints(filled(fmt.Sprintf(`a := import("http").get(%q); import("log").info("%%v %%s", is_error(a), a.value)`, url), server))
+		if !strings.HasPrefix(got, "true ") || !strings.Contains(got, want) {
+			t.Errorf("%s: %s", url, got)
+		}
+	}
+}
+
+func TestWrongArgumentsAreRuntimeErrorsThatNameThem(t *testing.T) {
+	rows := []struct{ call, message string }{
+		{`import("http").get()`, "wrong number of arguments in call to 'user-function:get'"},
+		{`import("http").get("u", [], {}, "x")`, "wrong number of arguments in call to 'user-function:get'"},
+		{`import("http").post("u", [], {}, "x", 1)`, "wrong number of arguments in call to 'user-function:post'"},
+		{`import("http").get(1)`, "invalid type for argument 'url' in call to 'user-function:get': expected string, found int"},
+		{`import("http").get(undefined)`, "invalid type for argument 'url' in call to 'user-function:get': expected string, found undefined"},
+		{`import("http").get("u", "a=b")`, `invalid type for argument 'query_args' in call to 'user-function:get': expected array of "key=value" strings, found string`},
+		{`import("http").get("u", ["a=b", 1])`, "invalid type for argument 'query_args[1]' in call to 'user-function:get': expected string, found int"},
+		{`import("http").get("u", [], ["a"])`, "invalid type for argument 'headers' in call to 'user-function:get': expected map of strings, found array"},
+		{`import("http").get("u", [], {a: 1})`, `invalid type for argument 'headers["a"]' in call to 'user-function:get': expected string, found int`},
+		{`import("http").get("u", [], {"a b": "1"})`, `"a b" is not a valid header name`},
+		{`import("http").get("u", [], {"a": "1\r\nb: 2"})`, `the value of header "a" holds a control character`},
+		{`import("http").put("u", [], {}, 1)`, "invalid type for argument 'content' in call to 'user-function:put': expected string/bytes, found int"},
+		{`import("http").toformdata()`, "wrong number of arguments in call to 'user-function:toformdata'"},
+		{`import("log").info()`, "wrong number of arguments in call to 'user-function:info'"},
+		{`import("log").info(1)`, "invalid type for argument 'format' in call to 'user-function:info': expected string, found int"},
+		{`import("fmt").sprintf()`, "wrong number of arguments in call to 'user-function:sprintf'"},
+		{`import("fmt").sprintf(1)`, "invalid type for argument 'format' in call to 'user-function:sprintf': expected string, found int"},
+		{`import("fmt").println("x")`, "not callable: undefined"},
+		{`import("times").sleep()`, "wrong number of arguments in call to 'user-function:sleep'"},
+		{`import("times").sleep([])`, "invalid type for argument 'duration' in call to 'user-function:sleep': expected int(compatible), found array"},
+		{`import("rand").intn(0)`, "rand.intn: the bound must be above zero"},
+		{`import("rand").perm(-1)`, "rand.perm: the size must not be negative"},
+		{`import("rand").rand()`, "wrong number of arguments in call to 'user-function:rand'"},
+		{`import("rand").rand("x")`, "invalid type for argument 'seed' in call to 'user-function:rand': expected int(compatible), found string"},
+	}
+	c := connect(t)
+	for _, row := range rows {
+		got := c.run(row.call).failure(t)
+		if got.Kind != "runtime" || got.Message != row.message || len(got.Stack) != 1 || !strings.HasPrefix(got.Stack[0], "main:1:") {
+			t.Errorf("%s\n gave %s at %q\n  not %s", row.call, got.Message, got.Stack, row.message)
+		}
+	}
+}
+
+func TestFormDataIsEscaped(t *testing.T) {
+	if got := connect(t).prints(`import("log").info(import("http").toformdata(["a=b c", "å=&", "k"]))`); got != "a=b+c&%C3%A5=%26&k=" {
+		t.Errorf("it logged %q", got)
+	}
+}
+
+func TestSprintfIsTengosOwn(t *testing.T) {
+	got := connect(t).prints(`f := import("fmt"); log := import("log"); log.info(f.sprintf("%05d|%v|%s", 42, {a: [1]}, "x")); log.info(f.sprintf("100%"))`)
+	if got != "00042|{a: [1]}|x\n100%" {
+		t.Errorf("it logged %q", got)
+	}
+}
+
+func TestASeedGivesTheSameNumbersAgainAndGeneratorsAreApart(t *testing.T) {
+	c := connect(t)
+	source := `r := import("rand"); r.seed(7); o := r.rand(7)
+if r.int() != o.int() || r.float() != o.float() || r.perm(5) != o.perm(5) || r.intn(10) != o.intn(10) { o.fail() }
+b := bytes(8); if r.read(b) != 8 || b == bytes(8) { o.fail() }
+import("log").info("%d", o.int())`
+	if first, second := c.prints(source), c.prints(source); first != second {
+		t.Errorf("%s and %s", first, second)
+	}
+}
+
+func TestTimesAreTengosOwnButForSleep(t *testing.T) {
+	got := connect(t).prints(`t := import("times"); begin := t.now(); t.sleep(5 * t.millisecond); t.sleep(-1)
+import("log").info("%v %s", t.since(begin) >= 5 * t.millisecond, t.time_format(t.in_location(t.date(2025, 7, 1, 12, 0, 0, 0, "UTC"), "Europe/Stockholm"), "15:04 MST"))`)
+	if got != "true 14:00 CEST" {
+		t.Errorf("it logged %q", got)
+	}
+}
+
+func TestJSONOfManyBracketsIsAnErrorValueAndNoCrash(t *testing.T) {
+	got := connect(t).prints(`
+json := import("json"); text := import("text"); log := import("log")
+for s in [text.repeat("[", 1000000), bytes(text.repeat("{\"a\":", 1000000)), text.repeat("[", 9000) + text.repeat("]", 9000)] {
+	v := json.decode(s); log.info("%v", is_error(v) ? v.value : len(v))
+}
+log.info("%v", json.decode("{\"a\": \"[[\\\"{\", \"b\": [1, {}]}").b)`)
+	deep := "\"JSON is nested deeper than 10000 levels\"\n"
+	if got != deep+deep+"1\n[1, {}]" {
+		t.Errorf("it logged %q", got)
+	}
+}
+
+func TestAWebhookSeesItsRequest(t *testing.T) {
+	request := frame.Request{
+		Method: "PUT", Path: "/a/b", Query: "x=1&y", Remote: "127.0.0.1",
+		Headers: map[string]string{"Content-Type": "text/plain", "X-A": "å"},
+	}
+	done := connect(t).answer(`r := import("cgi").request; h := r.headers(); h.mine = true
+import("log").info("%s %s %s %s %v %v %s", r.method(), r.path(), r.query(), r.remote(), h["X-A"], is_bytes(r.body()), string(r.body()))
+import("log").info("%v", r.headers().mine)`, request, "the body")
+	if got := done.messages(); got != "PUT /a/b x=1&y 127.0.0.1 \"å\" true the body\n<undefined>" {
+		t.Errorf("it logged %q", got)
+	}
+	if done.Response.Status != 200 || len(done.Response.Headers) != 0 || done.body != "" {
+		t.Errorf("an empty answer is %+v, %q", done.Response, done.body)
+	}
+}
+
+func TestAWebhookAnswers(t *testing.T) {
+	done := connect(t).answer(`cgi := import("cgi"); r := cgi.response
+r.status(418); r.headers("Content-Type", "text/plain"); n := r.write("å") + r.write(cgi.request.body())
+r.headers("Set-Cookie", "a=1"); r.headers("Set-Cookie", "b=2"); r.write(string(n))`, frame.Request{}, "\x00\xff")
+	want := [][2]string{{"Content-Type", "text/plain"}, {"Set-Cookie", "a=1"}, {"Set-Cookie", "b=2"}}
+	if done.Response.Status != 418 || !slices.Equal(done.Response.Headers, want) || done.body != "å\x00\xff4" {
+		t.Errorf("%+v, %q", done.Response, done.body)
+	}
+}
+
+func TestAnAnswerThatCannotBeIsARuntimeError(t *testing.T) {
+	c := connect(t)
+	for call, message := range map[string]string{
+		`r.status(100)`:                 "cgi.response.status: a status is a number from 200 to 599, not 100",
+		`r.status(600)`:                 "cgi.response.status: a status is a number from 200 to 599, not 600",
+		`r.status("200")`:               "invalid type for argument 'status' in call to 'user-function:status': expected int, found string",
+		`r.write("x"); r.status(200)`:   "cgi.response.status: the body has begun; set the status before the first write",
+		`r.headers("A")`:                "wrong number of arguments in call to 'user-function:headers'",
+		`r.headers("A", 1)`:             "invalid type for argument 'value' in call to 'user-function:headers': expected string, found int",
+		`r.headers("A:", "1")`:          `cgi.response.headers: "A:" is not a valid header name`,
+		`r.headers("", "1")`:            `cgi.response.headers: "" is not a valid header name`,
+		`r.headers("A", "1\nB: 2")`:     `cgi.response.headers: the value of header "A" holds a control character`,
+		`r.write(1)`:                    "invalid type for argument 'content' in call to 'user-function:write': expected string/bytes, found int",
+		`import("cgi").request.body(1)`: "wrong number of arguments in call to 'user-function:body'",
+	} {
+		done := c.answer("r := import(\"cgi\").response\n"+call, frame.Request{}, "")
+		if got := done.failure(t); got.Kind != "runtime" || got.Message != message || done.Response != nil || done.body != "" {
+			t.Errorf("%s: %+v, %+v", call, done, got)
+		}
+	}
+}
+
+func TestWithoutARequestThereIsNoCGI(t *testing.T) {
+	c := connect(t)
+	for _, call := range strings.Fields(`request.body() request.headers() request.method() response.status(200) response.write("x") response.headers("A","b")`) {
+		if got := c.run(`import("cgi").` + call).failure(t).Message; got != "cgi: this run has no request" {
+			t.Errorf("%s: %s", call, got)
+		}
+	}
+}
