@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"selfhost/libtengo/internal/frame"
@@ -27,43 +28,62 @@ type run struct {
 	id       uint32
 	meta     frame.RunMeta
 	program  *program
+	machine  *machine
 	started  time.Time
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	out      *outbox
-	ended    func() // takes the run out of the table
+	leave    func() // takes the run out of the table
 	services *modules.Run
+
+	mutex    sync.Mutex
+	finished bool // the machine is not this run's any more
 }
 
 // perform is the whole run; it ends with the Done frame.
 func (r *run) perform() {
 	deadline := time.AfterFunc(time.Duration(r.meta.DeadlineMS)*time.Millisecond, r.expire)
-	defer r.cancel(nil)
-	defer deadline.Stop()
 	err := r.execute()
-	r.ended() // first, since the worker may use the id again once it has read the frame
+	deadline.Stop()
+	r.leave() // before the Done frame, since the worker may use the id again once it has read that
 	r.out.send(r.done(err))
 }
 
-func (r *run) expire() {
-	r.cancel(deadlineError{r.meta.DeadlineMS})
-}
-
-// execute runs the program on one of its machines, which is kept if it came to the end by itself.
+// execute runs the program on its machine, which is kept if it came to the end by itself.
 func (r *run) execute() error {
-	machine := r.program.take()
-	machine.slot.Run = r.services
-	// An abort before the start is not lost, since the machine clears it at its end only. One that has begun may come
-	// after the end: that machine is dropped.
-	stopWatching := context.AfterFunc(r.ctx, machine.vm.Abort)
-	err := machine.run()
-	if stopWatching() && err == nil {
-		r.program.giveBack(machine)
-	}
-	if cause := context.Cause(r.ctx); cause != nil {
+	r.machine.slot.Run = r.services
+	err := r.machine.run()
+	if cause := r.finish(); cause != nil {
 		return cause // whatever the aborted machine says
 	}
+	if err == nil {
+		r.program.giveBack(r.machine)
+	}
 	return err
+}
+
+func (r *run) expire() {
+	r.end(deadlineError{r.meta.DeadlineMS})
+}
+
+// end makes the run stop what it is doing; a run that has finished is left alone, as is its machine. An abort before the
+// start is not lost, since a machine takes note of one until the end of its next run.
+func (r *run) end(cause error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if !r.finished {
+		r.cancel(cause)
+		r.machine.vm.Abort()
+	}
+}
+
+// finish makes the run's end known, and gives the cause if it was ended from outside before.
+func (r *run) finish() error {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.finished = true
+	defer r.cancel(nil)
+	return context.Cause(r.ctx)
 }
 
 // done is the Done frame for the error that the run ended with.

@@ -39,9 +39,8 @@ func Serve(connection net.Conn) error {
 type server struct {
 	connection net.Conn
 	out        *outbox
-	ctx        context.Context // of all runs
-	cancel     context.CancelCauseFunc
 	working    sync.WaitGroup
+	idle       chan func() // read by goroutines without work
 	runs       *table[uint32, *run]
 	programs   *table[string, *program]
 
@@ -51,12 +50,10 @@ type server struct {
 }
 
 func newServer(connection net.Conn) *server {
-	ctx, cancel := context.WithCancelCause(context.Background())
 	return &server{
 		connection: connection,
 		out:        newOutbox(connection),
-		ctx:        ctx,
-		cancel:     cancel,
+		idle:       make(chan func()),
 		runs:       newTable[uint32, *run](),
 		programs:   newTable[string, *program](),
 		limits:     defaultLimits(),
@@ -65,9 +62,12 @@ func newServer(connection net.Conn) *server {
 
 // close ends what is running, and waits for it.
 func (s *server) close() {
-	s.cancel(errCancelled)
+	for _, r := range s.runs.values() {
+		r.end(errCancelled)
+	}
 	_ = s.connection.SetWriteDeadline(time.Now().Add(unreadTime)) // it fails only on a connection that is gone
 	s.working.Wait()
+	close(s.idle)
 	s.out.close()
 	if s.client != nil {
 		s.client.CloseIdleConnections()
@@ -202,9 +202,11 @@ func unknownProgram(id uint32) frame.Frame {
 }
 
 func (s *server) newRun(f frame.Frame, meta frame.RunMeta, program *program, started time.Time) *run {
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	r := &run{id: f.ID, meta: meta, program: program, started: started, ctx: ctx, cancel: cancel, out: s.out}
-	r.ended = func() { s.runs.remove(r.id) }
+	ctx, cancel := context.WithCancelCause(context.Background())
+	r := &run{
+		id: f.ID, meta: meta, program: program, machine: program.take(), started: started,
+		ctx: ctx, cancel: cancel, out: s.out, leave: func() { s.runs.remove(f.ID) },
+	}
 	r.services = &modules.Run{
 		Context: ctx, Client: s.client, Limits: s.limits.run, Log: r.log, Request: meta.Request, Body: f.Body,
 	}
@@ -213,7 +215,7 @@ func (s *server) newRun(f frame.Frame, meta frame.RunMeta, program *program, sta
 
 func (s *server) cancelRun(f frame.Frame) {
 	if r, ok := s.runs.get(f.ID); ok {
-		r.cancel(errCancelled)
+		r.end(errCancelled)
 	}
 }
 
@@ -234,8 +236,19 @@ func heapBytes() int64 {
 // start does work that may take long, or wait for the worker, beside the reader.
 func (s *server) start(work func()) {
 	s.working.Add(1)
-	go func() {
-		defer s.working.Done()
-		work()
-	}()
+	select {
+	case s.idle <- work:
+	default:
+		go s.work(work)
+	}
+}
+
+// work does one work after the other. A goroutine that has worked has a stack of the right size, which is worth keeping.
+func (s *server) work(first func()) {
+	first()
+	s.working.Done()
+	for next := range s.idle {
+		next()
+		s.working.Done()
+	}
 }

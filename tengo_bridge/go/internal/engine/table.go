@@ -1,6 +1,10 @@
 package engine
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // table is a map that the reader and the runs may use at once.
 type table[K comparable, V any] struct {
@@ -35,4 +39,10 @@ func (t *table[K, V]) size() int {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	return len(t.entries)
+}
+
+func (t *table[K, V]) values() []V {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return slices.Collect(maps.Values(t.entries))
 }
