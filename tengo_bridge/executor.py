@@ -75,15 +75,16 @@ def leave_signals_to_parent() -> None:
 def limit_resources(memory_bytes: int | None) -> None:
     """Bound memory and open files, and leave no memory image behind after a crash."""
     lower_limit(resource.RLIMIT_CORE, 0)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    lower_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
     if memory_bytes is not None:
         lower_limit(resource.RLIMIT_DATA, memory_bytes)
 
 
 def lower_limit(limit: int, value: int) -> None:
-    """Lower a limit for good; where it is lower already it stays."""
+    """Lower a limit for good; where it is lower already it stays.
+
+    Both the soft and the hard limit, as Go raises the soft one to the hard one where it may.
+    """
     _, hard = resource.getrlimit(limit)
     most = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(limit, (most, most))

@@ -1,0 +1,148 @@
+"""Executor processes: how they start, how they are locked down, and how they end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tengo_bridge.frames import Frame, Kind
+
+from .process import PATIENCE_SECONDS, ExecutorProcess, command
+
+Start = Callable[..., ExecutorProcess]
+
+MIB = 1024 * 1024
+CYCLE = 'a := [1]; a[0] = a; import("json").encode(a)'
+GROWTH = 'a := []; for true { a = append(a, {"x": a}) }'
+
+
+def kind(frame: Frame | None) -> Kind:
+    assert frame is not None, "the stream has ended"
+    return frame.kind
+
+
+def test_an_executor_says_that_it_is_ready_and_ends_with_its_stream(start_executor: Start) -> None:
+    executor = start_executor()
+    ready = executor.receive()
+    assert ready is not None
+    assert ready.kind is Kind.READY
+    assert (ready.meta["abi"], ready.meta["languages"]) == (1, ["tengo"])
+    assert {"http", "log", "cgi", "json"} <= set(ready.meta["modules"])
+    assert kind(executor.compile("for true {}")) is Kind.COMPILED
+    executor.send(Frame(Kind.RUN, 2, {"key": "main", "deadline_ms": 60_000}))
+    executor.socket.close()
+    assert executor.end() == (0, "")
+
+
+def test_an_executor_is_small_and_quick(start_executor: Start) -> None:
+    begin = time.perf_counter()
+    executor = start_executor("--memory-bytes", str(512 * MIB))
+    executor.receive()
+    assert time.perf_counter() - begin < 1  # it takes 30 ms where nobody else wants the processor
+    assert int(executor.status()["VmRSS"].split()[0]) < 30 * 1024
+
+
+def test_an_executor_is_locked_down(start_executor: Start) -> None:
+    executor = start_executor("--memory-bytes", str(400 * MIB))
+    executor.receive()
+    status = executor.status()
+    assert status["NoNewPrivs"] == "1"
+    ignored = int(status["SigIgn"], 16)
+    assert ignored >> (signal.SIGINT - 1) & 1
+    assert not ignored >> (signal.SIGTERM - 1) & 1
+    lines = Path(f"/proc/{executor.process.pid}/limits").read_text().splitlines()
+    limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
+    assert limits["Max data size"] == [str(400 * MIB), str(400 * MIB)]
+    assert limits["Max core file size"] == ["0", "0"]
+    assert limits["Max open files"] == ["1024", "1024"]
+
+
+def test_ctrl_c_is_left_to_the_worker_and_sigterm_ends(start_executor: Start) -> None:
+    executor = start_executor()
+    executor.receive()
+    executor.process.send_signal(signal.SIGINT)
+    assert kind(executor.compile("x := 1")) is Kind.COMPILED
+    assert kind(executor.run()) is Kind.DONE
+    executor.process.terminate()
+    assert executor.end() == (-signal.SIGTERM, "")
+
+
+def test_endless_recursion_in_go_ends_the_process_soon_and_says_so(start_executor: Start) -> None:
+    executor = start_executor("--memory-bytes", str(512 * MIB))
+    executor.receive()
+    executor.compile(CYCLE)
+    begin = time.monotonic()
+    assert executor.run() is None
+    status, errors = executor.end()
+    assert time.monotonic() - begin < 5
+    assert status == -signal.SIGABRT
+    assert "fatal error: stack overflow" in errors[:1000]  # what follows is long
+
+
+def test_memory_without_end_ends_the_process_at_its_limit(start_executor: Start) -> None:
+    executor = start_executor("--memory-bytes", str(256 * MIB))
+    executor.receive()
+    executor.send(Frame(Kind.CONFIGURE, meta={"memory_bytes": 200 * MIB}))
+    executor.compile(GROWTH)
+    assert executor.run() is None
+    status, errors = executor.end()
+    assert status in (-signal.SIGABRT, -signal.SIGKILL, 2)
+    assert "out of memory" in errors or "pthread_create failed" in errors
+
+
+def test_a_stream_of_something_else_ends_with_one_line(start_executor: Start) -> None:
+    executor = start_executor()
+    executor.receive()
+    executor.send(Frame(Kind.DONE))
+    status, errors = executor.end()
+    assert status == 1
+    assert errors == "libtengo: the worker's stream is refused: a worker does not send frames of kind 10\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--library", "/nowhere/libtengo.so"), "executor: /nowhere/libtengo.so is not there; run `make build`"),
+        (("--parent", "1"), "executor: the worker, process 1, is gone"),
+    ],
+)
+def test_what_keeps_an_executor_from_starting_is_one_line(
+    start_executor: Start, options: tuple[str, ...], message: str
+) -> None:
+    status, errors = start_executor(*options).end()
+    assert status == 1
+    assert errors.startswith(message)
+    assert errors.count("\n") == 1
+
+
+def test_a_descriptor_that_is_not_open_is_one_line(library: Path) -> None:
+    ended = subprocess.run(command(999), env={}, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("libtengo: descriptor 999 is no stream socket")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_an_executor_dies_with_its_worker_however_that_dies(library: Path) -> None:
+    """A little worker starts an executor, tells its pid, and is killed; the executor's end of the pipe tells."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(PATIENCE_SECONDS)
+    worker_program = (
+        "import os, subprocess, sys, time\n"
+        "fd = int(sys.argv[1]); command = sys.argv[2:]; command[command.index('PARENT')] = str(os.getpid())\n"
+        "print(subprocess.Popen(command, pass_fds=[fd], env={}).pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    fd = theirs.fileno()
+    executor = [part if part != str(os.getpid()) else "PARENT" for part in command(fd)]
+    arguments = [sys.executable, "-c", worker_program, str(fd), *executor]
+    with ours, subprocess.Popen(arguments, pass_fds=[fd], stdout=subprocess.PIPE) as worker:
+        theirs.close()
+        assert ours.recv(65536)  # READY
+        worker.kill()
+        assert ours.recv(65536) == b""
