@@ -38,11 +38,8 @@ class ExecutorProcess:
     def compile(self, source: str) -> Frame | None:
         """Compile a program under the key "main"."""
         content = source.encode()
-        self.send(
-            Frame(
-                Kind.COMPILE, 1, {"key": "main", "file": "main", "source_bytes": len(content), "modules": []}, content
-            )
-        )
+        meta = {"key": "main", "file": "main", "source_bytes": len(content), "modules": []}
+        self.send(Frame(Kind.COMPILE, 1, meta, content))
         return self.receive()
 
     def run(self, deadline_ms: int = PATIENCE_SECONDS * 1000) -> Frame | None:

@@ -104,7 +104,7 @@ def test_pip_that_fails_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_without_sources_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(build_module, "SOURCES", tmp_path / "go")
-    with pytest.raises(BuildError, match="there are no Go sources in .*; build from a checkout"):
+    with pytest.raises(BuildError, match=r"there are no Go sources in .*; build from a checkout"):
         build_module.build()
 
 
