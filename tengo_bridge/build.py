@@ -79,7 +79,6 @@ def needed_go_version(go_mod: str) -> Version:
 
 def go_version(go: str) -> Version:
     """The version that a Go tool chain says it has."""
-    # In the sources' folder, where a tool chain manager or a go.mod may choose another Go.
     return _version(r"\bgo(\d+(?:\.\d+)*)", _output([go, "env", "GOVERSION"]))
 
 
@@ -143,8 +142,9 @@ def compile_library(go: str, compiler: str) -> None:
 
 
 def _output(command: list[str]) -> str:
+    # Not in the sources' folder, where a Go that is too old for their go.mod refuses to say anything.
     try:
-        return subprocess.run(command, cwd=SOURCES, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(command, cwd=PACKAGE, check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         detail = getattr(error, "stderr", None) or error
         raise BuildError(f"{shlex.join(command)} does not work: {str(detail).strip()}") from error
