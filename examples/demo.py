@@ -88,8 +88,7 @@ async def run(place: Place) -> int:
         ended = [asyncio.create_task(daemon.process.wait()) for daemon in daemons]
         asked = asyncio.create_task(stop.wait())
         try:
-            await until_ready(place, [asked, *ended])
-            if not stop.is_set():
+            if await until_ready(place, [asked, *ended]):
                 print_welcome(place)
             await asyncio.wait([asked, *ended], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -117,18 +116,19 @@ async def start(name: str, place: Place, stack: AsyncExitStack) -> Started:
     return Started(name, process, log)
 
 
-async def until_ready(place: Place, over: list[asyncio.Task[Any]]) -> None:
-    """Wait until both daemons are ready, or something in ``over`` is. Raises StartError."""
+async def until_ready(place: Place, over: list[asyncio.Task[Any]]) -> bool:
+    """Wait until both daemons are ready, or, giving False, something in ``over`` is over. Raises StartError."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + READY_TIMEOUT_SECONDS
     async with aiohttp.ClientSession() as session:
         for url in (place.juvuln, place.malgomaj):
             while (problem := await ask(session, url)) is not None:
                 if any(task.done() for task in over):
-                    return
+                    return False
                 if loop.time() > deadline:
                     raise StartError(f"{url} is not ready after {READY_TIMEOUT_SECONDS:g} s: {problem}")
                 await asyncio.sleep(0.05)
+    return True
 
 
 async def ask(session: aiohttp.ClientSession, url: str) -> str | None:

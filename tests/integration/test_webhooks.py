@@ -1,0 +1,160 @@
+"""Webhooks, through both daemons."""
+
+import asyncio
+import socket
+import time
+from uuid import uuid4
+
+import pytest
+
+from tests.support.installation import Domain, Installation
+from tests.support.waiting import until
+
+GREET = """
+cgi := import("cgi")
+json := import("json")
+person := json.decode(cgi.request.body())
+cgi.response.status(201)
+cgi.response.headers("X-Shape", "round")
+cgi.response.headers("Content-Type", "application/json")
+cgi.response.write(json.encode({greeting: "Hello, " + person.name}))
+"""
+
+
+async def test_a_webhook_answers_with_its_own_status_headers_and_body(
+    installation: Installation, domain: Domain
+) -> None:
+    uuid = await domain.add("greet", GREET)
+    await installation.start()
+    for path in (f"/v2/programs/{uuid}/webhook", f"/v1/webhooks/test/{uuid}"):
+        reply = await installation.call("POST", path, data=b'{"name": "Ada"}')
+        assert reply.status == 201, reply.body
+        assert reply.headers["X-Shape"] == "round"
+        assert reply.headers["Content-Type"] == "application/json"
+        assert reply.json() == {"greeting": "Hello, Ada"}
+    runs = await installation.until_runs(uuid, 2)
+    assert [run["outcome"] for run in runs] == ["succeeded"] * 2
+    assert runs[0]["trigger"] == "webhook"
+    assert runs[0]["request_bytes"] == 15
+    assert runs[0]["answer_bytes"] == len(b'{"greeting":"Hello, Ada"}')
+
+
+async def test_bodies_do_not_pile_up_and_calls_run_side_by_side(installation: Installation, domain: Domain) -> None:
+    code = """
+cgi := import("cgi")
+times := import("times")
+times.sleep(200 * times.millisecond)
+cgi.response.write(cgi.request.body())
+"""
+    uuid = await domain.add("echo", code)
+    await installation.start()
+    await installation.webhook(uuid, b"warm")
+    started = time.monotonic()
+    bodies = [f"call {number}".encode() for number in range(20)]
+    replies = await asyncio.gather(*[installation.webhook(uuid, body) for body in bodies])
+    assert [reply.body for reply in replies] == bodies
+    assert time.monotonic() - started < 20 * 0.2  # one after the other they would take that long
+
+
+@pytest.mark.parametrize("kind", ["loop", "sleep", "http"])
+async def test_whatever_a_webhook_is_busy_with_it_is_answered_at_its_deadline_and_its_neighbours_answer(
+    installation: Installation, domain: Domain, kind: str
+) -> None:
+    other = await installation.add_domain("other")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        busy = {
+            "loop": "for { }",
+            "sleep": 'times := import("times")\ntimes.sleep(times.hour)',
+            "http": f'http := import("http")\nhttp.get("http://127.0.0.1:{silent.getsockname()[1]}/")',
+        }[kind]
+        stuck = await domain.add("stuck", busy, deadline_ms=800)
+        neighbour = await other.add("greet", GREET)
+        await installation.start()
+        call = asyncio.create_task(installation.webhook(stuck))
+        answered = 0
+        while not call.done():
+            reply = await installation.webhook(neighbour, b'{"name": "Ada"}', domain="other")
+            assert reply.status == 201
+            answered += 1
+            await asyncio.sleep(0.01)
+        reply = await call
+    assert reply.status == 500
+    assert reply.json() == {"code": 500, "message": "deadline of 800 ms exceeded"}
+    assert answered >= 5
+    (run,) = await installation.until_runs(stuck, 1)
+    assert run["outcome"] == "timed_out"
+    assert run["duration_ms"] < 800 + 500
+
+
+async def test_a_crash_of_the_engine_is_reported_and_the_next_call_works(
+    installation: Installation, domain: Domain
+) -> None:
+    code = 'json := import("json")\na := {}\na.a = a\njson.encode(a)\n'
+    crash, greet = await domain.add("crash", code), await domain.add("greet", GREET)
+    await installation.start()
+    reply = await installation.webhook(crash)
+    assert reply.status == 500
+    (run,) = await installation.until_runs(crash, 1)
+    assert run["outcome"] == "crashed", run
+    assert (await installation.webhook(greet, b'{"name": "Ada"}')).status == 201
+
+
+async def test_what_cannot_be_called_says_why(installation: Installation, domain: Domain) -> None:
+    routine = await domain.add("routine", "x := 1", kind="routine", schedule="@hourly")
+    unsigned = await domain.add("unsigned", GREET, signed=False)
+    greet = await domain.add("greet", GREET)
+    await installation.start()
+    expected = {
+        (str(uuid4()), "root"): 404,
+        ("not-a-uuid", "root"): 404,
+        (str(routine), "root"): 404,
+        (str(unsigned), "root"): 404,
+        (str(greet), "wrong"): 401,
+        (str(greet), None): 401,
+    }
+    for (uuid, token), status in expected.items():
+        for path in (f"/v2/programs/{uuid}/webhook", f"/v1/webhooks/test/{uuid}"):
+            reply = await installation.call("POST", path, token=token)
+            assert reply.status == status, (path, token, reply.body)
+            assert reply.json()["code"] == status
+            assert reply.json()["message"]
+            assert ("WWW-Authenticate" in reply.headers) == (status == 401)
+    assert (await installation.call("GET", f"/v2/programs/{greet}/webhook")).status == 405
+    too_large = await installation.webhook(greet, b"x" * (1024 * 1024 + 1))
+    assert too_large.status == 413
+
+
+async def test_a_token_of_another_domain_does_not_call_a_webhook(installation: Installation, domain: Domain) -> None:
+    await installation.add_domain("other")
+    greet = await domain.add("greet", GREET)
+    await installation.start()
+    reply = await installation.call("POST", f"/v1/webhooks/test/{greet}", domain="other")
+    assert reply.status == 403
+    assert (await installation.webhook(greet, domain="other")).status == 404
+
+
+async def test_a_webhook_without_a_worker_is_answered_502(installation: Installation, domain: Domain) -> None:
+    greet = await domain.add("greet", GREET)
+    await installation.manager(DISPATCH__WAIT_FOR_WORKER_SECONDS="0.1").start()
+
+    async def read() -> bool:
+        return (await installation.webhook(greet)).status == 502
+
+    await until(read, "the call is answered 502")
+    reply = await installation.webhook(greet)
+    assert reply.json() == {"code": 502, "message": "no worker that runs tengo is subscribed"}
+
+
+async def test_binary_bodies_and_repeated_headers_pass_unchanged(installation: Installation, domain: Domain) -> None:
+    code = """
+cgi := import("cgi")
+cgi.response.headers("Set-Cookie", "a=1")
+cgi.response.headers("Set-Cookie", "b=2")
+cgi.response.write(cgi.request.body())
+"""
+    uuid = await domain.add("echo", code)
+    await installation.start()
+    body = bytes(range(256)) * 4
+    reply = await installation.webhook(uuid, body)
+    assert reply.body == body
+    assert reply.headers.getall("Set-Cookie") == ["a=1", "b=2"]

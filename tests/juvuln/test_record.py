@@ -1,0 +1,161 @@
+"""The record of runs, on both databases."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from juvuln.clock import new_run_id
+from juvuln.database import DatabaseError
+from juvuln.runs.record import RunRecord, open_record
+from juvuln.runs.run import Ending, Run, Trigger
+from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError
+from tests.juvuln.support import UUID_1, UUID_2, program
+from tests.support.databases import DatabaseServer
+
+NOW_MS = 1_700_000_000_000
+
+
+def run(number: int, due_ms: int | None = None, trigger: Trigger = Trigger.SCHEDULE) -> Run:
+    return Run(new_run_id(NOW_MS + number, number), program(), trigger, claimed_ms=NOW_MS, due_ms=due_ms)
+
+
+@pytest.fixture
+async def record_url(databases: DatabaseServer) -> str:
+    return await databases.create()
+
+
+@pytest.fixture
+async def record(record_url: str) -> AsyncIterator[RunRecord]:
+    async with open_record(record_url, "manager", lambda _: None) as opened:
+        writer = asyncio.create_task(opened.write())
+        yield opened
+        writer.cancel()
+
+
+async def test_a_due_time_is_claimed_once_whoever_asks(record: RunRecord) -> None:
+    first, again, other = run(1, NOW_MS), run(2, NOW_MS), run(3, NOW_MS + 1000)
+    assert await record.claim([first]) == {first.id}
+    assert await record.claim([again, other]) == {other.id}
+
+
+async def test_of_many_simultaneous_claims_of_one_due_time_one_wins(record: RunRecord) -> None:
+    attempts = [run(number, NOW_MS) for number in range(50)]
+    answers = await asyncio.gather(*[record.claim([attempt]) for attempt in attempts])
+    assert sum(len(answer) for answer in answers) == 1
+
+
+async def test_calls_of_a_webhook_are_not_held_apart_by_a_due_time(record: RunRecord) -> None:
+    calls = [run(number, None, Trigger.WEBHOOK) for number in range(3)]
+    assert await record.claim(calls) == {call.id for call in calls}
+
+
+async def test_everything_that_is_known_of_an_ending_comes_back(record: RunRecord) -> None:
+    ending = Ending(
+        outcome=Outcome.FAILED,
+        ended_ms=NOW_MS + 20,
+        reason="because",
+        started_ms=NOW_MS + 5,
+        duration_ms=12.5,
+        worker="127.0.0.1:8096",
+        error=ProgramError(kind=ErrorKind.RUNTIME, message="NUL \0 and 😀", stack=["a:1:2"]),
+        log=[LogLine(at_ms=NOW_MS, level="error", message="NUL \0 here")],
+        modules=[ModuleUse(name="mod@1", revision=1, etag="x")],
+        request_bytes=3,
+        answer_bytes=4,
+    )
+    it = run(1, NOW_MS)
+    await record.claim([it])
+    record.close(it, ending)
+    await record.flush()
+    recorded = await record.get("test", it.id)
+    assert recorded is not None
+    assert recorded.ending == ending
+    assert recorded.program_uuid == str(UUID_1)
+
+
+async def test_the_first_ending_of_a_run_counts(record: RunRecord) -> None:
+    it = run(1, NOW_MS)
+    await record.claim([it])
+    record.close(it, Ending(outcome=Outcome.LOST, ended_ms=NOW_MS))
+    record.close(it, Ending(outcome=Outcome.SUCCEEDED, ended_ms=NOW_MS))
+    await record.flush()
+    recorded = await record.get("test", it.id)
+    assert recorded is not None
+    assert recorded.ending is not None
+    assert recorded.ending.outcome is Outcome.LOST
+
+
+async def test_history_is_newest_first_and_pages_do_not_overlap(record: RunRecord) -> None:
+    runs = [run(number, NOW_MS + number) for number in range(5)]
+    await record.claim(runs)
+    first = await record.history("test", limit=2)
+    second = await record.history("test", limit=2, before=first[-1].id)
+    assert [each.id for each in (*first, *second)] == [each.id for each in reversed(runs[1:])]
+    assert await record.history("test", program=UUID_2, limit=10) == []
+    assert await record.history("other", limit=10) == []
+
+
+async def test_what_an_earlier_life_left_open_is_closed_as_lost_and_only_that(record_url: str) -> None:
+    for manager in ("one", "two"):
+        async with open_record(record_url, manager, lambda _: None) as record:
+            writer = asyncio.create_task(record.write())
+            await record.claim([run(1 if manager == "one" else 2, NOW_MS + (manager == "two"))])
+            writer.cancel()
+    async with open_record(record_url, "one", lambda _: None) as record:
+        assert await record.close_left_open(NOW_MS + 99) == 1
+        newer, older = await record.history("test", limit=10)
+        assert newer.ending is None
+        assert older.ending is not None
+        assert older.ending.outcome is Outcome.LOST
+
+
+async def test_the_last_due_time_of_each_routine_is_known(record: RunRecord) -> None:
+    await record.claim([run(1, NOW_MS), run(2, NOW_MS + 5000), run(3, None, Trigger.WEBHOOK)])
+    assert await record.last_due_ms("test") == {UUID_1: NOW_MS + 5000}
+    assert await record.last_due_ms("other") == {}
+
+
+async def test_pruning_takes_old_runs_and_leaves_open_ones(record: RunRecord) -> None:
+    old, young, still_open = run(1, NOW_MS), run(2, NOW_MS + 1), run(3, NOW_MS + 2)
+    await record.claim([old, young, still_open])
+    record.close(old, Ending(outcome=Outcome.SUCCEEDED, ended_ms=NOW_MS))
+    record.close(young, Ending(outcome=Outcome.SUCCEEDED, ended_ms=NOW_MS + 1000))
+    await record.flush()
+    assert await record.prune(NOW_MS + 500) == 1
+    assert {each.id for each in await record.history("test", limit=10)} == {young.id, still_open.id}
+
+
+async def test_a_database_of_an_earlier_version_is_opened_again_without_loss(record_url: str) -> None:
+    for number in (1, 2):
+        async with open_record(record_url, "manager", lambda _: None) as record:
+            writer = asyncio.create_task(record.write())
+            await record.claim([run(number, NOW_MS + number)])
+            assert len(await record.history("test", limit=10)) == number
+            writer.cancel()
+
+
+async def test_a_claim_that_cannot_be_written_raises_and_an_ending_is_kept_for_later(
+    record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = run(1, NOW_MS)
+    await record.claim([it])
+    problems: list[str | None] = []
+    monkeypatch.setattr(record, "_report_problem", problems.append)
+    write = record._write_batch
+
+    async def fail(*_: object) -> set[str]:
+        raise DatabaseError("record of runs", "database or disk is full")
+
+    monkeypatch.setattr(record, "_write_batch", fail)
+    record.close(it, Ending(outcome=Outcome.SUCCEEDED, ended_ms=NOW_MS))
+    with pytest.raises(DatabaseError, match="disk is full"):
+        await record.claim([run(2, NOW_MS + 1)])
+    monkeypatch.setattr(record, "_write_batch", write)
+    async with asyncio.timeout(10):
+        await record.flush()
+    recorded = await record.get("test", it.id)
+    assert recorded is not None
+    assert recorded.ending is not None
+    assert problems[0] == "cannot be written: database or disk is full"
+    assert problems[-1] is None

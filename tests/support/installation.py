@@ -1,0 +1,192 @@
+"""A whole Self-host installation of our two daemons, on free ports, with domains in real databases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+import yaml
+
+from juvuln.database import open_engine
+from juvuln.domains.create import ROOT_UUID, create_domain
+from juvuln.domains.store import DomainStore, Specification
+from tests.support.daemons import DaemonProcess
+from tests.support.databases import DatabaseServer
+from tests.support.waiting import free_port, until
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP answer, read to its end."""
+
+    status: int
+    body: bytes
+    headers: Any
+
+    def json(self) -> Any:
+        import json
+
+        return json.loads(self.body)
+
+
+@dataclass
+class Domain:
+    """A domain as its users see it, and its database as the Go API server would write it."""
+
+    name: str
+    url: str
+    store: DomainStore
+
+    async def add(
+        self,
+        name: str,
+        code: str,
+        *,
+        kind: str = "webhook",
+        schedule: str = "",
+        deadline_ms: int = 5000,
+        state: str = "active",
+        signed: bool = True,
+    ) -> UUID:
+        """Write a program and its first revision straight into the database; gives its uuid."""
+        uuid = uuid4()
+        specification = Specification(uuid, name, kind, state, schedule, deadline_ms, "tengo", ())
+        await self.store.create_program(specification, [ROOT_UUID], uuid4)
+        await self.revise(uuid, code, signed=signed)
+        return uuid
+
+    async def revise(self, uuid: UUID, code: str, *, signed: bool = True) -> int:
+        """Add a revision straight to the database; gives its number."""
+        now = datetime.now(UTC)
+        number = await self.store.add_revision(uuid, code.encode(), ROOT_UUID, now)
+        if signed:
+            await self.store.sign_revision(uuid, number, ROOT_UUID, now)
+        return number
+
+
+@dataclass
+class Installation:
+    folder: Path
+    databases: DatabaseServer
+    refresh_seconds: float = 0.3
+    manager_port: int = field(default_factory=free_port)
+    domains: dict[str, Domain] = field(default_factory=dict)
+    daemons: list[DaemonProcess] = field(default_factory=list)
+    record_url: str = ""
+    _session: aiohttp.ClientSession | None = None
+
+    @property
+    def domain_file(self) -> Path:
+        return self.folder / "domains.yaml"
+
+    async def open(self) -> None:
+        self._session = aiohttp.ClientSession()
+        self.record_url = await self.databases.create()
+
+    async def close(self) -> None:
+        for daemon in self.daemons:
+            await daemon.kill()
+        for domain in self.domains.values():
+            await domain.store.close()
+        if self._session is not None:
+            await self._session.close()
+
+    async def add_domain(self, name: str) -> Domain:
+        url = await self.databases.create()
+        engine = open_engine(url, create=True)
+        await create_domain(engine, name, datetime.now(UTC))
+        self.domains[name] = Domain(name, url, DomainStore(name, engine))
+        self.write_domain_file()
+        return self.domains[name]
+
+    def write_domain_file(self, extra: Json | None = None) -> None:
+        urls = {name: domain.url for name, domain in self.domains.items()} | (extra or {})
+        self.domain_file.write_text(yaml.safe_dump({"domains": urls}), encoding="utf-8")
+
+    def manager(self, **settings: str) -> DaemonProcess:
+        """A manager that is not started yet; ``settings`` are variables without their prefix."""
+        variables = {
+            "LISTEN__PORT": str(self.manager_port),
+            "DOMAINFILE": str(self.domain_file),
+            "DATABASE": self.record_url,
+            "STATE_DIR": str(self.folder),
+            "REFRESH__INTERVAL_SECONDS": str(self.refresh_seconds),
+            "SHUTDOWN_TIMEOUT_SECONDS": "10",
+            "NAME": "manager",
+        } | settings
+        return self._daemon("juvuln", self.manager_port, variables)
+
+    def worker(self, **settings: str) -> DaemonProcess:
+        """A worker that is not started yet; ``settings`` are variables without their prefix."""
+        port = free_port()
+        variables = {
+            "LISTEN__PORT": str(port),
+            "PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{self.manager_port}",
+            "STATE_DIR": str(self.folder),
+            "SUBSCRIPTION__INTERVAL_SECONDS": "0.5",
+            "CACHE__LIBRARY_TIMEOUT": "0.2",
+            "SHUTDOWN_TIMEOUT_SECONDS": "10",
+        } | settings
+        return self._daemon("malgomaj", port, variables)
+
+    def _daemon(self, name: str, port: int, variables: dict[str, str]) -> DaemonProcess:
+        environ = {f"{name.upper()}_{key}": value for key, value in variables.items()}
+        daemon = DaemonProcess(name, environ, self.folder / f"{name}-{port}.log", port)
+        self.daemons.append(daemon)
+        return daemon
+
+    async def start(self, *, workers: int = 1) -> Sequence[DaemonProcess]:
+        """A manager and workers, ready; gives them, the manager first."""
+        daemons = [self.manager(), *[self.worker() for _ in range(workers)]]
+        for daemon in daemons:
+            await daemon.start()
+        await self.until_ready()
+        return daemons
+
+    async def until_ready(self) -> None:
+        async def ready() -> bool:
+            return (await self.call("GET", "/readyz", token=None)).status == 200
+
+        await until(ready, "the manager is ready")
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        domain: str = "test",
+        token: str | None = "root",
+        bearer: str | None = None,
+        json: Any = None,
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        url: str | None = None,
+    ) -> Reply:
+        """Call the manager as a user of a domain (``token`` None: as a stranger)."""
+        assert self._session is not None
+        auth = aiohttp.BasicAuth(domain, token) if token is not None and bearer is None else None
+        sent = dict(headers or {}) | ({"Authorization": f"Bearer {bearer}"} if bearer is not None else {})
+        base = url or f"http://127.0.0.1:{self.manager_port}"
+        async with self._session.request(method, base + path, auth=auth, json=json, data=data, headers=sent) as answer:
+            return Reply(answer.status, await answer.read(), answer.headers)
+
+    async def webhook(self, uuid: UUID, data: bytes = b"", *, domain: str = "test") -> Reply:
+        return await self.call("POST", f"/v2/programs/{uuid}/webhook", domain=domain, data=data)
+
+    async def runs(self, uuid: UUID, *, domain: str = "test", limit: int = 100) -> list[Json]:
+        """The runs of a program that have ended, oldest first."""
+        reply = await self.call("GET", f"/v2/programs/{uuid}/runs?limit={limit}", domain=domain)
+        assert reply.status == 200, reply.body
+        return [run for run in reversed(reply.json()) if run["outcome"] is not None]
+
+    async def until_runs(self, uuid: UUID, count: int, *, domain: str = "test") -> list[Json]:
+        async def enough() -> list[Json] | None:
+            runs = await self.runs(uuid, domain=domain)
+            return runs if len(runs) >= count else None
+
+        return await until(enough, f"{count} runs of {uuid} have ended")
