@@ -58,7 +58,6 @@ class DispatchSection(Section):
 
 class RunsSection(Section):
     keep_days: Annotated[float, Field(gt=0, le=36500)] = 30.0
-    log_lines: Annotated[int, Field(ge=0, le=100_000)] = 1000
 
 
 class LimitsSection(Section):
