@@ -13,7 +13,9 @@ import asyncpg
 class DatabaseServer(Protocol):
     """Makes empty databases."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """sqlite or postgresql."""
 
     async def create(self) -> str:
         """The URL of a new, empty database."""

@@ -1,5 +1,6 @@
 """A whole Self-host installation of our two daemons, on free ports, with domains in real databases."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import yaml
 from juvuln.database import open_engine
 from juvuln.domains.create import ROOT_UUID, create_domain
 from juvuln.domains.store import DomainStore, Specification
+from shared.auth import BasicCredentials
 from tests.support.daemons import DaemonProcess
 from tests.support.databases import DatabaseServer
 from tests.support.waiting import free_port, until
@@ -169,10 +171,14 @@ class Installation:
     ) -> Reply:
         """Call the manager as a user of a domain (``token`` None: as a stranger)."""
         assert self._session is not None
-        auth = aiohttp.BasicAuth(domain, token) if token is not None and bearer is None else None
-        sent = dict(headers or {}) | ({"Authorization": f"Bearer {bearer}"} if bearer is not None else {})
+        sent = dict(headers or {})
+        if bearer is not None:
+            sent["Authorization"] = f"Bearer {bearer}"
+        elif token is not None:
+            sent["Authorization"] = BasicCredentials(domain, token).header()
         base = url or f"http://127.0.0.1:{self.manager_port}"
-        async with self._session.request(method, base + path, auth=auth, json=json, data=data, headers=sent) as answer:
+        body = None if data is None else io.BytesIO(data)  # aiohttp warns of large bodies as plain bytes
+        async with self._session.request(method, base + path, json=json, data=body, headers=sent) as answer:
             return Reply(answer.status, await answer.read(), answer.headers)
 
     async def webhook(self, uuid: UUID, data: bytes = b"", *, domain: str = "test") -> Reply:
