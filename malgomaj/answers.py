@@ -1,0 +1,99 @@
+"""How a task that ended is answered over HTTP."""
+
+import functools
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from malgomaj.tasks import Ended
+from shared.http import error_response
+from shared.wire import REPORT_CONTENT_TYPE, Outcome, Report, Task, TaskAnswer
+
+NOT_THE_PROGRAMS = frozenset(
+    {
+        "connection",
+        "content-length",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that belong to a connection, not to what the program wrote."""
+
+
+def answer(task: Task, ended: Ended) -> web.Response:
+    """A report if the task asked for one, else the plain answer of the contract."""
+    if task.report:
+        return _report(task, ended)
+    if ended.outcome is not Outcome.SUCCEEDED:
+        return error_response(500, str(ended.error))
+    if task.http is None:
+        return web.Response(headers=_expires(ended))
+    return _written_by_program(ended)
+
+
+def _report(task: Task, ended: Ended) -> web.Response:
+    succeeded = ended.outcome is Outcome.SUCCEEDED
+    report = Report(
+        outcome=ended.outcome,
+        error=ended.error,
+        log=ended.progress.lines,
+        duration_ms=round(ended.duration_ms, 3),
+        modules=ended.progress.modules,
+        response=_task_answer(ended) if succeeded and task.http is not None else None,
+    )
+    return web.Response(
+        status=200 if succeeded else 500,
+        text=report.model_dump_json(),
+        content_type=REPORT_CONTENT_TYPE,
+        headers=_expires(ended),
+    )
+
+
+def _task_answer(ended: Ended) -> TaskAnswer:
+    assert ended.done is not None
+    written = ended.done.meta.get("response", {})
+    headers = [(name, value) for name, value in _kept(written.get("headers", ()))]
+    return TaskAnswer(status=written.get("status", 200), headers=headers, body=ended.done.body)
+
+
+def _written_by_program(ended: Ended) -> web.Response:
+    assert ended.done is not None
+    written = ended.done.meta.get("response", {})
+    headers = CIMultiDict(_kept(written.get("headers", ())))
+    if "Content-Type" not in headers and ended.done.body:
+        headers["Content-Type"] = _content_type(ended.done.body)
+    headers.update(_expires(ended))
+    return web.Response(status=written.get("status", 200), headers=headers, body=ended.done.body)
+
+
+def _kept(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in headers if name.lower() not in NOT_THE_PROGRAMS]
+
+
+def _content_type(body: bytes) -> str:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return "application/octet-stream"
+    return "text/plain; charset=utf-8"
+
+
+def _expires(ended: Ended) -> dict[str, str]:
+    """Until when the compiled program stays cached."""
+    if ended.kept_seconds is None:
+        return {}
+    return {"X-Expires": _http_date(int(time.time() + ended.kept_seconds))}
+
+
+@functools.lru_cache(maxsize=8)
+def _http_date(unix_seconds: int) -> str:
+    return formatdate(unix_seconds, usegmt=True)

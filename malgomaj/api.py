@@ -1,0 +1,127 @@
+"""The worker's HTTP API."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from malgomaj.answers import answer
+from malgomaj.errors import Busy, Draining
+from malgomaj.executors import Executors
+from malgomaj.plate import Plate
+from malgomaj.tasks import Tasks
+from shared.auth import BasicCredentials, parse_basic, same_secret
+from shared.http import Answer, Refusal, Route, json_response, read_model
+from shared.wire import REPORT_CONTENT_TYPE, Load, Report, Task
+
+JSON_ROOM_BYTES = 256 * 1024
+"""For everything in a task's JSON that is neither source code nor body, headers above all."""
+
+RETRY_AFTER_SECONDS = "1"
+
+
+class Status(Load):
+    """`GET /v1/status`: the contract's load, and more of ours."""
+
+    runs: int
+    """Runs and compiles under way in executors."""
+    executors: int
+    """Executor processes alive."""
+    programs: int
+    """Programs held compiled."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLimits:
+    source_bytes: int
+    body_bytes: int
+
+    @property
+    def json_bytes(self) -> int:
+        """The longest JSON that can hold both in base64."""
+        return (self.source_bytes + self.body_bytes) * 4 // 3 + JSON_ROOM_BYTES
+
+
+class Api:
+    """What the manager may ask of the worker."""
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        plate: Plate,
+        executors: Executors,
+        *,
+        credentials: BasicCredentials,
+        languages: Sequence[str],
+        limits: TaskLimits,
+    ) -> None:
+        self._tasks = tasks
+        self._plate = plate
+        self._executors = executors
+        self._credentials = credentials
+        self._languages = languages
+        self._limits = limits
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("POST", "/v1/tasks", self.run_task, RUN_TASK, TASK_ANSWERS, request=Task, security=("manager",)),
+            Route(
+                "GET", "/v1/status", self.status, "What this worker has to do", STATUS_ANSWERS, security=("manager",)
+            ),
+        ]
+
+    async def run_task(self, request: web.Request) -> web.Response:
+        self._authenticate(request)
+        task = await read_model(request, Task, self._limits.json_bytes)
+        self._check(task)
+        try:
+            return answer(task, await self._tasks.run(task))
+        except Busy as error:
+            raise Refusal(429, str(error), {"Retry-After": RETRY_AFTER_SECONDS}) from error
+        except Draining as error:
+            raise Refusal(503, str(error), {"Retry-After": RETRY_AFTER_SECONDS}) from error
+
+    async def status(self, request: web.Request) -> web.Response:
+        self._authenticate(request)
+        status = Status(
+            load=self._plate.load,
+            runs=self._executors.runs,
+            executors=len(self._executors),
+            programs=self._executors.programs,
+        )
+        return json_response(status)
+
+    def _authenticate(self, request: web.Request) -> None:
+        given = parse_basic(request.headers.get("Authorization"))
+        known = self._credentials
+        if given is None or not (same_secret(given.user, known.user) & same_secret(given.password, known.password)):
+            message = "the credentials that this worker gave its manager are needed here"
+            raise Refusal(401, message, {"WWW-Authenticate": 'Basic realm="malgomaj"'})
+
+    def _check(self, task: Task) -> None:
+        """Refuse what this worker cannot run, before anything is spent on it."""
+        if task.language not in self._languages:
+            raise Refusal(400, f"language '{task.language}' is not run here; run here: {', '.join(self._languages)}")
+        if len(task.source_code) > self._limits.source_bytes:
+            raise Refusal(413, f"the source code exceeds limits.source_bytes ({self._limits.source_bytes} bytes)")
+        if task.http is not None and len(task.http.body) > self._limits.body_bytes:
+            raise Refusal(413, f"the call's body exceeds limits.body_bytes ({self._limits.body_bytes} bytes)")
+
+
+RUN_TASK = "Run a program and answer when it has ended"
+TASK_ANSWERS = {
+    200: Answer(
+        "The program ended well: what it wrote, or a report where the task asks for one. X-Expires says until when "
+        "the compiled program stays cached.",
+        Report,
+        REPORT_CONTENT_TYPE,
+    ),
+    400: Answer("Not JSON, or a language that is not run here."),
+    401: Answer("No credentials, or wrong ones."),
+    413: Answer("The source code or the body is too large."),
+    422: Answer("Fields are missing or wrong."),
+    429: Answer("The worker has enough to do; Retry-After says when to ask again (s)."),
+    500: Answer("The program did not end well: why and where, or a report where the task asks for one."),
+    503: Answer("The worker is about to stop."),
+}
+STATUS_ANSWERS = {200: Answer("Its load.", Status), 401: Answer("No credentials, or wrong ones.")}

@@ -1,0 +1,119 @@
+"""The worker's settings: one definition for the file, the environment and the documentation."""
+
+from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import SettingsConfigDict
+
+from shared.config import DaemonSettings, ListenSection, Port, Seconds, Section
+from shared.wire import MAX_BODY_BYTES, MAX_SOURCE_BYTES
+
+MEBIBYTE = 1024 * 1024
+MAX_PAYLOAD_BYTES = 15 * MEBIBYTE
+"""What fits into one frame between worker and executor, with room for its meta data."""
+
+Scheme = Literal["http", "https"]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+PayloadBytes = Annotated[int, Field(ge=1024, le=MAX_PAYLOAD_BYTES)]
+KeptSeconds = Annotated[float, Field(ge=0, le=366 * 24 * 3600, allow_inf_nan=False)]
+
+
+def _checked_authority(authority: str) -> str:
+    """``[user:pass@]host[:port]`` and nothing more. The message must not repeat it: it may hold a password."""
+    try:
+        parts = urlsplit(f"http://{authority}")
+        well_formed = bool(parts.hostname) and parts.port != 0 and not (parts.path or parts.query or parts.fragment)
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        raise ValueError("must be host:port, or user:password@host:port")
+    return authority
+
+
+PeerAuthority = Annotated[str, AfterValidator(_checked_authority)]
+
+
+class WorkerListen(ListenSection):
+    port: Port = 8096
+
+
+class CacheSection(Section):
+    library_timeout: KeptSeconds = 30.0
+    """Seconds for which a module is used without asking the Library whether there is a newer one."""
+    program_timeout: KeptSeconds = 3600.0
+    """Seconds for which a compiled program is kept after its last use."""
+    max_programs: Count = 1000
+    """Compiled programs kept per domain."""
+
+
+class ManagerSection(Section):
+    scheme: Scheme = "http"
+    authority: PeerAuthority = Field(default="127.0.0.1:8097", repr=False)
+
+
+class LibrarySection(Section):
+    """Who serves the modules: the program manager unless told otherwise."""
+
+    scheme: Scheme | None = None
+    authority: PeerAuthority | None = Field(default=None, repr=False)
+
+
+class AdvertiseSection(Section):
+    """How the manager reaches this worker: where it listens unless told otherwise."""
+
+    scheme: Scheme = "http"
+    host: str | None = None
+    port: Port | None = None
+
+
+class SubscriptionSection(Section):
+    interval_seconds: Seconds = 10.0
+
+
+class ExecutorsSection(Section):
+    max: Count = 64
+    """Domains with an executor at the same time."""
+    memory_bytes: Annotated[int, Field(ge=64 * MEBIBYTE, le=2**50)] = 512 * MEBIBYTE
+    idle_seconds: Seconds = 300.0
+    grace_seconds: Seconds = 0.5
+    """How long a run may take to stop after its deadline before its executor is replaced."""
+    start_timeout_seconds: Seconds = 10.0
+
+
+class LimitsSection(Section):
+    tasks: Count = 1024
+    """Tasks at once; past it a task is refused with 429."""
+    source_bytes: PayloadBytes = MAX_SOURCE_BYTES
+    body_bytes: PayloadBytes = MAX_BODY_BYTES
+    answer_bytes: PayloadBytes = 8 * MEBIBYTE
+    log_lines: Annotated[int, Field(ge=0, le=1_000_000)] = 1000
+    log_bytes: Annotated[int, Field(ge=0, le=64 * MEBIBYTE)] = 256 * 1024
+    string_bytes: Annotated[int, Field(ge=1024, le=2**31 - 1)] = 8 * MEBIBYTE
+    """The longest string, and the longest bytes, that a program can make."""
+    allocations: Annotated[int, Field(ge=-1, le=2**63 - 1)] = -1
+    """Objects that one run can make; -1 leaves it to the memory limit."""
+    http_answer_bytes: Annotated[int, Field(ge=0, le=2**31 - 1)] = 8 * MEBIBYTE
+    http_redirects: Annotated[int, Field(ge=0, le=100)] = 10
+
+
+class WorkerSettings(DaemonSettings):
+    model_config = SettingsConfigDict(env_prefix="MALGOMAJ_")
+    port_setting: ClassVar[str] = "listen.port (MALGOMAJ_LISTEN__PORT)"
+
+    listen: WorkerListen = WorkerListen()
+    cache: CacheSection = CacheSection()
+    program_manager: ManagerSection = ManagerSection()
+    module_library: LibrarySection = LibrarySection()
+    advertise: AdvertiseSection = AdvertiseSection()
+    subscription: SubscriptionSection = SubscriptionSection()
+    executors: ExecutorsSection = ExecutorsSection()
+    limits: LimitsSection = LimitsSection()
+
+    @property
+    def library_scheme(self) -> Scheme:
+        return self.module_library.scheme or self.program_manager.scheme
+
+    @property
+    def library_authority(self) -> str:
+        return self.module_library.authority or self.program_manager.authority

@@ -1,0 +1,46 @@
+"""What can go wrong in a worker, each with its facts."""
+
+from shared.errors import SelfhostError
+from shared.wire import ErrorKind, Outcome, ProgramError
+
+
+class WorkerError(SelfhostError):
+    """The base of this package's errors."""
+
+
+class TaskFailed(WorkerError):
+    """A task that cannot go on: how it ends, and why."""
+
+    def __init__(self, outcome: Outcome, error: ProgramError) -> None:
+        super().__init__(str(error))
+        self.outcome = outcome
+        self.error = error
+
+    @classmethod
+    def not_compiled(cls, message: str, stack: list[str] | None = None) -> "TaskFailed":
+        """The program cannot be compiled."""
+        return cls(Outcome.FAILED, ProgramError(kind=ErrorKind.COMPILE, message=message, stack=stack or []))
+
+
+class Busy(WorkerError):
+    """The worker has as much on its plate as it may have; ask again in a moment."""
+
+
+class Draining(WorkerError):
+    """The worker is about to end and takes nothing new."""
+
+
+class ModuleMissing(WorkerError):
+    """The Library does not have the module, or no signed revision of it."""
+
+
+class LibraryAway(WorkerError):
+    """The Library cannot be asked, or refuses to answer."""
+
+
+class ManagerAway(WorkerError):
+    """The program manager cannot be reached, or answers what it should not."""
+
+
+class ManagerRefuses(WorkerError):
+    """The program manager does not accept this worker's credentials."""

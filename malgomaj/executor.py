@@ -1,0 +1,338 @@
+"""One executor: a child process that compiles and runs the programs of one domain, and the frames spoken with it."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+
+import tengo_bridge
+from malgomaj.crashes import StderrExcerpt, explain_death
+from malgomaj.errors import TaskFailed, WorkerError
+from malgomaj.programs import CompiledPrograms
+from shared.wire import ErrorKind, LogLine, Outcome, ProgramError
+from tengo_bridge.frames import Frame, FrameDecoder, FrameError, Kind, encode
+
+EXIT_TIMEOUT_SECONDS = 2.0
+"""How long an executor may take to exit by itself once its socket is closed."""
+
+_MAX_ID = 2**32 - 1
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorOptions:
+    memory_bytes: int
+    grace_seconds: float
+    start_timeout_seconds: float
+    max_programs: int
+    program_kept_seconds: float
+    limits: Mapping[str, int]
+    """The meta data of the CONFIGURE frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileOrder:
+    """What a COMPILE frame says. ``modules`` are sources by the name that imports them."""
+
+    key: str
+    file: str
+    code: bytes
+    modules: Mapping[str, bytes]
+
+
+@dataclass(slots=True)
+class _Expected:
+    """The answer to a frame that was sent: the executor's frame, or why it will never come."""
+
+    answer: "asyncio.Future[Frame | TaskFailed]"
+    compiles: str | None = None
+    log: list[LogLine] = field(default_factory=list)
+
+
+class Executor(asyncio.Protocol):
+    """The worker's end. ``enter`` and ``leave`` go around every use, so that it is known whether it is in use.
+
+    Its life: started, ready, perhaps retired (it takes nothing new, and ends when its last user leaves), dead.
+    """
+
+    def __init__(self, domain: str, process: asyncio.subprocess.Process, options: ExecutorOptions) -> None:
+        self.domain = domain
+        self.programs = CompiledPrograms(options.max_programs, options.program_kept_seconds)
+        self.languages: tuple[str, ...] = ()
+        self.users = 0
+        self.used_at = 0.0
+        self._process = process
+        self._options = options
+        self._loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[None] = self._loop.create_future()
+        self._decoder = FrameDecoder()
+        self._transport: asyncio.WriteTransport | None = None
+        self._expected: dict[int, _Expected] = {}
+        self._compiling: dict[str, int] = {}
+        self._last_id = 0
+        self._retired = False
+        self._ending = False
+        self._dead = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether it takes new runs."""
+        return not self._retired and not self._dead
+
+    @property
+    def runs(self) -> int:
+        """Runs and compiles under way, overdue ones included."""
+        return len(self._expected)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def enter(self) -> None:
+        self.users += 1
+
+    def leave(self) -> None:
+        self.users -= 1
+        self.used_at = self._loop.time()
+        if self._retired and not self.users:
+            self._end()
+
+    async def ready(self) -> None:
+        """Wait until it has said that it is there. Raises WorkerError if it does not in time."""
+        try:
+            async with asyncio.timeout(self._options.start_timeout_seconds):
+                await asyncio.shield(self._ready)
+        except TimeoutError:
+            self.kill()
+            seconds = self._options.start_timeout_seconds
+            raise WorkerError(f"an executor did not get ready within {seconds:g} s") from None
+
+    async def compile(self, order: CompileOrder) -> Frame:
+        """COMPILED, NEEDS or REFUSED; one compile for all who ask for the same key. Raises TaskFailed on a crash.
+
+        Whoever is cancelled while waiting leaves the compile alone, unless it is overdue then.
+        """
+        number = self._compiling.get(order.key) or self._start_compile(order)
+        answer = self._expected[number].answer
+        try:
+            return _checked(await asyncio.shield(answer))
+        except asyncio.CancelledError:
+            self._expect_end_soon(number)
+            raise
+
+    async def run(
+        self, key: str, deadline_ms: int, request: Mapping[str, Any] | None, body: bytes, lines: list[LogLine]
+    ) -> Frame:
+        """The DONE frame of a run of the compiled program ``key``. Its log lines are added to ``lines`` as they come.
+
+        Raises TaskFailed if the executor dies. Cancelling this cancels the run; should that not end the run within the
+        grace period, the executor retires.
+        """
+        meta: dict[str, Any] = {"key": key, "deadline_ms": deadline_ms}
+        if request is not None:
+            meta["request"] = request
+        number = self._expect(Kind.RUN, meta, body, _Expected(self._loop.create_future(), log=lines))
+        try:
+            return _checked(await self._expected[number].answer)
+        except asyncio.CancelledError:
+            self._cancel(number)
+            raise
+
+    def note_used(self, key: str) -> bool:
+        """Whether the program is compiled here; if so it is kept for longer."""
+        return self.programs.use(key, self._loop.time())
+
+    def forget_expired(self) -> None:
+        self._forget(self.programs.expire(self._loop.time()))
+
+    def retire(self, reason: str) -> None:
+        """Take nothing new, and end when the last user has left."""
+        if not self.usable:
+            return
+        self._retired = True
+        log.info("executor_retired", executor=self.pid, domain=self.domain, reason=reason, users=self.users)
+        if not self.users:
+            self._end()
+
+    def kill(self) -> None:
+        """End the process at once. What is inside is lost."""
+        self._retired = True
+        self._ending = True
+        if self._process.returncode is None:
+            self._process.kill()
+
+    async def watch(self) -> None:
+        """Wait for the end of the process, then tell everybody who waits for an answer."""
+        assert self._process.stderr is not None
+        excerpt = StderrExcerpt()
+        while data := await self._process.stderr.read(8192):
+            excerpt.add(data)
+        status = await self._process.wait()
+        self._died(explain_death(status, excerpt.text(), self._options.memory_bytes), status)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)
+        self._send(Frame(Kind.CONFIGURE, 0, self._options.limits))
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._decoder.feed(data):
+                self._take(frame)
+        except FrameError as error:
+            log.error("executor_unintelligible", executor=self.pid, domain=self.domain, reason=str(error))
+            self.kill()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._retired = True
+        self._loop.call_later(EXIT_TIMEOUT_SECONDS, self.kill)
+
+    def _take(self, frame: Frame) -> None:
+        if frame.kind is Kind.LOG:
+            self._take_log_line(frame)
+        elif frame.kind is Kind.READY:
+            self.languages = tuple(frame.meta.get("languages", ()))
+            if not self._ready.done():
+                self._ready.set_result(None)
+        elif expected := self._expected.pop(frame.id, None):
+            self._take_answer(expected, frame)
+
+    def _take_answer(self, expected: _Expected, frame: Frame) -> None:
+        if expected.compiles is not None:
+            del self._compiling[expected.compiles]
+            if frame.kind is Kind.COMPILED:
+                self._forget(self.programs.add(expected.compiles, self._loop.time()))
+        if not expected.answer.done():
+            expected.answer.set_result(frame)
+
+    def _take_log_line(self, frame: Frame) -> None:
+        if expected := self._expected.get(frame.id):
+            expected.log.append(LogLine.model_validate(frame.meta))
+
+    def _start_compile(self, order: CompileOrder) -> int:
+        meta = {
+            "key": order.key,
+            "file": order.file,
+            "source_bytes": len(order.code),
+            "modules": [{"name": name, "bytes": len(code)} for name, code in order.modules.items()],
+        }
+        body = b"".join((order.code, *order.modules.values()))
+        try:
+            number = self._expect(Kind.COMPILE, meta, body, _Expected(self._loop.create_future(), compiles=order.key))
+        except FrameError as error:
+            raise TaskFailed.not_compiled(f"the program and its modules are too large together: {error}") from error
+        self._compiling[order.key] = number
+        return number
+
+    def _expect(self, kind: Kind, meta: Mapping[str, Any], body: bytes, expected: _Expected) -> int:
+        if self._dead:
+            raise _crashed("the executor ended before it could take the program")
+        number = self._next_id()
+        self._send(Frame(kind, number, meta, body))
+        self._expected[number] = expected
+        return number
+
+    def _next_id(self) -> int:
+        self._last_id = self._last_id % _MAX_ID + 1
+        return self._last_id
+
+    def _send(self, frame: Frame) -> None:
+        data = encode(frame)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _forget(self, keys: list[str]) -> None:
+        for key in keys:
+            self._send(Frame(Kind.FORGET, 0, {"key": key}))
+
+    def _cancel(self, number: int) -> None:
+        if number in self._expected:
+            self._send(Frame(Kind.CANCEL, number))
+            self._expect_end_soon(number)
+
+    def _expect_end_soon(self, number: int) -> None:
+        self._loop.call_later(self._options.grace_seconds, self._retire_if_overdue, number)
+
+    def _retire_if_overdue(self, number: int) -> None:
+        if number in self._expected:
+            self.retire("a program does not stop")
+
+    def _end(self) -> None:
+        """Nobody uses it any more: let it exit, or end it if something inside does not stop."""
+        self._ending = True
+        if self._expected:
+            self.kill()
+        elif self._transport is not None:
+            self._transport.close()
+
+    def _died(self, reason: ProgramError, status: int) -> None:
+        self._dead = True
+        facts = {"executor": self.pid, "domain": self.domain, "exit_status": status}
+        if self._ending:
+            log.info("executor_ended", **facts)
+        else:
+            log.warning("executor_crashed", **facts, reason=reason.message, runs=self.runs)
+        outcome = TaskFailed(Outcome.CRASHED, reason)
+        for expected in self._expected.values():
+            if not expected.answer.done():
+                expected.answer.set_result(outcome)
+        self._expected.clear()
+        self._compiling.clear()
+        if not self._ready.done():
+            self._ready.set_exception(WorkerError(f"no executor can be started: {reason.message}"))
+        if self._transport is not None:
+            self._transport.close()
+
+
+async def spawn(domain: str, options: ExecutorOptions) -> Executor:
+    """A new executor process, not ready yet. Its ``watch`` must run, and ``ready`` be awaited before it is used."""
+    ours, theirs = socket.socketpair()
+    try:
+        with theirs:
+            process = await _spawn_process(theirs.fileno(), options.memory_bytes)
+        executor = Executor(domain, process, options)
+        await asyncio.get_running_loop().create_unix_connection(lambda: executor, sock=ours)
+    except OSError as error:
+        ours.close()
+        raise WorkerError(f"no executor can be started: {error.strerror}") from error
+    return executor
+
+
+def _entry_point() -> Path:
+    """The program of an executor; it runs as a file, so that it loads nothing of the worker."""
+    assert tengo_bridge.__file__ is not None
+    return Path(tengo_bridge.__file__).absolute().with_name("executor.py")
+
+
+async def _spawn_process(descriptor: int, memory_bytes: int) -> asyncio.subprocess.Process:
+    arguments = ["--fd", str(descriptor), "--parent", str(os.getpid()), "--memory-bytes", str(memory_bytes)]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-I",
+        "-S",
+        str(_entry_point()),
+        *arguments,
+        pass_fds=[descriptor],
+        env={},
+        cwd="/",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+def _checked(answer: Frame | TaskFailed) -> Frame:
+    if isinstance(answer, TaskFailed):
+        # Each who waits gets an error of its own: a traceback belongs to one task.
+        raise TaskFailed(answer.outcome, answer.error)
+    return answer
+
+
+def _crashed(message: str) -> TaskFailed:
+    return TaskFailed(Outcome.CRASHED, ProgramError(kind=ErrorKind.CRASH, message=message))

@@ -1,0 +1,234 @@
+"""Modules from the Library: asked for, kept for a while, revalidated."""
+
+import asyncio
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import aiohttp
+import structlog
+
+from malgomaj.errors import LibraryAway, ModuleMissing, TaskFailed
+from malgomaj.peer import Peer, SharedSecret
+from malgomaj.programs import Import
+from malgomaj.single_flight import SingleFlight
+from shared.wire import ModuleUse
+
+LATEST = "latest"
+MAX_KEPT_MODULES = 4096
+ANSWER_TIMEOUT_SECONDS = 10.0
+
+_NAME = re.compile(r"(?P<name>[^@]+)(?:@(?P<revision>latest|\d{1,18}))?")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRef:
+    """A module as the Library is asked for it. ``revision`` is ``latest`` or a number."""
+
+    domain: str
+    language: str
+    name: str
+    revision: str
+
+    def __str__(self) -> str:
+        return self.name if self.revision == LATEST else f"{self.name}@{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    code: bytes
+    digest: bytes
+    """SHA-256 of the code."""
+    etag: str
+    revision: int | None
+    """Where the Library says which one it is."""
+
+
+def parse_import(name: str) -> tuple[str, str]:
+    """The module's name and revision in ``name``, ``name@latest`` or ``name@N``. Raises ModuleMissing."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ModuleMissing(f"module '{name}' is not a name, name@latest or name@N")
+    revision = match["revision"] or LATEST
+    return match["name"], revision if revision == LATEST else str(int(revision))
+
+
+@dataclass(slots=True)
+class _Copy:
+    module: Module
+    checked_at: float
+
+
+class Library:
+    """The client of the Library."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        peer: Peer,
+        secret: SharedSecret,
+        *,
+        kept_seconds: float,
+        max_bytes: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._session = session
+        self._peer = peer
+        self._secret = secret
+        self._kept_seconds = kept_seconds
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._copies: OrderedDict[ModuleRef, _Copy] = OrderedDict()
+        self._fetches: SingleFlight[ModuleRef, Module] = SingleFlight()
+        self._away = False
+
+    def fresh(self, ref: ModuleRef) -> Module | None:
+        """The module, if it was checked so lately that the Library need not be asked."""
+        copy = self._copies.get(ref)
+        if copy is None or copy.checked_at + self._kept_seconds <= self._clock():
+            return None
+        self._copies.move_to_end(ref)
+        return copy.module
+
+    def fetch(self, ref: ModuleRef) -> "asyncio.Future[Module]":
+        """The module as the Library has it now, one request for all who ask at the same time.
+
+        A copy serves, however old, where the Library is away. The future raises ModuleMissing or LibraryAway.
+        """
+        return self._fetches.start(ref, lambda: self._fetch(ref))
+
+    async def close(self) -> None:
+        await self._fetches.close()
+
+    async def _fetch(self, ref: ModuleRef) -> Module:
+        copy = self._copies.get(ref)
+        try:
+            module = await self._ask(ref, copy.module if copy else None)
+        except ModuleMissing:
+            self._copies.pop(ref, None)
+            raise
+        except LibraryAway as error:
+            if copy is None:
+                raise
+            self._note_away(str(error))
+            return copy.module
+        self._away = False
+        self._keep(ref, module)
+        return module
+
+    async def _ask(self, ref: ModuleRef, known: Module | None) -> Module:
+        query = {"domain": ref.domain, "module": ref.name, "language": ref.language, "revision": ref.revision}
+        headers = self._peer.headers(self._secret)
+        if known is not None and known.etag:
+            headers["If-None-Match"] = known.etag
+        url = f"{self._peer.base_url}/v1/library"
+        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_SECONDS)
+        try:
+            async with self._session.get(
+                url, params=query, headers=headers, timeout=timeout, allow_redirects=False
+            ) as answer:
+                return await self._read(ref, known, answer)
+        except (aiohttp.ClientError, OSError) as error:
+            reason = str(error) or f"no answer within {ANSWER_TIMEOUT_SECONDS:g} s"
+            raise LibraryAway(f"the module library at {self._peer.base_url} is away: {reason}") from error
+
+    async def _read(self, ref: ModuleRef, known: Module | None, answer: aiohttp.ClientResponse) -> Module:
+        if answer.status == 304 and known is not None:
+            return known
+        if answer.status == 404:
+            raise ModuleMissing(f"module '{ref}' is not found or not signed")
+        if answer.status != 200:
+            raise LibraryAway(f"the module library at {self._peer.base_url} answered with status {answer.status}")
+        code = await self._read_code(ref, answer)
+        revision = answer.headers.get("X-Revision", "")
+        return Module(
+            code,
+            hashlib.sha256(code).digest(),
+            answer.headers.get("ETag", ""),
+            int(revision) if revision.isdecimal() else None,
+        )
+
+    async def _read_code(self, ref: ModuleRef, answer: aiohttp.ClientResponse) -> bytes:
+        code = bytearray()
+        async for chunk in answer.content.iter_any():
+            code += chunk
+            if len(code) > self._max_bytes:
+                raise ModuleMissing(f"module '{ref}' exceeds limits.source_bytes ({self._max_bytes} bytes)")
+        return bytes(code)
+
+    def _keep(self, ref: ModuleRef, module: Module) -> None:
+        self._copies[ref] = _Copy(module, self._clock())
+        self._copies.move_to_end(ref)
+        if len(self._copies) > MAX_KEPT_MODULES:
+            self._copies.popitem(last=False)
+
+    def _note_away(self, reason: str) -> None:
+        if not self._away:
+            log.warning("library_away", reason=reason, served="kept copies")
+        self._away = True
+
+
+class ModuleSet:
+    """The modules of one run: each revision is looked up once, so that the run sees one consistent set."""
+
+    def __init__(self, library: Library, domain: str, language: str) -> None:
+        self._library = library
+        self._domain = domain
+        self._language = language
+        self._by_ref: dict[ModuleRef, Module] = {}
+        self._by_name: dict[str, Module] = {}
+
+    async def add(self, imports: Iterable[Import]) -> None:
+        """Look up what is not in the set yet. Raises TaskFailed naming the module and its importing place."""
+        missing = {}
+        for needed in imports:
+            if needed.name not in self._by_name and not self._add_known(needed):
+                missing[needed] = self._library.fetch(self._ref(needed))
+        for needed, fetched in missing.items():
+            self._add_fetched(needed, await _outcome(fetched, needed))
+
+    def sources(self) -> dict[str, bytes]:
+        """The code by the name that stands in the import."""
+        return {name: module.code for name, module in self._by_name.items()}
+
+    def digests(self) -> dict[str, bytes]:
+        return {name: module.digest for name, module in self._by_name.items()}
+
+    def uses(self, names: Iterable[str]) -> list[ModuleUse]:
+        """What a report says of the modules of these names."""
+        modules = [(name, self._by_name[name]) for name in names]
+        return [ModuleUse(name=name, revision=module.revision, etag=module.etag) for name, module in modules]
+
+    def _add_known(self, needed: Import) -> bool:
+        ref = self._ref(needed)
+        module = self._by_ref.get(ref) or self._library.fresh(ref)
+        if module is None:
+            return False
+        self._by_ref[ref] = module
+        self._by_name[needed.name] = module
+        return True
+
+    def _add_fetched(self, needed: Import, module: Module) -> None:
+        self._by_name[needed.name] = self._by_ref.setdefault(self._ref(needed), module)
+
+    def _ref(self, needed: Import) -> ModuleRef:
+        try:
+            name, revision = parse_import(needed.name)
+        except ModuleMissing as error:
+            raise _not_importable(error, needed) from error
+        return ModuleRef(self._domain, self._language, name, revision)
+
+
+async def _outcome(fetched: "asyncio.Future[Module]", needed: Import) -> Module:
+    try:
+        return await fetched
+    except (ModuleMissing, LibraryAway) as error:
+        raise _not_importable(error, needed) from error
+
+
+def _not_importable(error: ModuleMissing | LibraryAway, needed: Import) -> TaskFailed:
+    return TaskFailed.not_compiled(f"{error} (imported at {needed.at})", [needed.at])

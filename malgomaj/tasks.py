@@ -1,0 +1,178 @@
+"""One task, from its acceptance to its answer: accepted → executor → modules → compiled → run → ended."""
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from malgomaj.errors import TaskFailed
+from malgomaj.executor import CompileOrder, Executor
+from malgomaj.executors import Executors
+from malgomaj.modules import Library, ModuleSet
+from malgomaj.plate import Plate
+from malgomaj.programs import Import, Source, program_key, source_key
+from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError, Task, TaskRequest
+from tengo_bridge.frames import Frame, Kind
+
+ANSWER_SLACK_SECONDS = 0.02
+"""An executor ends a run at its deadline itself, and knows where the run was. Its word is awaited for so long."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a task has come to so far. However it ends, this much is known."""
+
+    lines: list[LogLine] = field(default_factory=list)
+    modules: list[ModuleUse] = field(default_factory=list)
+    compiled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a task ended. ``done`` is what the executor said of its run, where it came to one."""
+
+    outcome: Outcome
+    error: ProgramError | None
+    duration_ms: float
+    kept_seconds: float | None
+    """How long the compiled program stays cached from now on; None where it never got compiled."""
+    progress: Progress
+    done: Frame | None
+
+
+class Tasks:
+    """Runs tasks."""
+
+    def __init__(self, executors: Executors, library: Library, plate: Plate, kept_seconds: float) -> None:
+        self._executors = executors
+        self._library = library
+        self._plate = plate
+        self._kept_seconds = kept_seconds
+
+    async def run(self, task: Task) -> Ended:
+        """Run ``task`` to its end. Raises Busy or Draining if it cannot be accepted now."""
+        self._plate.check()
+        with bound_contextvars(**_log_context(task)):
+            return await self._run(task)
+
+    async def _run(self, task: Task) -> Ended:
+        began = time.perf_counter()
+        progress = Progress()
+        try:
+            done = await self._run_in_time(task, progress)
+            outcome, error = _judged(done, task)
+        except TaskFailed as failure:
+            done, outcome, error = None, failure.outcome, failure.error
+        duration_ms = (time.perf_counter() - began) * 1000
+        _log_end(progress, outcome, error, duration_ms)
+        kept_seconds = self._kept_seconds if progress.compiled else None
+        return Ended(outcome, error, duration_ms, kept_seconds, progress, done)
+
+    async def _run_in_time(self, task: Task, progress: Progress) -> Frame:
+        """The deadline counts from now on, whatever comes before the run itself."""
+        deadline = asyncio.get_running_loop().time() + task.effective_deadline_ms / 1000
+        timeout = asyncio.timeout_at(deadline + ANSWER_SLACK_SECONDS)
+        try:
+            async with timeout:
+                self._plate.add(timeout, task.effective_deadline_ms)
+                try:
+                    return await self._run_in_executor(task, deadline, progress)
+                finally:
+                    self._plate.remove(timeout)
+        except TimeoutError:
+            if not timeout.expired():
+                raise
+            raise self._out_of_time(task) from None
+
+    def _out_of_time(self, task: Task) -> TaskFailed:
+        if self._plate.ended:
+            return TaskFailed(Outcome.CANCELLED, _cancelled_by_stop())
+        return TaskFailed(Outcome.TIMED_OUT, _deadline_exceeded(task))
+
+    async def _run_in_executor(self, task: Task, deadline: float, progress: Progress) -> Frame:
+        executor = await self._executors.enter(task.domain)
+        try:
+            key = await self._compiled(executor, task, progress)
+            deadline_ms = max(1, math.ceil((deadline - asyncio.get_running_loop().time()) * 1000))
+            request, body = _request(task.http)
+            return await executor.run(key, deadline_ms, request, body, progress.lines)
+        finally:
+            executor.leave()
+
+    async def _compiled(self, executor: Executor, task: Task, progress: Progress) -> str:
+        """The key under which the executor holds the program, with the modules as they are now, compiled."""
+        source = Source(task.domain, task.language, task.program_name or task.program_uuid, task.source_code)
+        source_name = source_key(source)
+        modules = ModuleSet(self._library, task.domain, task.language)
+        needed = executor.programs.imports(source_name)
+        await modules.add(needed)
+        key = program_key(source_name, modules.digests())
+        while not executor.note_used(key):
+            answer = await executor.compile(CompileOrder(key, source.file, source.code, modules.sources()))
+            needed = await _learn(answer, needed, modules)
+            if answer.kind is Kind.COMPILED:
+                executor.programs.remember_imports(source_name, needed)
+            else:
+                key = program_key(source_name, modules.digests())
+        progress.modules = modules.uses(one.name for one in needed)
+        progress.compiled = True
+        return key
+
+
+async def _learn(answer: Frame, known: tuple[Import, ...], modules: ModuleSet) -> tuple[Import, ...]:
+    """What the import graph needs, after the executor's answer to a compile. Raises TaskFailed if it was refused."""
+    if answer.kind is Kind.REFUSED:
+        raise TaskFailed(Outcome.FAILED, ProgramError.model_validate(answer.meta["error"]))
+    if answer.kind is Kind.COMPILED:
+        imported = set(answer.meta.get("modules", ()))
+        return tuple(one for one in known if one.name in imported)
+    missing = tuple(Import(one["name"], one["at"]) for one in answer.meta["modules"])
+    await modules.add(missing)
+    return known + missing
+
+
+def _log_context(task: Task) -> dict[str, str]:
+    context = {"domain": task.domain, "program": task.program_name or task.program_uuid}
+    return context | {"run": task.run_id} if task.run_id else context
+
+
+def _request(http: TaskRequest | None) -> tuple[Mapping[str, Any] | None, bytes]:
+    """The meta data and the body of the call that a webhook answers."""
+    if http is None:
+        return None, b""
+    facts = {"method": http.method, "path": http.path, "query": http.query, "remote": http.remote}
+    return facts | {"headers": http.headers}, http.body
+
+
+def _judged(done: Frame, task: Task) -> tuple[Outcome, ProgramError | None]:
+    outcome = Outcome(done.meta["outcome"])
+    if outcome is Outcome.SUCCEEDED:
+        return outcome, None
+    error = ProgramError.model_validate(done.meta["error"])
+    if outcome is Outcome.TIMED_OUT:
+        # The executor knows only what was left of the deadline when the run began.
+        return outcome, _deadline_exceeded(task, error.stack)
+    return outcome, error
+
+
+def _deadline_exceeded(task: Task, stack: Sequence[str] = ()) -> ProgramError:
+    message = f"deadline of {task.effective_deadline_ms} ms exceeded"
+    return ProgramError(kind=ErrorKind.DEADLINE, message=message, stack=list(stack))
+
+
+def _cancelled_by_stop() -> ProgramError:
+    return ProgramError(kind=ErrorKind.CANCELLED, message="the worker stopped before the program had ended")
+
+
+def _log_end(progress: Progress, outcome: Outcome, error: ProgramError | None, duration_ms: float) -> None:
+    for line in progress.lines:
+        log.debug("program_log", program_level=line.level, message=line.message, at_ms=line.at_ms)
+    facts = {"error": str(error)} if error else {}
+    log.info("run_ended", outcome=outcome.value, duration_ms=round(duration_ms, 3), **facts)

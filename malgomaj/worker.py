@@ -1,0 +1,198 @@
+"""The daemon: opens its parts in order, and closes them in the reverse one."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+import aiohttp
+import structlog
+
+from malgomaj.advertise import introduction
+from malgomaj.api import Api, TaskLimits
+from malgomaj.config import WorkerSettings
+from malgomaj.executor import ExecutorOptions
+from malgomaj.executors import Executors, open_executors
+from malgomaj.modules import Library
+from malgomaj.peer import Peer, SharedSecret
+from malgomaj.plate import Plate
+from malgomaj.programs import MIN_KEPT_SECONDS
+from malgomaj.subscription import Manager, Subscription
+from malgomaj.tasks import Tasks
+from shared.auth import BasicCredentials, load_or_create_secret
+from shared.daemon import supervise
+from shared.health import Readiness
+from shared.http import listening, make_app
+from shared.status_api import StatusApi
+from shared.wire import Subscriber
+
+ANSWER_SECONDS = 2.0
+"""How long what has been answered may take to reach the caller when the worker stops."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What several parts of the worker need."""
+
+    settings: WorkerSettings
+    secret: SharedSecret
+    readiness: Readiness
+    plate: Plate
+    credentials: BasicCredentials
+    """What a manager must show; made up anew at each start."""
+
+
+class Worker:
+    """What can be asked of the running daemon."""
+
+    def __init__(self, parts: Parts, subscription: Subscription, rhythm: "asyncio.Task[None]") -> None:
+        self._parts = parts
+        self._subscription = subscription
+        self._rhythm = rhythm
+
+    async def reload(self) -> None:
+        """Read the shared secret again, and see at once whether the manager takes it."""
+        self._parts.secret.refresh()
+        self._subscription.look_now()
+
+    async def drain(self) -> None:
+        """Say goodbye, take nothing new, wait for what is in flight as long as configured, then cancel the rest."""
+        self._rhythm.cancel()
+        await self._subscription.say_goodbye()
+        plate = self._parts.plate
+        plate.close()
+        try:
+            async with asyncio.timeout(self._parts.settings.shutdown_timeout_seconds):
+                await plate.empty()
+        except TimeoutError:
+            log.warning("tasks_cancelled", tasks=len(plate))
+            plate.end_all()
+            await plate.empty()
+
+
+@asynccontextmanager
+async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
+    """The worker, serving. Raises SelfhostError if it cannot start; it does not need the manager for that."""
+    parts = Parts(
+        settings=settings,
+        secret=SharedSecret(lambda: read_secret(settings)),
+        readiness=Readiness(),
+        plate=Plate(settings.limits.tasks),
+        credentials=BasicCredentials(secrets.token_urlsafe(12), secrets.token_urlsafe(24)),
+    )
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        executors = await stack.enter_async_context(_executors(settings))
+        languages = await executors.languages()
+        library = _library(parts, session)
+        stack.push_async_callback(library.close)
+        tasks = Tasks(executors, library, parts.plate, kept_seconds(settings))
+        port = await stack.enter_async_context(_serving(parts, tasks, executors, languages))
+        subscription = _subscription(parts, session, port, languages)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        rhythm = group.create_task(supervise("subscription", subscription.keep))
+        log.info("listening", host=settings.listen.host, port=port, languages=languages)
+        yield Worker(parts, subscription, rhythm)
+        rhythm.cancel()
+
+
+def read_secret(settings: WorkerSettings) -> str:
+    """The secret shared with the manager; made if there is none yet. Raises ConfigurationError."""
+    if settings.secret is not None:
+        return settings.secret.get_secret_value()
+    return load_or_create_secret(settings.effective_secret_file)
+
+
+def kept_seconds(settings: WorkerSettings) -> float:
+    """How long a compiled program stays cached after its last use: no longer than the executor that holds it."""
+    return min(max(settings.cache.program_timeout, MIN_KEPT_SECONDS), settings.executors.idle_seconds)
+
+
+def _executors(settings: WorkerSettings) -> AbstractAsyncContextManager[Executors]:
+    section = settings.executors
+    options = ExecutorOptions(
+        memory_bytes=section.memory_bytes,
+        grace_seconds=section.grace_seconds,
+        start_timeout_seconds=section.start_timeout_seconds,
+        max_programs=settings.cache.max_programs,
+        program_kept_seconds=settings.cache.program_timeout,
+        limits=executor_limits(settings),
+    )
+    return open_executors(options, max_executors=section.max, idle_seconds=section.idle_seconds)
+
+
+def executor_limits(settings: WorkerSettings) -> dict[str, int]:
+    """What an executor is configured with."""
+    limits = settings.limits
+    return {
+        "max_string_bytes": limits.string_bytes,
+        "max_allocations": limits.allocations,
+        "max_log_lines": limits.log_lines,
+        "max_log_bytes": limits.log_bytes,
+        "max_answer_bytes": limits.answer_bytes,
+        "max_http_answer_bytes": limits.http_answer_bytes,
+        "max_http_redirects": limits.http_redirects,
+        # Go collects its garbage before the kernel's limit ends the process.
+        "memory_bytes": settings.executors.memory_bytes * 3 // 4,
+    }
+
+
+def _library(parts: Parts, session: aiohttp.ClientSession) -> Library:
+    settings = parts.settings
+    return Library(
+        session,
+        Peer.at(settings.library_scheme, settings.library_authority),
+        parts.secret,
+        kept_seconds=settings.cache.library_timeout,
+        max_bytes=settings.limits.source_bytes,
+        clock=asyncio.get_running_loop().time,
+    )
+
+
+def _serving(
+    parts: Parts, tasks: Tasks, executors: Executors, languages: Sequence[str]
+) -> AbstractAsyncContextManager[int]:
+    settings = parts.settings
+    limits = TaskLimits(settings.limits.source_bytes, settings.limits.body_bytes)
+    api = Api(tasks, parts.plate, executors, credentials=parts.credentials, languages=languages, limits=limits)
+    status = StatusApi(parts.readiness, "malgomaj", "The Program Worker of Self-host: runs what its manager sends.")
+    app = make_app(status.with_status(api.routes()), max_body_bytes=limits.json_bytes)
+    return listening(
+        app,
+        settings.listen.host,
+        settings.listen.port,
+        port_setting=settings.port_setting,
+        drain_seconds=ANSWER_SECONDS,
+    )
+
+
+def _subscription(parts: Parts, session: aiohttp.ClientSession, port: int, languages: Sequence[str]) -> Subscription:
+    settings = parts.settings
+    peer = Peer.at(settings.program_manager.scheme, settings.program_manager.authority)
+    uuid = uuid4()
+
+    async def introduce() -> Subscriber:
+        return await introduction(settings, peer, port, uuid, parts.credentials, list(languages))
+
+    return Subscription(
+        Manager(session, peer, parts.secret, uuid),
+        parts.secret,
+        parts.readiness,
+        introduce=introduce,
+        load=lambda: parts.plate.load,
+        secret_advice=secret_advice(settings),
+        interval_seconds=settings.subscription.interval_seconds,
+        jitter=random.random,
+    )
+
+
+def secret_advice(settings: WorkerSettings) -> str:
+    """What to do where manager and worker do not share their secret."""
+    if settings.secret is not None:
+        return "give both the same secret (MALGOMAJ_SECRET, JUVULN_SECRET)"
+    return f"copy the manager's secret file over {settings.effective_secret_file.absolute()}"
