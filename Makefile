@@ -114,16 +114,19 @@ install-for-everyone:
 	case "$$python" in /home/*|/root/*) \
 	    echo "Note: $$python is in a home folder, where the services cannot reach it; see operations.md." ;; \
 	esac; \
+	mkdir "$(DESTDIR)$(LIBDIR)/bin" && \
 	for command in $(COMMANDS); do \
-	    sed -e "s|@python@|$$python|; s|@command@|$$command|" deploy/command.sh.in \
-	        > "$(DESTDIR)$(BINDIR)/$$command" && \
-	    chmod 755 "$(DESTDIR)$(BINDIR)/$$command" && \
+	    sed -e "s|@python@|$$python|; s|@command@|$$command|" deploy/command.py.in \
+	        > "$(DESTDIR)$(LIBDIR)/bin/$$command" && \
+	    chmod 755 "$(DESTDIR)$(LIBDIR)/bin/$$command" && \
+	    ln -sf "../lib/selfhost-programs/bin/$$command" "$(DESTDIR)$(BINDIR)/$$command" && \
 	    sed -e "s|/usr/local/|$(PREFIX)/|" deploy/systemd/$$command.service \
 	        > "$(DESTDIR)$(UNITDIR)/$$command.service" || exit 1; \
 	done
 	@cp deploy/sysusers.d/selfhost.conf "$(DESTDIR)$(SYSUSERSDIR)/selfhost.conf"
 	@for each in $(EXAMPLES); do cp deploy/config/$$each.example.yaml "$(DESTDIR)$(CONFIGDIR)/" || exit 1; done
 	@cp LICENSE README.md CHANGELOG.md docs/operations.md "$(DESTDIR)$(DOCDIR)/"
+	@rm -rf $(STAGE)
 	@echo "Installed. What to do next: $(DOCDIR)/operations.md"
 
 uninstall: ## Remove what `make install` put there, with the same PREFIX and DESTDIR
@@ -131,7 +134,8 @@ uninstall: ## Remove what `make install` put there, with the same PREFIX and DES
 	rm -f $(foreach each,$(COMMANDS),"$(DESTDIR)$(BINDIR)/$(each)" "$(DESTDIR)$(UNITDIR)/$(each).service")
 	rm -f "$(DESTDIR)$(SYSUSERSDIR)/selfhost.conf"
 	rm -f $(foreach each,$(EXAMPLES),"$(DESTDIR)$(CONFIGDIR)/$(each).example.yaml")
-	@rmdir "$(DESTDIR)$(CONFIGDIR)" 2>/dev/null || echo "$(DESTDIR)$(CONFIGDIR) holds configuration of yours, and stays."
+	@test ! -d "$(DESTDIR)$(CONFIGDIR)" || rmdir "$(DESTDIR)$(CONFIGDIR)" 2>/dev/null || \
+	    echo "$(DESTDIR)$(CONFIGDIR) holds configuration of yours, and stays."
 
 lock: $(VENV)/made ## Make the locked dependencies again, with the newest versions
 	@$(PIP_INSTALL) uv
