@@ -1,6 +1,7 @@
 """The life of a daemon: start, say so, work until a signal, finish what is in flight, end."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -62,6 +63,8 @@ async def _live(opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNo
             group.create_task(notifier.keep_alive()),
             group.create_task(_reload_on_signal(daemon, signals)),
         ]
+        # What is there by now stays to the end; the collector of garbage need not look at it over and over.
+        gc.freeze()
         notifier.send("READY=1")
         await signals.stop.wait()
         log.info("daemon_stopping")
