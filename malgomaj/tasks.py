@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from malgomaj.errors import TaskFailed
 from malgomaj.executor import CompileOrder, Executor
@@ -57,10 +57,11 @@ class Tasks:
         self._kept_seconds = kept_seconds
 
     async def run(self, task: Task) -> Ended:
-        """Run ``task`` to its end. Raises Busy or Draining if it cannot be accepted now."""
+        """Run ``task`` to its end, in an asyncio task of its own. Raises Busy or Draining if it cannot be accepted now."""
         self._plate.check()
-        with bound_contextvars(**_log_context(task)):
-            return await self._run(task)
+        # Each call comes in an asyncio task of its own, and with that what is bound here goes.
+        bind_contextvars(**_log_context(task))
+        return await self._run(task)
 
     async def _run(self, task: Task) -> Ended:
         began = time.perf_counter()
