@@ -174,21 +174,21 @@ def _domains(
 @asynccontextmanager
 async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator[None]:
     """The endless pieces of work. At the end they are cancelled, and so are the runs that are still under way."""
-    async with asyncio.TaskGroup() as group:
-        works = {
-            "scheduler": scheduler.run,
-            "refresh": lambda: _keep_fresh(services),
-            "domain file": services.domains.watch_file,
-            "sweep": lambda: _sweep_workers(services),
-            "retention": lambda: _prune(services),
-        }
-        tasks = [group.create_task(supervise(name, work), name=name) for name, work in works.items()]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await scheduler.cancel_runs()
+    works = {
+        "scheduler": scheduler.run,
+        "refresh": lambda: _keep_fresh(services),
+        "domain file": services.domains.watch_file,
+        "sweep": lambda: _sweep_workers(services),
+        "retention": lambda: _prune(services),
+    }
+    tasks = [asyncio.create_task(supervise(name, work), name=name) for name, work in works.items()]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await scheduler.cancel_runs()
 
 
 async def _keep_fresh(services: Services) -> None:

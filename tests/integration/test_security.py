@@ -124,13 +124,13 @@ async def test_auth_open_takes_workers_without_a_secret_but_not_on_other_address
     await installation.open()
     try:
         await installation.add_domain("test")
-        await installation.manager(AUTH="open").start()
-        subscriber = {"uuid": str(uuid4()), "scheme": "http", "authority": "127.0.0.1:1", "languages": ["tengo"]}
-        assert (await installation.call("POST", "/v1/subscribers", token=None, json=subscriber)).status == 201
-        exposed = installation.manager(AUTH="open", LISTEN__HOST="0.0.0.0", LISTEN__PORT="0")
+        exposed = installation.manager(AUTH="open", LISTEN__HOST="0.0.0.0")
         with pytest.raises(AssertionError, match="say it a second time"):
             await exposed.start()
         assert exposed.process.returncode == 78
+        await installation.manager(AUTH="open").start()
+        subscriber = {"uuid": str(uuid4()), "scheme": "http", "authority": "127.0.0.1:1", "languages": ["tengo"]}
+        assert (await installation.call("POST", "/v1/subscribers", token=None, json=subscriber)).status == 201
     finally:
         await installation.close()
 
