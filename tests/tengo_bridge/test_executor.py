@@ -5,13 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tengo_bridge.frames import Frame, Kind
+from tengo_bridge.frames import Frame, Kind, encode
 
 from .process import PATIENCE_SECONDS, ExecutorProcess, command
 
@@ -95,6 +97,20 @@ def test_memory_without_end_ends_the_process_at_its_limit(start_executor: Start)
     assert status in (-signal.SIGABRT, -signal.SIGKILL, 2)
     # Go has a few ways to say it, by what it needed the memory for.
     assert any(words in errors for words in ("out of memory", "cannot allocate memory", "pthread_create failed"))
+
+
+def test_a_backlog_of_runs_stays_small(start_executor: Start) -> None:
+    """A machine takes 80 KB, so a run may take one when its turn comes only: these would need 800 MB."""
+    executor = start_executor("--memory-bytes", str(512 * MIB))
+    executor.receive()
+    executor.compile("x := 1")
+    runs = 10_000
+    frames = b"".join(encode(Frame(Kind.RUN, n, {"key": "main", "deadline_ms": 60_000})) for n in range(runs))
+    sender = threading.Thread(target=executor.socket.sendall, args=(frames,))
+    sender.start()
+    outcomes = Counter(done and done.meta["outcome"] for done in (executor.receive() for _ in range(runs)))
+    sender.join()
+    assert outcomes == {"succeeded": runs}
 
 
 def test_a_stream_of_something_else_ends_with_one_line(start_executor: Start) -> None:

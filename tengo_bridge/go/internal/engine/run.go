@@ -28,7 +28,6 @@ type run struct {
 	id       uint32
 	meta     frame.RunMeta
 	program  *program
-	machine  *machine
 	started  time.Time
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -36,8 +35,8 @@ type run struct {
 	leave    func() // takes the run out of the table
 	services *modules.Run
 
-	mutex    sync.Mutex
-	finished bool // the machine is not this run's any more
+	mutex   sync.Mutex
+	machine *machine // only while the program runs
 }
 
 // perform is the whole run; it ends with the Done frame.
@@ -49,15 +48,15 @@ func (r *run) perform() {
 	r.out.send(r.done(err))
 }
 
-// execute runs the program on its machine, which is kept if it came to the end by itself.
+// execute runs the program on a machine, which is kept if it came to the end by itself.
 func (r *run) execute() error {
-	r.machine.slot.Run = r.services
-	err := r.machine.run()
+	machine := r.begin()
+	err := machine.run()
 	if cause := r.finish(); cause != nil {
 		return cause // whatever the aborted machine says
 	}
 	if err == nil {
-		r.program.giveBack(r.machine)
+		r.program.giveBack(machine)
 	}
 	return err
 }
@@ -66,24 +65,38 @@ func (r *run) expire() {
 	r.end(deadlineError{r.meta.DeadlineMS})
 }
 
-// end makes the run stop what it is doing; a run that has finished is left alone, as is its machine. An abort before the
-// start is not lost, since a machine takes note of one until the end of its next run.
+// begin takes a machine, now and not before: many runs may wait for their turn, and machines are large. The machine of
+// a run that has been ended already stops at its first instruction.
+func (r *run) begin() *machine {
+	machine := r.program.take()
+	machine.slot.Run = r.services
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.machine = machine
+	if r.ctx.Err() != nil {
+		machine.vm.Abort()
+	}
+	return machine
+}
+
+// end makes the run stop what it is doing. Before its begin that is to come, after its finish it is nothing.
 func (r *run) end(cause error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	if !r.finished {
-		r.cancel(cause)
+	r.cancel(cause)
+	if r.machine != nil {
 		r.machine.vm.Abort()
 	}
 }
 
-// finish makes the run's end known, and gives the cause if it was ended from outside before.
+// finish takes the machine from those who would abort it, and gives the cause if the run was ended before.
 func (r *run) finish() error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	r.finished = true
-	defer r.cancel(nil)
-	return context.Cause(r.ctx)
+	r.machine = nil
+	cause := context.Cause(r.ctx)
+	r.cancel(nil)
+	return cause
 }
 
 // done is the Done frame for the error that the run ended with.

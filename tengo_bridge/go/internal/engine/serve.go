@@ -204,7 +204,7 @@ func unknownProgram(id uint32) frame.Frame {
 func (s *server) newRun(f frame.Frame, meta frame.RunMeta, program *program, started time.Time) *run {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r := &run{
-		id: f.ID, meta: meta, program: program, machine: program.take(), started: started,
+		id: f.ID, meta: meta, program: program, started: started,
 		ctx: ctx, cancel: cancel, out: s.out, leave: func() { s.runs.remove(f.ID) },
 	}
 	r.services = &modules.Run{
