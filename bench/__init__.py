@@ -1,0 +1,1 @@
+"""Measurements of the daemons as they ship: processes of their own, spoken to over HTTP."""

@@ -1,0 +1,105 @@
+"""`make bench`: a table of what the daemons do on this machine, with medians and the spread of several rounds."""
+
+import asyncio
+import base64
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import uuid4
+
+from bench.installation import (
+    children,
+    daemon,
+    free_port,
+    http_request,
+    memory_mib,
+    run_load,
+    subscriber_desk,
+)
+from examples.demo_domain import make_demo_domain
+
+ROUNDS = 5
+SECONDS = 2.0
+CONNECTIONS = 32
+GREET = "11111111-0000-4000-8000-000000000003"
+
+
+def row(name: str, unit: str, values: Sequence[float]) -> None:
+    print(
+        f"{name:<64} {statistics.median(values):>9.1f} {unit:<6} ({min(values):.1f} to {max(values):.1f})", flush=True
+    )
+
+
+def task(source: bytes) -> bytes:
+    content = {
+        "deadline": 5000,
+        "domain": "bench",
+        "language": "tengo",
+        "program_uuid": str(uuid4()),
+        "source_code": base64.b64encode(source).decode(),
+    }
+    return json.dumps(content).encode()
+
+
+async def measure_worker(folder: Path) -> None:
+    """The worker alone: tasks straight to it."""
+    port = free_port()
+    async with subscriber_desk() as (desk, told):
+        settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{desk}", "LOG__LEVEL": "warning"}
+        async with daemon("malgomaj", folder, port, "/readyz", **settings) as worker:
+            credentials = (await told).rpartition("@")[0]
+            for name, source, connections in (
+                ("a trivial cached task, 32 callers", b"x := 1", CONNECTIONS),
+                ("a trivial cached task, 1 caller", b"x := 1", 1),
+                ("a task that sleeps 50 ms, 64 callers", b'import("times").sleep(50000000)', 64),
+            ):
+                request = http_request("POST", "/v1/tasks", port, task(source), credentials, "application/json")
+                await run_load(port, connections, 0.5, request)
+                rounds = [await run_load(port, connections, SECONDS, request) for _ in range(ROUNDS)]
+                row(f"{name}: tasks per second", "/s", [each["per_second"] for each in rounds])
+                row(f"{name}: median latency", "ms", [each["median_ms"] for each in rounds])
+                assert not any(each["failures"] for each in rounds), "a task failed"
+            row("malgomaj after that: resident memory", "MiB", [memory_mib(worker.pid)])
+            row("an executor after that: resident memory", "MiB", [memory_mib(pid) for pid in children(worker.pid)])
+
+
+async def measure_both(folder: Path) -> None:
+    """Manager and worker on the demo domain: webhooks."""
+    database = f"sqlite:///{folder}/demo.db"
+    await make_demo_domain(database, "demo", None)
+    (folder / "domains.yaml").write_text(f"domains: {{demo: '{database}'}}\n", encoding="utf-8")
+    manager_port, worker_port = free_port(), free_port()
+    manager_settings = {"DOMAINFILE": str(folder / "domains.yaml"), "LOG__LEVEL": "error"}
+    worker_settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{manager_port}", "LOG__LEVEL": "error"}
+    async with (
+        daemon("juvuln", folder, manager_port, "/healthz", **manager_settings) as manager,
+        daemon("malgomaj", folder, worker_port, "/readyz", **worker_settings) as worker,
+    ):
+        row("juvuln: from start to listening", "s", [manager.ready_seconds])
+        row("malgomaj: from start to ready", "s", [worker.ready_seconds])
+        path = f"/v2/programs/{GREET}/webhook"
+        request = http_request("POST", path, manager_port, b'{"name":"Ada"}', "demo:root", "application/json")
+        await run_load(manager_port, 1, 0.2, request)
+        row("juvuln at rest: resident memory", "MiB", [memory_mib(manager.pid)])
+        row("malgomaj at rest: resident memory", "MiB", [memory_mib(worker.pid)])
+        row("an executor at rest: resident memory", "MiB", [memory_mib(pid) for pid in children(worker.pid)[:1]])
+        for connections in (1, CONNECTIONS):
+            await run_load(manager_port, connections, 0.5, request)
+            rounds = [await run_load(manager_port, connections, SECONDS, request) for _ in range(ROUNDS)]
+            row(f"a webhook, {connections} callers: calls per second", "/s", [each["per_second"] for each in rounds])
+            row(f"a webhook, {connections} callers: median latency", "ms", [each["median_ms"] for each in rounds])
+            row(f"a webhook, {connections} callers: 99 % within", "ms", [each["p99_ms"] for each in rounds])
+            assert not any(each["failures"] for each in rounds), "a call failed"
+
+
+async def main() -> None:
+    print(f"Medians of {ROUNDS} rounds of {SECONDS:g} s (least to most). The load generator shares the machine.\n")
+    for measure in (measure_worker, measure_both):
+        with tempfile.TemporaryDirectory() as folder:
+            await measure(Path(folder))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
