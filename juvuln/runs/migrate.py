@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from juvuln.database import transaction
@@ -15,10 +13,31 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 async def migrate(engine: AsyncEngine, what: str) -> None:
     """Apply the migrations that are missing. Raises DatabaseError."""
     async with transaction(engine, what) as connection:
-        await connection.run_sync(_upgrade)
+        await connection.run_sync(_migrate)
+
+
+def _migrate(connection: Connection) -> None:
+    if _applied(connection) != _newest():
+        _upgrade(connection)
+
+
+def _applied(connection: Connection) -> str | None:
+    """The last migration that was applied, by its number."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _newest() -> str:
+    """The last migration that there is; their files begin with their numbers."""
+    return max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
 
 
 def _upgrade(connection: Connection) -> None:
+    # Alembic takes a tenth of a second and ten megabytes, and is needed once in a version's life.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
