@@ -15,6 +15,7 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --generate-hash
 # Go and the C compiler as tengo_bridge.build takes them: it puts into the environment what the PATH does not have.
 WITH_GO = export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" CGO_ENABLED=1 CC="$${CC:-$$( \
     command -v cc || command -v gcc || command -v clang || echo '"$(CURDIR)/$(IN_VENV)" -m ziglang cc')}";
+GOFMT = "$$(go env GOROOT)/bin/gofmt"
 
 COMMANDS := juvuln malgomaj
 EXAMPLES := juvuln malgomaj domains
@@ -55,13 +56,13 @@ lint: $(VENV)/dev-ready build ## Check style and types, Go and Python
 	$(IN_VENV) -m ruff check
 	$(IN_VENV) -m ruff format --check
 	$(IN_VENV) -m mypy
-	@$(WITH_GO) cd tengo_bridge/go && unformatted="$$(gofmt -l .)" && \
+	@$(WITH_GO) cd tengo_bridge/go && unformatted="$$($(GOFMT) -l .)" && \
 	    if test -n "$$unformatted"; then echo "gofmt would change: $$unformatted" >&2; exit 1; fi && go vet ./...
 
 format: $(VENV)/dev-ready build ## Format the sources, Go and Python
 	$(IN_VENV) -m ruff check --fix
 	$(IN_VENV) -m ruff format
-	@$(WITH_GO) cd tengo_bridge/go && gofmt -w .
+	@$(WITH_GO) cd tengo_bridge/go && $(GOFMT) -w .
 
 bench: $(VENV)/dev-ready build ## Measure: tasks per second, latencies, memory
 	@$(IN_VENV) -m bench
