@@ -5,7 +5,14 @@ import signal
 from shared.wire import ErrorKind, ProgramError
 
 _STACK_SIGNS = ("stack overflow", "goroutine stack exceeds")
-_MEMORY_SIGNS = ("out of memory", "cannot allocate memory", "cannot map pages", "out of address space")
+_MEMORY_SIGNS = (
+    "out of memory",
+    "cannot allocate memory",
+    "cannot map pages",
+    "out of address space",
+    "pthread_create failed",
+)
+"""The ways in which Go says it, by what it needed the memory for."""
 
 
 class StderrExcerpt:

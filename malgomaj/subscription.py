@@ -18,6 +18,8 @@ GOODBYE_TIMEOUT_SECONDS = 2.0
 FIRST_RETRY_SECONDS = 1.0
 PROBLEM = "manager"
 """The name of the problem in `/readyz` while the worker is not subscribed."""
+NOT_YET = "not subscribed yet"
+"""The problem before the first look."""
 
 log = structlog.get_logger()
 
@@ -105,12 +107,11 @@ class Subscription:
         self._secret_advice = secret_advice
         self._interval_seconds = interval_seconds
         self._jitter = jitter
-        self._problem: str | None = "not subscribed yet"
+        self._problem: str | None = NOT_YET
         self._wake = asyncio.Event()
 
     async def keep(self) -> None:
         """Stay subscribed, for ever: look once in every interval, and sooner after a failure."""
-        self._readiness.set(PROBLEM, self._problem)
         retry_seconds = FIRST_RETRY_SECONDS
         while True:
             self._note(await self._look())

@@ -57,9 +57,11 @@ class Tasks:
         self._kept_seconds = kept_seconds
 
     async def run(self, task: Task) -> Ended:
-        """Run ``task`` to its end, in an asyncio task of its own. Raises Busy or Draining if it cannot be accepted now."""
+        """Run ``task`` to its end. Raises Busy or Draining if it cannot be accepted now.
+
+        To be called in an asyncio task of its own, since it binds the task's logging context.
+        """
         self._plate.check()
-        # Each call comes in an asyncio task of its own, and with that what is bound here goes.
         bind_contextvars(**_log_context(task))
         return await self._run(task)
 

@@ -20,7 +20,7 @@ from malgomaj.modules import Library
 from malgomaj.peer import Peer, SharedSecret
 from malgomaj.plate import Plate
 from malgomaj.programs import MIN_KEPT_SECONDS
-from malgomaj.subscription import Manager, Subscription
+from malgomaj.subscription import NOT_YET, PROBLEM, Manager, Subscription
 from malgomaj.tasks import Tasks
 from shared.auth import BasicCredentials, load_or_create_secret
 from shared.daemon import supervise
@@ -85,6 +85,7 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         plate=Plate(settings.limits.tasks),
         credentials=BasicCredentials(secrets.token_urlsafe(12), secrets.token_urlsafe(24)),
     )
+    parts.readiness.set(PROBLEM, NOT_YET)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         executors = await stack.enter_async_context(_executors(settings))

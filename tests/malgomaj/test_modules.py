@@ -1,0 +1,170 @@
+"""Modules from the Library."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from structlog.testing import capture_logs
+
+from malgomaj.errors import LibraryAway, ModuleMissing, TaskFailed
+from malgomaj.modules import Library, ModuleRef, ModuleSet, parse_import
+from malgomaj.peer import Peer, SharedSecret
+from malgomaj.programs import Import
+from shared.wire import ModuleUse
+from tests.malgomaj.manager import SECRET, LocalManager
+from tests.support.waiting import free_port
+
+LATEST = ModuleRef("test", "tengo", "simplemath", "latest")
+MATH = {0: "export 0", 1: "export 1"}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def library(manager: LocalManager, session: aiohttp.ClientSession, clock: Clock) -> AsyncIterator[Library]:
+    manager.modules["simplemath"] = dict(MATH)
+    library = open_library(manager.authority, session, clock)
+    yield library
+    await library.close()
+
+
+def open_library(authority: str, session: aiohttp.ClientSession, clock: Clock) -> Library:
+    secret = SharedSecret(lambda: SECRET)
+    return Library(session, Peer.at("http", authority), secret, kept_seconds=30, max_bytes=1000, clock=clock)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "revision"),
+    [
+        ("simplemath", "simplemath", "latest"),
+        ("simplemath@latest", "simplemath", "latest"),
+        ("simplemath@0", "simplemath", "0"),
+        ("simplemath@12", "simplemath", "12"),
+        ("a.b-c_d@007", "a.b-c_d", "7"),
+    ],
+)
+def test_an_import_names_a_module_and_a_revision(text: str, name: str, revision: str) -> None:
+    assert parse_import(text) == (name, revision)
+
+
+@pytest.mark.parametrize("text", ["", "@1", "a@", "a@newest", "a@-1", "a@1@2", "a@1.0", "a@9999999999999999999"])
+def test_an_import_that_names_none_is_refused(text: str) -> None:
+    with pytest.raises(ModuleMissing):
+        parse_import(text)
+
+
+async def test_a_module_is_asked_for_once_while_it_is_fresh(
+    library: Library, manager: LocalManager, clock: Clock
+) -> None:
+    assert library.fresh(LATEST) is None
+    module = await library.fetch(LATEST)
+    assert (module.code, module.revision) == (b"export 1", 1)
+    clock.now += 29
+    assert library.fresh(LATEST) is module
+    clock.now += 2
+    assert library.fresh(LATEST) is None
+    assert manager.answers == [200]
+
+
+async def test_an_old_copy_is_revalidated_by_its_etag(library: Library, manager: LocalManager, clock: Clock) -> None:
+    first = await library.fetch(LATEST)
+    clock.now += 31
+    assert await library.fetch(LATEST) is first
+    assert library.fresh(LATEST) is first
+    manager.modules["simplemath"][2] = "export 2"
+    clock.now += 31
+    assert (await library.fetch(LATEST)).code == b"export 2"
+    assert manager.answers == [200, 304, 200]
+
+
+async def test_simultaneous_askers_share_one_request(library: Library, manager: LocalManager) -> None:
+    modules = await asyncio.gather(*(library.fetch(LATEST) for _ in range(50)))
+    assert len(set(map(id, modules))) == 1
+    assert manager.answers == [200]
+
+
+async def test_a_module_that_went_is_missing_even_if_a_copy_is_kept(
+    library: Library, manager: LocalManager, clock: Clock
+) -> None:
+    await library.fetch(LATEST)
+    manager.modules.clear()
+    with pytest.raises(ModuleMissing, match="module 'simplemath' is not found or not signed"):
+        await library.fetch(LATEST)
+    assert library.fresh(LATEST) is None
+
+
+@pytest.mark.parametrize("status", [500, 401, 302])
+async def test_a_kept_copy_serves_while_the_library_is_away(
+    library: Library, manager: LocalManager, clock: Clock, status: int
+) -> None:
+    module = await library.fetch(LATEST)
+    clock.now += 31
+    manager.status = status
+    with capture_logs() as logs:
+        assert await library.fetch(LATEST) is module
+        assert await library.fetch(LATEST) is module
+    assert [line["event"] for line in logs] == ["library_away"]
+    manager.status = None
+    assert await library.fetch(LATEST) is module
+    assert library.fresh(LATEST) is module
+
+
+async def test_without_a_copy_a_library_that_is_away_is_an_error(session: aiohttp.ClientSession, clock: Clock) -> None:
+    library = open_library(f"127.0.0.1:{free_port()}", session, clock)
+    with pytest.raises(LibraryAway, match=r"the module library at http://127\.0\.0\.1:\d+ is away: "):
+        await library.fetch(LATEST)
+
+
+async def test_a_module_that_is_too_long_is_refused(library: Library, manager: LocalManager) -> None:
+    manager.modules["simplemath"][2] = "x" * 1001
+    with pytest.raises(ModuleMissing, match=r"exceeds limits\.source_bytes"):
+        await library.fetch(LATEST)
+
+
+async def test_a_set_looks_each_revision_up_once_and_stays_with_it(
+    library: Library, manager: LocalManager, clock: Clock
+) -> None:
+    modules = ModuleSet(library, "test", "tengo")
+    await modules.add([Import("simplemath@latest", "greet:1:1"), Import("simplemath@0", "greet:2:1")])
+    manager.modules["simplemath"][2] = "export 2"
+    clock.now += 31
+    await modules.add([Import("simplemath", "simplemath@0:1:1"), Import("simplemath@latest", "greet:1:1")])
+    expected = {"simplemath@latest": b"export 1", "simplemath@0": b"export 0", "simplemath": b"export 1"}
+    assert modules.sources() == expected
+    assert manager.answers == [200, 200]
+    (use,) = modules.uses(["simplemath@0"])
+    assert use == ModuleUse(name="simplemath@0", revision=0, etag=use.etag)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("simplemath@3", "module 'simplemath@3' is not found or not signed"),
+        ("nothing", "module 'nothing' is not found or not signed"),
+        ("a@b", "module 'a@b' is not a name, name@latest or name@N"),
+    ],
+)
+async def test_what_cannot_be_had_is_named_with_its_importing_place(library: Library, name: str, reason: str) -> None:
+    with pytest.raises(TaskFailed) as caught:
+        await ModuleSet(library, "test", "tengo").add([Import(name, "greet:3:9")])
+    assert caught.value.error.message == f"{reason} (imported at greet:3:9)"
+    assert caught.value.error.stack == ["greet:3:9"]
+    assert caught.value.error.kind == "compile"
