@@ -24,7 +24,6 @@ from juvuln.runs.tables import runs
 from shared.wire import LogLine, ModuleUse, Outcome, ProgramError
 
 WHAT = "record of runs"
-ROWS_PER_STATEMENT = 500
 PRUNE_ROWS = 5_000
 RETRY_SECONDS = 1.0
 
@@ -207,13 +206,11 @@ _CLOSE = (
 
 async def _insert_new(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[str]:
     """Insert the rows whose due time is not on record yet; gives their ids."""
+    if not rows:
+        return set()
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    added: set[str] = set()
-    for start in range(0, len(rows), ROWS_PER_STATEMENT):
-        chunk = rows[start : start + ROWS_PER_STATEMENT]
-        statement = dialect.insert(runs).values(chunk).on_conflict_do_nothing().returning(runs.c.id)
-        added.update((await connection.execute(statement)).scalars())
-    return added
+    statement = dialect.insert(runs).on_conflict_do_nothing().returning(runs.c.id)
+    return set((await connection.execute(statement, rows)).scalars())
 
 
 def _answer(claims: Sequence[tuple[list[dict[str, Any]], asyncio.Future[set[str]]]], added: set[str]) -> None:
