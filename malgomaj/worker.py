@@ -98,8 +98,13 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         group = await stack.enter_async_context(asyncio.TaskGroup())
         rhythm = group.create_task(supervise("subscription", subscription.keep))
         log.info("listening", host=settings.listen.host, port=port, languages=languages)
-        yield Worker(parts, subscription, rhythm)
-        rhythm.cancel()
+        try:
+            yield Worker(parts, subscription, rhythm)
+        finally:
+            rhythm.cancel()
+            # Nothing is left but where the worker has to end at once.
+            parts.plate.close()
+            parts.plate.end_all()
 
 
 def read_secret(settings: WorkerSettings) -> str:

@@ -53,7 +53,8 @@ class RunningWorker:
         return {"Authorization": aiohttp.encode_basic_auth(unquote(user), unquote(password))}
 
     async def request(self, method: str, path: str, **options: Any) -> Answered:
-        options.setdefault("headers", self.headers)
+        if "headers" not in options:
+            options["headers"] = self.headers
         async with self.session.request(method, f"{self.process.url}{path}", **options) as response:
             body = await response.read()
             parsed = json.loads(body) if body and "json" in response.content_type else None
