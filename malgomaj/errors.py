@@ -22,6 +22,10 @@ class TaskFailed(WorkerError):
         return cls(Outcome.FAILED, ProgramError(kind=ErrorKind.COMPILE, message=message, stack=stack or []))
 
 
+class ExecutorGone(WorkerError):
+    """The executor died before it was given the program. Nothing ran, so another executor may take it."""
+
+
 class Busy(WorkerError):
     """The worker has as much on its plate as it may have; ask again in a moment."""
 

@@ -13,7 +13,7 @@ import structlog
 
 import tengo_bridge
 from malgomaj.crashes import StderrExcerpt, explain_death
-from malgomaj.errors import TaskFailed, WorkerError
+from malgomaj.errors import ExecutorGone, TaskFailed, WorkerError
 from malgomaj.programs import CompiledPrograms
 from shared.wire import ErrorKind, LogLine, Outcome, ProgramError
 from tengo_bridge.frames import Frame, FrameDecoder, FrameError, Kind, encode
@@ -115,8 +115,9 @@ class Executor(asyncio.Protocol):
             raise WorkerError(f"an executor did not get ready within {seconds:g} s") from None
 
     async def compile(self, order: CompileOrder) -> Frame:
-        """COMPILED, NEEDS or REFUSED; one compile for all who ask for the same key. Raises TaskFailed on a crash.
+        """COMPILED, NEEDS or REFUSED; one compile for all who ask for the same key.
 
+        Raises TaskFailed if the executor dies, ExecutorGone if it was dead before.
         Whoever is cancelled while waiting leaves the compile alone, unless it is overdue then.
         """
         number = self._compiling.get(order.key) or self._start_compile(order)
@@ -132,8 +133,8 @@ class Executor(asyncio.Protocol):
     ) -> Frame:
         """The DONE frame of a run of the compiled program ``key``. Its log lines are added to ``lines`` as they come.
 
-        Raises TaskFailed if the executor dies. Cancelling this cancels the run; should that not end the run within the
-        grace period, the executor retires.
+        Raises TaskFailed if the executor dies, ExecutorGone if it was dead before. Cancelling this cancels the run;
+        should that not end the run within the grace period, the executor retires.
         """
         meta: dict[str, Any] = {"key": key, "deadline_ms": deadline_ms}
         if request is not None:
@@ -185,7 +186,7 @@ class Executor(asyncio.Protocol):
         try:
             for frame in self._decoder.feed(data):
                 self._take(frame)
-        except FrameError as error:
+        except (FrameError, ValueError) as error:
             log.error("executor_unintelligible", executor=self.pid, domain=self.domain, reason=str(error))
             self.kill()
 
@@ -223,18 +224,18 @@ class Executor(asyncio.Protocol):
             "modules": [{"name": name, "bytes": len(code)} for name, code in order.modules.items()],
         }
         body = b"".join((order.code, *order.modules.values()))
-        try:
-            number = self._expect(Kind.COMPILE, meta, body, _Expected(self._loop.create_future(), compiles=order.key))
-        except FrameError as error:
-            raise TaskFailed.not_compiled(f"the program and its modules are too large together: {error}") from error
+        number = self._expect(Kind.COMPILE, meta, body, _Expected(self._loop.create_future(), compiles=order.key))
         self._compiling[order.key] = number
         return number
 
     def _expect(self, kind: Kind, meta: Mapping[str, Any], body: bytes, expected: _Expected) -> int:
         if self._dead:
-            raise _crashed("the executor ended before it could take the program")
+            raise ExecutorGone("the executor ended before it was given the program")
         number = self._next_id()
-        self._send(Frame(kind, number, meta, body))
+        try:
+            self._send(Frame(kind, number, meta, body))
+        except FrameError as error:
+            raise _too_large(kind, error) from error
         self._expected[number] = expected
         return number
 
@@ -291,16 +292,22 @@ class Executor(asyncio.Protocol):
 
 
 async def spawn(domain: str, options: ExecutorOptions) -> Executor:
-    """A new executor process, not ready yet. Its ``watch`` must run, and ``ready`` be awaited before it is used."""
+    """A new executor process, not ready yet. Its ``watch`` must run, and ``ready`` be awaited before it is used.
+
+    Raises WorkerError if there can be no process.
+    """
     ours, theirs = socket.socketpair()
     try:
         with theirs:
             process = await _spawn_process(theirs.fileno(), options.memory_bytes)
         executor = Executor(domain, process, options)
         await asyncio.get_running_loop().create_unix_connection(lambda: executor, sock=ours)
-    except OSError as error:
+    except BaseException as error:
+        # A process whose socket is closed ends by itself.
         ours.close()
-        raise WorkerError(f"no executor can be started: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise WorkerError(f"no executor can be started: {error.strerror}") from error
+        raise
     return executor
 
 
@@ -334,5 +341,8 @@ def _checked(answer: Frame | TaskFailed) -> Frame:
     return answer
 
 
-def _crashed(message: str) -> TaskFailed:
-    return TaskFailed(Outcome.CRASHED, ProgramError(kind=ErrorKind.CRASH, message=message))
+def _too_large(kind: Kind, error: FrameError) -> TaskFailed:
+    if kind is Kind.COMPILE:
+        return TaskFailed.not_compiled(f"the program and its modules are too large together: {error}")
+    message = f"the call is too large for an executor: {error}"
+    return TaskFailed(Outcome.FAILED, ProgramError(kind=ErrorKind.RUNTIME, message=message))

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from malgomaj.errors import TaskFailed
+from malgomaj.errors import ExecutorGone, TaskFailed
 from malgomaj.executor import CompileOrder, Executor
 from malgomaj.executors import Executors
 from malgomaj.modules import Library, ModuleSet
@@ -100,14 +100,17 @@ class Tasks:
         return TaskFailed(Outcome.TIMED_OUT, _deadline_exceeded(task))
 
     async def _run_in_executor(self, task: Task, deadline: float, progress: Progress) -> Frame:
-        executor = await self._executors.enter(task.domain)
-        try:
-            key = await self._compiled(executor, task, progress)
-            deadline_ms = max(1, math.ceil((deadline - asyncio.get_running_loop().time()) * 1000))
-            request, body = _request(task.http)
-            return await executor.run(key, deadline_ms, request, body, progress.lines)
-        finally:
-            executor.leave()
+        while True:
+            executor = await self._executors.enter(task.domain)
+            try:
+                key = await self._compiled(executor, task, progress)
+                deadline_ms = max(1, math.ceil((deadline - asyncio.get_running_loop().time()) * 1000))
+                request, body = _request(task.http)
+                return await executor.run(key, deadline_ms, request, body, progress.lines)
+            except ExecutorGone:
+                log.info("executor_gone", note="the task goes to a fresh one")
+            finally:
+                executor.leave()
 
     async def _compiled(self, executor: Executor, task: Task, progress: Progress) -> str:
         """The key under which the executor holds the program, with the modules as they are now, compiled."""
