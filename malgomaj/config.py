@@ -13,6 +13,9 @@ MEBIBYTE = 1024 * 1024
 MAX_PAYLOAD_BYTES = 15 * MEBIBYTE
 """What fits into one frame between worker and executor, with room for its meta data."""
 
+MIN_EXECUTOR_BYTES = 192 * MEBIBYTE
+"""Below this an executor does not start: Go lays claim to 145 MiB, of which it uses 25."""
+
 Scheme = Literal["http", "https"]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 PayloadBytes = Annotated[int, Field(ge=1024, le=MAX_PAYLOAD_BYTES)]
@@ -74,7 +77,7 @@ class SubscriptionSection(Section):
 class ExecutorsSection(Section):
     max: Count = 64
     """Domains with an executor at the same time."""
-    memory_bytes: Annotated[int, Field(ge=64 * MEBIBYTE, le=2**50)] = 512 * MEBIBYTE
+    memory_bytes: Annotated[int, Field(ge=MIN_EXECUTOR_BYTES, le=2**50)] = 512 * MEBIBYTE
     idle_seconds: Seconds = 300.0
     grace_seconds: Seconds = 0.5
     """How long a run may take to stop after its deadline before its executor is replaced."""

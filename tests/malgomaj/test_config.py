@@ -80,6 +80,7 @@ def test_an_authority_that_is_none_is_refused_without_repeating_it(authority: st
         ("limits: {tasks: 0}", "limits.tasks: input should be greater than or equal to 1"),
         ("limits: {answer_bytes: 16777216}", "limits.answer_bytes: input should be less than or equal to 15728640"),
         ("cache: {program_timeout: -1}", "cache.program_timeout: input should be greater than or equal to 0"),
+        ("executors: {memory_bytes: 1000000}", "input should be greater than or equal to 201326592"),
         ("executors: {memory: 5}", "executors.memory: there is no such setting"),
         ("listen: {port: http}", "listen.port: input should be a valid integer"),
     ],
@@ -135,7 +136,7 @@ def test_a_program_is_not_said_to_be_kept_longer_than_its_executor(tmp_path: Pat
 
 
 def test_go_hears_of_a_memory_limit_below_that_of_the_kernel(tmp_path: Path) -> None:
-    settings = load("executors: {memory_bytes: 134217728}\nlimits: {log_lines: 5}", tmp_path)
+    settings = load("executors: {memory_bytes: 268435456}\nlimits: {log_lines: 5}", tmp_path)
     limits = executor_limits(settings)
-    assert 0 < limits["memory_bytes"] < 134217728
+    assert 0 < limits["memory_bytes"] < 268435456
     assert limits["max_log_lines"] == 5
