@@ -49,7 +49,7 @@ class Executors:
         Raises Busy if there may be no more executors, TaskFailed if none can be started.
         """
         while (executor := self._running(domain)) is None:
-            await self._starts.start(domain, lambda: self._start(domain))
+            await asyncio.shield(self._starts.start(domain, lambda: self._start(domain)))
         executor.enter()
         return executor
 

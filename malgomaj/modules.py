@@ -94,10 +94,10 @@ class Library:
         self._copies.move_to_end(ref)
         return copy.module
 
-    def fetch(self, ref: ModuleRef) -> "asyncio.Future[Module]":
-        """The module as the Library has it now, one request for all who ask at the same time.
+    def fetch(self, ref: ModuleRef) -> "asyncio.Task[Module]":
+        """The module as the Library has it now, one request for all who ask at the same time: to be shielded.
 
-        A copy serves, however old, where the Library is away. The future raises ModuleMissing or LibraryAway.
+        A copy serves, however old, where the Library is away. The task raises ModuleMissing or LibraryAway.
         """
         return self._fetches.start(ref, lambda: self._fetch(ref))
 
@@ -191,6 +191,9 @@ class ModuleSet:
         for needed, fetched in missing.items():
             self._add_fetched(needed, await _outcome(fetched, needed))
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
     def sources(self) -> dict[str, bytes]:
         """The code by the name that stands in the import."""
         return {name: module.code for name, module in self._by_name.items()}
@@ -223,9 +226,9 @@ class ModuleSet:
         return ModuleRef(self._domain, self._language, name, revision)
 
 
-async def _outcome(fetched: "asyncio.Future[Module]", needed: Import) -> Module:
+async def _outcome(fetched: "asyncio.Task[Module]", needed: Import) -> Module:
     try:
-        return await fetched
+        return await asyncio.shield(fetched)
     except (ModuleMissing, LibraryAway) as error:
         raise _not_importable(error, needed) from error
 

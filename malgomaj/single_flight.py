@@ -24,10 +24,10 @@ class SingleFlight(Generic[KeyT, ResultT]):
     def __len__(self) -> int:
         return len(self._under_way)
 
-    def start(self, key: KeyT, work: Callable[[], Coroutine[Any, Any, ResultT]]) -> "asyncio.Future[ResultT]":
-        """The outcome of the work under way for ``key``, which is started if there is none.
+    def start(self, key: KeyT, work: Callable[[], Coroutine[Any, Any, ResultT]]) -> "asyncio.Task[ResultT]":
+        """The work under way for ``key``, which is started if there is none.
 
-        Cancelling whoever awaits it leaves the work alone.
+        It belongs to all who asked: await it through ``asyncio.shield``.
         """
         task = self._under_way.get(key)
         if task is None:
@@ -35,7 +35,7 @@ class SingleFlight(Generic[KeyT, ResultT]):
             task = asyncio.create_task(work(), context=Context())
             self._under_way[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
-        return asyncio.shield(task)
+        return task
 
     async def close(self) -> None:
         tasks = list(self._under_way.values())

@@ -117,8 +117,7 @@ class Tasks:
         source = Source(task.domain, task.language, task.program_name or task.program_uuid, task.source_code)
         source_name = source_key(source)
         modules = ModuleSet(self._library, task.domain, task.language)
-        needed = executor.programs.imports(source_name)
-        await modules.add(needed)
+        needed = await _still_there(executor.programs.imports(source_name), modules)
         key = program_key(source_name, modules.digests())
         while not executor.note_used(key):
             answer = await executor.compile(CompileOrder(key, source.file, source.code, modules.sources()))
@@ -130,6 +129,15 @@ class Tasks:
         progress.modules = modules.uses(one.name for one in needed)
         progress.compiled = True
         return key
+
+
+async def _still_there(imports: tuple[Import, ...], modules: ModuleSet) -> tuple[Import, ...]:
+    """Those of ``imports`` that can be had. Of the others the executor will say whether they are needed still."""
+    try:
+        await modules.add(imports)
+    except TaskFailed:
+        return tuple(one for one in imports if one.name in modules)
+    return imports
 
 
 async def _learn(answer: Frame, known: tuple[Import, ...], modules: ModuleSet) -> tuple[Import, ...]:

@@ -1,6 +1,7 @@
 """Modules from the Library."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -152,6 +153,16 @@ async def test_a_set_looks_each_revision_up_once_and_stays_with_it(
     assert manager.answers == [200, 200]
     (use,) = modules.uses(["simplemath@0"])
     assert use == ModuleUse(name="simplemath@0", revision=0, etag=use.etag)
+
+
+async def test_of_several_missing_modules_the_first_is_named_and_none_is_complained_of_later(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(TaskFailed, match="module 'x' is not found"):
+        await ModuleSet(library, "test", "tengo").add([Import(name, "greet:1:1") for name in ("x", "y", "z")])
+    await library.close()
+    gc.collect()
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ async def test_the_work_goes_on_when_one_who_asked_has_gone() -> None:
         return "done"
 
     async def ask() -> str:
-        return await flights.start("a", work)
+        return await asyncio.shield(flights.start("a", work))
 
     gone, stays = asyncio.create_task(ask()), asyncio.create_task(ask())
     await asyncio.sleep(0)
@@ -61,7 +61,7 @@ async def test_an_error_that_nobody_foresaw_is_logged_even_if_nobody_waits() -> 
         raise ZeroDivisionError
 
     with capture_logs() as logs:
-        flights.start("a", work).cancel()
+        flights.start("a", work)
         await asyncio.sleep(0)
         await flights.close()
     assert [(line["event"], line["work"]) for line in logs] == [("shared_work_failed", "a")]

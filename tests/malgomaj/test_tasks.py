@@ -151,6 +151,18 @@ async def test_a_module_that_comes_to_need_another_is_compiled_with_it(
         assert [use["name"] for use in report["modules"]] == ["grown"]
 
 
+async def test_a_module_that_is_needed_no_more_may_go(worker: RunningWorker, manager: LocalManager) -> None:
+    manager.modules |= {"leaving": {0: "export 1"}, "stays": {0: 'export import("leaving")'}}
+    source = 'log := import("log"); log.info("%d", import("stays"))'
+    assert (await worker.report(source))["log"][0]["message"] == "1"
+    del manager.modules["leaving"]
+    report = await worker.report(source, program_name="greet")
+    assert report["error"]["message"].startswith("module 'leaving' is not found or not signed (imported at stays:1:8)")
+    manager.modules["stays"][1] = "export 2"
+    for _ in range(2):
+        assert (await worker.report(source))["log"][0]["message"] == "2"
+
+
 async def test_a_module_that_is_not_there_is_named_with_its_importing_place(
     worker: RunningWorker, manager: LocalManager
 ) -> None:
