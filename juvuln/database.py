@@ -4,14 +4,17 @@ PostgreSQL URLs go to asyncpg as they stand, which reads them as libpq does (ssl
 passwords).
 """
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
+import aiosqlite
 import asyncpg
-from sqlalchemy import DateTime, Dialect, TypeDecorator, event
+from sqlalchemy import AsyncAdaptedQueuePool, DateTime, Dialect, TypeDecorator, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -89,10 +92,14 @@ def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow:
 
 
 def _sqlite_engine(path: str, *, create: bool) -> AsyncEngine:
-    mode = "rwc" if create else "rw"
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///file:{path}?mode={mode}&uri=true", connect_args={"timeout": SQLITE_BUSY_TIMEOUT_MS / 1000}
-    )
+    address = f"file:{quote(path)}?mode={'rwc' if create else 'rw'}"
+
+    async def connect() -> aiosqlite.Connection:
+        # A connection that cannot be opened leaves its thread behind for a while; so it is tried without one first.
+        await asyncio.to_thread(lambda: sqlite3.connect(address, uri=True).close())
+        return await aiosqlite.connect(address, uri=True, timeout=SQLITE_BUSY_TIMEOUT_MS / 1000)
+
+    engine = create_async_engine("sqlite+aiosqlite://", async_creator=connect, poolclass=AsyncAdaptedQueuePool)
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

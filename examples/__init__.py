@@ -1,0 +1,1 @@
+"""Programs to learn from, and the demo that `make run` starts with them."""
