@@ -41,7 +41,7 @@ help: ## List these commands
 	done
 
 run: build ## Start manager and worker with the demo domain; Ctrl-C stops both
-	@exec $(IN_VENV) examples/demo.py
+	@exec $(IN_VENV) -m examples.demo
 
 build: $(VENV)/run-ready ## Set up .venv and build libtengo.so
 	@$(IN_VENV) -m tengo_bridge.build

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import aiohttp
-from demo_domain import example_programs, make_demo_domain
 
+from examples.demo_domain import example_programs, make_demo_domain
 from juvuln.config import JuvulnSettings
 from malgomaj.config import WorkerSettings
 from shared.cli import report_error

@@ -97,7 +97,10 @@ def _sqlite_engine(path: str, *, create: bool) -> AsyncEngine:
     async def connect() -> aiosqlite.Connection:
         # A connection that cannot be opened leaves its thread behind for a while; so it is tried without one first.
         await asyncio.to_thread(lambda: sqlite3.connect(address, uri=True).close())
-        return await aiosqlite.connect(address, uri=True, timeout=SQLITE_BUSY_TIMEOUT_MS / 1000)
+        connection = aiosqlite.connect(address, uri=True, timeout=SQLITE_BUSY_TIMEOUT_MS / 1000)
+        # As SQLAlchemy does where it opens the connection: a thread must not keep a process that failed from ending.
+        connection._thread.daemon = True
+        return await connection
 
     engine = create_async_engine("sqlite+aiosqlite://", async_creator=connect, poolclass=AsyncAdaptedQueuePool)
 

@@ -14,7 +14,6 @@ from aiohttp import web
 from shared.auth import BasicCredentials
 from tests.support.waiting import free_port, until
 
-DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
 GREET = "11111111-0000-4000-8000-000000000003"
 CALCULATE = "11111111-0000-4000-8000-000000000005"
 FORECAST = "11111111-0000-4000-8000-000000000002"
@@ -43,7 +42,14 @@ class Demo:
         }
         with self.output.open("wb") as output:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, DEMO, env=environ, cwd=self.folder, stdout=output, stderr=output, start_new_session=True
+                sys.executable,
+                "-m",
+                "examples.demo",
+                env=environ,
+                cwd=self.folder,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         await self.until_printed("Runs as they end:")
 
