@@ -133,7 +133,8 @@ class Dispatcher:
         started_ms = self._clock.now_ms()
         self._workers.assign(worker.uuid, deadline_ms)
         try:
-            result = await self._post(worker, task, deadline_ms / 1000 + ANSWER_MARGIN_SECONDS)
+            with bound_contextvars(worker=worker.name):
+                result = await self._post(worker, task, deadline_ms / 1000 + ANSWER_MARGIN_SECONDS)
         finally:
             self._workers.release(worker.uuid, deadline_ms)
         return replace(result, ending=replace(result.ending, started_ms=started_ms, worker=worker.name))
