@@ -27,6 +27,11 @@ class Principal:
     groups: tuple[UUID, ...]
     policies: tuple[Policy, ...]
 
+    @property
+    def own_group(self) -> UUID:
+        """The group that is the user's own: it has the user's uuid. Without one, the first of the others stands in."""
+        return self.user if self.user in self.groups or not self.groups else self.groups[0]
+
     def may(self, action: Action, resource: str) -> bool:
         return is_allowed(self.policies, action, resource)
 

@@ -29,7 +29,11 @@ class ApiClient:
         return runs
 
     def _get(self, path: str) -> Any:
-        if urlsplit(self._server).scheme not in ("http", "https"):
+        try:
+            scheme = urlsplit(self._server).scheme
+        except ValueError as error:
+            raise ApiError(f"{self._server}: {error}") from error
+        if scheme not in ("http", "https"):
             raise ApiError(f"{self._server}: a server's address begins with http:// or https://")
         request = Request(self._server + path, headers={"Authorization": self._authorization})  # noqa: S310
         try:

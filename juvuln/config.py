@@ -10,7 +10,16 @@ from pydantic_settings import SettingsConfigDict
 
 from juvuln.schedule import ScheduleError, load_zone
 from shared.auth import is_loopback
-from shared.config import AuthMode, DaemonSettings, ListenSection, Seconds, Section, find_named_file, search_folders
+from shared.config import (
+    AuthMode,
+    DaemonSettings,
+    ListenSection,
+    Port,
+    Seconds,
+    Section,
+    find_named_file,
+    search_folders,
+)
 from shared.errors import ConfigurationError
 from shared.wire import MAX_BODY_BYTES
 
@@ -18,7 +27,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class ManagerListen(ListenSection):
-    port: Annotated[int, Field(ge=0, le=65535)] = 8097
+    port: Port = 8097
 
 
 class WorkerSection(Section):
@@ -62,6 +71,8 @@ class RunsSection(Section):
 
 class LimitsSection(Section):
     body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = MAX_BODY_BYTES
+    calls: Count = 500
+    """Calls of webhooks under way at once, those that wait for a worker included."""
 
 
 class AccessSection(Section):
@@ -79,14 +90,18 @@ class JuvulnSettings(DaemonSettings):
     auth: AuthMode = "secret"
     open_beyond_loopback: bool = False
     database: SecretStr | None = None
-    name: str = Field(default_factory=socket.gethostname, min_length=1, max_length=255)
-    """Names this manager in the record of runs."""
+    name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """Names this manager in the record of runs; what it left open there is closed at its next start under this name."""
     refresh: RefreshSection = RefreshSection()
     schedule: ScheduleSection = ScheduleSection()
     dispatch: DispatchSection = DispatchSection()
     runs: RunsSection = RunsSection()
     limits: LimitsSection = LimitsSection()
     access: AccessSection = AccessSection()
+
+    @property
+    def effective_name(self) -> str:
+        return self.name or f"{socket.gethostname()}:{self.listen.port}"
 
     @property
     def effective_database(self) -> str:

@@ -5,18 +5,20 @@ passwords).
 """
 
 import asyncio
+import os
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiosqlite
 import asyncpg
 from sqlalchemy import AsyncAdaptedQueuePool, DateTime, Dialect, TypeDecorator, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.errors import ConfigurationError, SelfhostError
@@ -24,6 +26,7 @@ from shared.errors import ConfigurationError, SelfhostError
 CONNECT_TIMEOUT_SECONDS = 5.0
 COMMAND_TIMEOUT_SECONDS = 30.0
 SQLITE_BUSY_TIMEOUT_MS = 5_000
+HOST_AND_PORT = re.compile(r"([^:\[\]]*|\[[0-9A-Fa-f:.%]+\])(:\d{1,5})?")
 
 
 class DatabaseError(SelfhostError):
@@ -57,16 +60,34 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def check_database_url(url: str) -> None:
     """Refuse a URL that no engine can be made of. Raises ConfigurationError; the message does not repeat the URL."""
-    scheme = url.partition("://")[0]
+    scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
-        try:
-            path = make_url(url).database
-        except ArgumentError:
-            path = None
-        if not path or path == ":memory:":
-            raise ConfigurationError("a SQLite URL is sqlite:///relative/path or sqlite:////absolute/path")
-    elif scheme not in ("postgresql", "postgres") or not url.partition("://")[2]:
+        _check_sqlite(url)
+    elif scheme in ("postgresql", "postgres") and rest:
+        _check_postgresql(url)
+    else:
         raise ConfigurationError("a database URL begins with postgresql:// or sqlite:///")
+
+
+def _check_sqlite(url: str) -> None:
+    try:
+        path = make_url(url).database
+    except ArgumentError:
+        path = None
+    if not path or path == ":memory:":
+        raise ConfigurationError("a SQLite URL is sqlite:///relative/path or sqlite:////absolute/path")
+
+
+def _check_postgresql(url: str) -> None:
+    """A special character in the password that is not percent-encoded ends up in another part of the URL."""
+    parts = urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    misplaced = "@" in f"{parts.path}{parts.query}" or parts.fragment
+    if misplaced or not all(HOST_AND_PORT.fullmatch(host) for host in hosts):
+        raise ConfigurationError(
+            "this database URL cannot be read; write : / ? # @ and % in the user name and the password as %3A %2F %3F "
+            "%23 %40 and %25"
+        )
 
 
 def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow: int = 4) -> AsyncEngine:
@@ -79,7 +100,11 @@ def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow:
         return _sqlite_engine(make_url(url).database or "", create=create)
 
     async def connect() -> Any:
-        return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS, command_timeout=COMMAND_TIMEOUT_SECONDS)
+        try:
+            return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS, command_timeout=COMMAND_TIMEOUT_SECONDS)
+        except ValueError:
+            # asyncpg's words repeat what it could not read, which may be a part of the password.
+            raise asyncpg.InterfaceError("its URL, or a setting in it, cannot be used") from None
 
     return create_async_engine(
         "postgresql+asyncpg://",
@@ -111,6 +136,20 @@ def _sqlite_engine(path: str, *, create: bool) -> AsyncEngine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def remember_file(_connection: Any, record: Any) -> None:
+        record.info["inode"] = os.stat(path).st_ino  # noqa: PTH116
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def notice_removal(_connection: Any, record: Any, _proxy: Any) -> None:
+        # A file that was removed or replaced lives on, unseen, as long as somebody has it open.
+        try:
+            same = os.stat(path).st_ino == record.info["inode"]  # noqa: PTH116
+        except OSError:
+            same = False
+        if not same:
+            raise DisconnectionError
 
     return engine
 

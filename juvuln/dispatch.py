@@ -4,34 +4,29 @@ A run is moved to another worker only if it certainly did not start on the first
 """
 
 import asyncio
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from uuid import UUID
 
 import aiohttp
 import structlog
-from pydantic import ValidationError
 from structlog.contextvars import bound_contextvars
 
+from juvuln.answers import NotStarted, Said, Unanswered, WorkerAnswer, understand
 from juvuln.clock import Clock
-from juvuln.runs.run import Ending, Run
+from juvuln.runs.run import Ending, Run, Trigger
 from juvuln.workers import Worker, WorkerRegistry
-from shared.wire import (
-    REPORT_CONTENT_TYPE,
-    ErrorBody,
-    ErrorKind,
-    Outcome,
-    ProgramError,
-    Report,
-    Task,
-    TaskAnswer,
-    TaskRequest,
-)
+from shared.wire import Outcome, Task, TaskAnswer, TaskRequest
 
 ANSWER_MARGIN_SECONDS = 5.0
 """How long after its deadline a run's answer is waited for before the run is given up as lost."""
 CONNECT_TIMEOUT_SECONDS = 5.0
+LONGEST_NAME = 255
+"""What the wire takes of a program's name; a database may hold longer ones."""
+OUR_OWN_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
+"""Errors at connecting that say nothing about the worker."""
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 log = structlog.get_logger()
@@ -49,15 +44,6 @@ class Result:
 
     ending: Ending
     answer: TaskAnswer | None = None
-
-
-class NotStarted(Exception):
-    """A worker certainly did not begin the run."""
-
-    def __init__(self, reason: str, *, worker_is_gone: bool) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.worker_is_gone = worker_is_gone
 
 
 class Dispatcher:
@@ -83,14 +69,15 @@ class Dispatcher:
         key = run.program.key
         with bound_contextvars(run=run.id, program=str(key.uuid), domain=key.domain):
             try:
+                await self._until_worker(run.program.language)
                 async with self._slots:
                     result = await self._dispatch(run, request)
             except asyncio.CancelledError:
                 self._close(run, self._ending(Outcome.LOST, "the manager ended before the worker answered"))
                 raise
-            except Exception as error:
+            except Exception:
                 log.exception("dispatch_failed")
-                result = Result(self._ending(Outcome.LOST, f"internal error of the manager: {error!r}"))
+                result = Result(self._ending(Outcome.LOST, "internal error of the manager; its log has the details"))
             sized = replace(
                 result.ending,
                 request_bytes=len(request.body) if request else None,
@@ -103,10 +90,7 @@ class Dispatcher:
         """Try worker after worker until one has taken the run."""
         task = _task(run, request)
         refusals: dict[UUID, str] = {}
-        while True:
-            worker = await self._choose(run.program.language, refusals)
-            if worker is None:
-                return Result(self._ending(Outcome.SKIPPED, _no_worker(run.program.language, refusals)))
+        while worker := self._workers.choose(run.program.language, refusals):
             try:
                 return await self._send(worker, run, task)
             except NotStarted as turn:
@@ -114,18 +98,17 @@ class Dispatcher:
                 log.warning("worker_did_not_start_run", worker=worker.name, reason=turn.reason)
                 if turn.worker_is_gone:
                     self._workers.drop(worker.uuid)
+                await self._until_worker(run.program.language, refusals)
+        return Result(self._ending(Outcome.SKIPPED, _no_worker(run.program.language, refusals)))
 
-    async def _choose(self, language: str, refusals: dict[UUID, str]) -> Worker | None:
-        """A worker; where there is none at all, the next that arrives within the configured time."""
-        if worker := self._workers.choose(language, refusals):
-            return worker
+    async def _until_worker(self, language: str, refusals: Collection[UUID] = ()) -> None:
+        """Where there is no worker at all, wait for the next that arrives, but no longer than is configured."""
         try:
             async with asyncio.timeout(self._wait_for_worker_seconds):
-                while not (worker := self._workers.choose(language, refusals)):
+                while not self._workers.choose(language, refusals):
                     await self._workers.arrival()
         except TimeoutError:
-            return None
-        return worker
+            return
 
     async def _send(self, worker: Worker, run: Run, task: bytes) -> Result:
         """Post the task to one worker. Raises NotStarted."""
@@ -134,62 +117,45 @@ class Dispatcher:
         self._workers.assign(worker.uuid, deadline_ms)
         try:
             with bound_contextvars(worker=worker.name):
-                result = await self._post(worker, task, deadline_ms / 1000 + ANSWER_MARGIN_SECONDS)
+                answer = await self._post(worker, task, deadline_ms / 1000 + ANSWER_MARGIN_SECONDS)
+            said = understand(answer, is_call=run.trigger is Trigger.WEBHOOK)
+        except Unanswered as failure:
+            said = Said(Outcome.LOST, reason=failure.reason)
         finally:
             self._workers.release(worker.uuid, deadline_ms)
-        return replace(result, ending=replace(result.ending, started_ms=started_ms, worker=worker.name))
+        ending = replace(
+            self._ending(said.outcome, said.reason),
+            error=said.error,
+            log=said.log,
+            modules=said.modules,
+            duration_ms=said.duration_ms,
+            started_ms=started_ms,
+            worker=worker.name,
+        )
+        return Result(ending, said.answer)
 
-    async def _post(self, worker: Worker, task: bytes, timeout_seconds: float) -> Result:
-        headers = {"Content-Type": "application/json"}
+    async def _post(self, worker: Worker, task: bytes, timeout_seconds: float) -> WorkerAnswer:
+        """The worker's answer. Raises NotStarted if it never got the task, Unanswered if that is not certain."""
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if worker.credentials is not None:
             headers["Authorization"] = worker.credentials.header()
         timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_TIMEOUT_SECONDS)
         url = f"{worker.base_url}/v1/tasks"
         try:
-            async with self._session.post(url, data=task, headers=headers, timeout=timeout) as response:
+            # A redirect is a webhook program's answer, and not for us to follow.
+            async with self._session.post(
+                url, data=task, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
                 body = await _read_bounded(response)
-                return self._understand(response, body)
+                return WorkerAnswer(response.status, list(response.headers.items()), response.content_type, body)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NotStarted(f"cannot be reached ({_words(error)})", worker_is_gone=True) from error
-        except TimeoutError:
-            return self._lost(f"{worker.name} did not answer within {timeout_seconds:.0f} s")
+            ours = isinstance(error, OSError) and error.errno in OUR_OWN_SHORTAGES
+            raise NotStarted(f"cannot be reached ({_words(error)})", worker_is_gone=not ours) from error
+        except TimeoutError as error:
+            raise Unanswered(f"{worker.name} did not answer within {timeout_seconds:.0f} s") from error
         except aiohttp.ClientError as error:
-            return self._lost(f"the connection to {worker.name} broke before it answered ({_words(error)})")
-
-    def _understand(self, response: aiohttp.ClientResponse, body: bytes) -> Result:
-        """What a worker's answer says. Raises NotStarted if it says that the run was not begun."""
-        match response.status:
-            case 429 | 503:
-                raise NotStarted(f"takes no more runs ({response.status})", worker_is_gone=False)
-            case 401 | 403:
-                raise NotStarted("refuses its own credentials; it was probably restarted", worker_is_gone=True)
-        try:
-            if response.content_type == REPORT_CONTENT_TYPE:
-                return self._reported(Report.model_validate_json(body))
-            return self._plain(response, body)
-        except ValidationError:
-            return self._lost(f"the worker's answer ({response.status}) cannot be understood")
-
-    def _reported(self, report: Report) -> Result:
-        ending = self._ending(report.outcome, None)
-        ending = replace(
-            ending, error=report.error, log=report.log, duration_ms=report.duration_ms, modules=report.modules
-        )
-        return Result(ending, report.response)
-
-    def _plain(self, response: aiohttp.ClientResponse, body: bytes) -> Result:
-        """The answer of a worker that knows only the contract: a failure is JSON with code and message."""
-        if response.content_type == "application/json" and response.status >= 400:
-            message = ErrorBody.model_validate_json(body).message
-            error = ProgramError(kind=ErrorKind.RUNTIME, message=message)
-            return Result(replace(self._ending(Outcome.FAILED, None), error=error))
-        kept = [(name, value) for name, value in response.headers.items() if name.lower() not in NOT_THE_PROGRAMS]
-        return Result(
-            self._ending(Outcome.SUCCEEDED, None), TaskAnswer(status=response.status, headers=kept, body=body)
-        )
-
-    def _lost(self, reason: str) -> Result:
-        return Result(self._ending(Outcome.LOST, reason))
+            reason = f"the connection to {worker.name} broke before it answered ({_words(error)})"
+            raise Unanswered(reason) from error
 
     def _ending(self, outcome: Outcome, reason: str | None) -> Ending:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)
@@ -207,9 +173,6 @@ class Dispatcher:
         )
 
 
-NOT_THE_PROGRAMS = frozenset({"content-length", "date", "server", "transfer-encoding", "connection", "x-expires"})
-
-
 def _task(run: Run, request: TaskRequest | None) -> bytes:
     program = run.program
     task = Task(
@@ -219,7 +182,7 @@ def _task(run: Run, request: TaskRequest | None) -> bytes:
         program_uuid=str(program.key.uuid),
         source_code=program.code,
         http=request,
-        program_name=program.name,
+        program_name=program.name[:LONGEST_NAME],
         run_id=run.id,
         report=True,
     )

@@ -9,7 +9,7 @@ from juvuln.clock import from_ms, to_ms
 from juvuln.programs import ProgramKey
 from juvuln.schedule import Schedule
 
-LONGEST_COUNTED_GAP = 1000
+LONGEST_COUNTED_GAP = 100
 
 
 class DueTimes:

@@ -1,7 +1,8 @@
 """The manager as a whole: what it consists of, the order in which that comes up, and goes down again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -29,9 +30,10 @@ from juvuln.tokens import Tokens
 from juvuln.webhooks import Webhooks
 from juvuln.workers import WorkerRegistry
 from shared.auth import load_or_create_secret
+from shared.config import make_state_dir
 from shared.daemon import supervise
 from shared.health import Readiness
-from shared.http import Route, listening, make_app
+from shared.http import Route, make_app, reserve_address, serving
 from shared.status_api import StatusApi
 
 PRUNE_INTERVAL_SECONDS = 3600.0
@@ -56,7 +58,7 @@ class Manager:
 
     async def drain(self) -> None:
         """Start nothing new, and wait for what is under way as long as is configured."""
-        self._services.draining = True
+        self._services.webhooks.stop()
         self._scheduler.stop()
         try:
             async with asyncio.timeout(self._settings.shutdown_timeout_seconds):
@@ -76,8 +78,10 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
     secret = _secret(settings)
     clock, readiness, workers = Clock(), Readiness(), WorkerRegistry()
     async with AsyncExitStack() as stack:
+        # The address comes first: a second manager must not get as far as closing the runs of the first.
+        sockets = _listening_sockets(settings, stack)
         record = await stack.enter_async_context(_writing_record(settings, clock, readiness))
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        session = await stack.enter_async_context(_task_session())
         dispatcher = Dispatcher(
             workers,
             session,
@@ -105,12 +109,11 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             domains=domains,
             tokens=Tokens(domains, clock, settings.access.cache_seconds),
             record=record,
-            webhooks=Webhooks(domains, record, dispatcher.execute, clock),
+            webhooks=Webhooks(domains, record, dispatcher.execute, clock, parallel=settings.limits.calls),
         )
         readiness.watch("workers", lambda: None if workers.all() else "no worker is subscribed")
-        readiness.set("domains", "not read yet")
         await stack.enter_async_context(_background(services, scheduler))
-        port = await stack.enter_async_context(_serving(services))
+        port = await stack.enter_async_context(_serving(services, sockets))
         log.info("listening", host=settings.listen.host, port=port, domains=len(domains.names()))
         yield Manager(services, scheduler)
 
@@ -124,15 +127,30 @@ def _secret(settings: JuvulnSettings) -> str | None:
     return load_or_create_secret(settings.effective_secret_file)
 
 
+def _listening_sockets(settings: JuvulnSettings, stack: AsyncExitStack) -> list[socket.socket]:
+    sockets = reserve_address(settings.listen.host, settings.listen.port, port_setting=settings.port_setting)
+    for each in sockets:
+        stack.callback(each.close)
+    return sockets
+
+
+def _task_session() -> aiohttp.ClientSession:
+    """The client of the workers. What a program answers is passed on as it is: no cookie is kept, nothing unpacked."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+    )
+
+
 @asynccontextmanager
 async def _writing_record(settings: JuvulnSettings, clock: Clock, readiness: Readiness) -> AsyncIterator[RunRecord]:
     """The record with its writer, which outlives everything that has something to write."""
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    if settings.database is None:
+        make_state_dir(settings.state_dir)
 
     def report(problem: str | None) -> None:
         readiness.set("record of runs", problem)
 
-    async with open_record(settings.effective_database, settings.name, report) as record:
+    async with open_record(settings.effective_database, settings.effective_name, report) as record:
         left_open = await record.close_left_open(clock.now_ms())
         if left_open:
             log.warning("runs_lost_in_an_earlier_life", count=left_open)
@@ -176,7 +194,7 @@ async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator
     """The endless pieces of work. At the end they are cancelled, and so are the runs that are still under way."""
     works = {
         "scheduler": scheduler.run,
-        "refresh": lambda: _keep_fresh(services),
+        "refresh": services.domains.keep_fresh,
         "domain file": services.domains.watch_file,
         "sweep": lambda: _sweep_workers(services),
         "retention": lambda: _prune(services),
@@ -189,12 +207,6 @@ async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator
             task.cancel()
         await asyncio.wait(tasks)
         await scheduler.cancel_runs()
-
-
-async def _keep_fresh(services: Services) -> None:
-    await services.domains.refresh_all()
-    services.readiness.set("domains", None)
-    await services.domains.keep_fresh()
 
 
 async def _sweep_workers(services: Services) -> None:
@@ -223,17 +235,12 @@ def _routes(services: Services) -> list[Route]:
 
 
 @asynccontextmanager
-async def _serving(services: Services) -> AsyncIterator[int]:
-    settings = services.settings
+async def _serving(services: Services, sockets: Sequence[socket.socket]) -> AsyncIterator[int]:
     status = StatusApi(services.readiness, "Self-host Program Manager (juvuln)", DESCRIPTION)
     app = make_app(
-        status.with_status(_routes(services)), max_body_bytes=settings.limits.body_bytes, middlewares=[refusals]
+        status.with_status(_routes(services)),
+        max_body_bytes=services.settings.limits.body_bytes,
+        middlewares=[refusals],
     )
-    async with listening(
-        app,
-        settings.listen.host,
-        settings.listen.port,
-        port_setting=settings.port_setting,
-        drain_seconds=LAST_ANSWERS_SECONDS,
-    ) as port:
+    async with serving(app, sockets, drain_seconds=LAST_ANSWERS_SECONDS) as port:
         yield port

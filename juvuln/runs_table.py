@@ -22,7 +22,7 @@ def format_runs(runs: Sequence[dict[str, Any]], *, with_log: bool) -> str:
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
     return (
         _time(run["due"] or run["claimed"]),
-        run["program_name"],
+        _printable(run["program_name"]),
         str(run["revision"]),
         run["trigger"],
         run["outcome"] or "running",
@@ -42,7 +42,12 @@ def _notes(run: dict[str, Any], with_log: bool) -> list[str]:
         notes += [f"        at {place}" for place in error["stack"]]
     if with_log:
         notes += [f"    {line['level']}: {line['message']}" for line in run["log"]]
-    return notes
+    return [_printable(note) for note in notes]
+
+
+def _printable(text: str) -> str:
+    """Without what would steer the terminal; programs write these texts."""
+    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text)
 
 
 def _time(text: str) -> str:

@@ -208,8 +208,9 @@ def load_zone(name: str) -> tzinfo:
 def parse_schedule(text: str, default_zone: tzinfo) -> Schedule:
     """Read a schedule. Raises ScheduleError with a sentence that names the field at fault."""
     zone, rest = _split_zone(text.strip(), default_zone)
-    if rest.startswith("@every"):
-        return Every(_parse_period(rest.removeprefix("@every").strip()))
+    descriptor, _, period = rest.partition(" ")
+    if descriptor == "@every":
+        return Every(_parse_period(period.strip()))
     if rest.startswith("@"):
         if rest not in DESCRIPTORS:
             raise ScheduleError(

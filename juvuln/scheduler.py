@@ -69,12 +69,6 @@ class Scheduler:
         self._stopping = False
         self._stopped = asyncio.Event()
 
-    def routines(self) -> int:
-        return len(self._routines)
-
-    def next_due_ms(self, key: ProgramKey) -> int | None:
-        return self._due.get(key)
-
     def update(self, changes: Changes, last_due_ms: Mapping[UUID, int]) -> None:
         """Follow what changed in a domain. ``last_due_ms``: the latest due times on record, where known."""
         for program in changes.removed:
@@ -94,7 +88,9 @@ class Scheduler:
         known = self._routines.get(program.key)
         try:
             schedule = parse_schedule(program.schedule, self._zone)
-            base_ms = self._clock.now_ms() if last_due_ms is None else last_due_ms
+            now_ms = self._clock.now_ms()
+            # A due time on record can lie ahead if the clock once did.
+            base_ms = now_ms if last_due_ms is None else min(last_due_ms, now_ms)
             due_ms = to_ms(first_due(schedule, from_ms(base_ms)))
         except ScheduleError as error:
             self._forget(program.key)
@@ -110,7 +106,7 @@ class Scheduler:
             self._changed.clear()
             taken = self._due.take_due(self._clock.now_ms())
             if taken:
-                await self._tick(taken)
+                await self._tick_or_put_back(taken)
             else:
                 await self._sleep()
         self._stopped.set()
@@ -145,19 +141,25 @@ class Scheduler:
         except TimeoutError:
             pass
 
+    async def _tick_or_put_back(self, taken: list[tuple[ProgramKey, int]]) -> None:
+        """See to due times; should that fail, they stay due."""
+        try:
+            await self._tick(taken)
+        except DatabaseError as error:
+            self._put_back(taken)
+            log.error("due_times_not_claimed", count=len(taken), reason=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+        except Exception:
+            self._put_back(taken)
+            raise
+
     async def _tick(self, taken: list[tuple[ProgramKey, int]]) -> None:
         """See to the due times that have come: on record first, then moved on, then started."""
         now_ms = self._clock.now_ms()
         due = [self._decide(key, due_ms, now_ms) for key, due_ms in taken if key in self._routines]
         starting = [run for item in due if (run := self._starting(item, now_ms))]
         ended = [entry for item in due for entry in self._ended(item, now_ms)]
-        try:
-            claimed, _ = await asyncio.gather(self._record.claim(starting), self._record.claim_and_close(ended))
-        except DatabaseError as error:
-            log.error("due_times_not_claimed", count=len(due), reason=str(error))
-            self._put_back(taken)
-            await asyncio.sleep(RETRY_SECONDS)
-            return
+        claimed = await self._record.claim(starting, ended)
         self._move_on(due)
         for run in starting:
             if run.id in claimed:
@@ -188,7 +190,8 @@ class Scheduler:
     def _missed(self, program: Program, gap: Gap, now_ms: int) -> tuple[Run, Ending]:
         log.warning("due_times_missed", name=program.name, program=str(program.key), count=gap.count)
         ending = Ending(outcome=Outcome.MISSED, ended_ms=now_ms, reason=gap.reason())
-        return self._new_run(program, gap.first_due_ms, now_ms), ending
+        # Under the last of them, so that at the next start nobody looks for the others again.
+        return self._new_run(program, gap.last_due_ms, now_ms), ending
 
     def _new_run(self, program: Program, due_ms: int, now_ms: int) -> Run:
         return Run(new_run_id(now_ms), program, Trigger.SCHEDULE, claimed_ms=now_ms, due_ms=due_ms)

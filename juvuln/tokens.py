@@ -33,6 +33,11 @@ class Tokens:
             self._remember(key, principal)
         return principal
 
+    def forget(self, domain: str) -> None:
+        """Look the tokens of a domain up again at their next use."""
+        for key in [key for key in self._known if key[0] == domain]:
+            del self._known[key]
+
     def _remembered(self, key: tuple[str, bytes]) -> Principal | None:
         until, principal = self._known.get(key, (0.0, None))
         return principal if self._clock.monotonic_seconds() < until else None

@@ -27,8 +27,8 @@ class Worker:
     """The deadlines of the runs that this manager has there now."""
     foreign_ms: int = 0
     """What it last reported beyond what this manager had there then."""
-    dispatched: int = 0
-    """How many runs this manager has sent there in all."""
+    last_turn: int = 0
+    """Which of all dispatches of this manager was the last one there; 0 for a worker that has had none."""
 
     @property
     def load_ms(self) -> int:
@@ -41,9 +41,9 @@ class Worker:
 
 
 def choose(workers: Iterable[Worker], language: str, excluded: Collection[UUID] = ()) -> Worker | None:
-    """The worker that runs ``language`` with the least load; among equals the one that was sent the fewest runs."""
+    """The worker that runs ``language`` with the least load; among equals the one whose last turn is longest ago."""
     able = [worker for worker in workers if language in worker.languages and worker.uuid not in excluded]
-    return min(able, key=lambda worker: (worker.load_ms, worker.dispatched, str(worker.uuid)), default=None)
+    return min(able, key=lambda worker: (worker.load_ms, worker.last_turn, str(worker.uuid)), default=None)
 
 
 def worker_from(subscriber: Subscriber, now_seconds: float) -> Worker:
@@ -71,6 +71,7 @@ class WorkerRegistry:
     def __init__(self) -> None:
         self._workers: dict[UUID, Worker] = {}
         self._arrival = asyncio.Event()
+        self._turns = 0
 
     def __contains__(self, uuid: UUID) -> bool:
         return uuid in self._workers
@@ -110,10 +111,9 @@ class WorkerRegistry:
 
     def assign(self, uuid: UUID, deadline_ms: int) -> None:
         """Count a run as being with a worker."""
+        self._turns += 1
         if worker := self._workers.get(uuid):
-            self._workers[uuid] = replace(
-                worker, assigned_ms=worker.assigned_ms + deadline_ms, dispatched=worker.dispatched + 1
-            )
+            self._workers[uuid] = replace(worker, assigned_ms=worker.assigned_ms + deadline_ms, last_turn=self._turns)
 
     def release(self, uuid: UUID, deadline_ms: int) -> None:
         """Count a run as ended."""

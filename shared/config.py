@@ -71,6 +71,14 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "selfhost"
 
 
+def make_state_dir(path: Path) -> None:
+    """Make the state folder if it is not there. Raises ConfigurationError."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: the state folder cannot be made: {error.strerror}; set state_dir") from error
+
+
 def search_folders(environ: Mapping[str, str]) -> list[Path]:
     """Where an installation's files are looked for, in this order (Self-host contract)."""
     return [Path("/etc/selfhost"), Path(environ.get("HOME", "/")) / ".config" / "selfhost", Path()]

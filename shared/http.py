@@ -1,6 +1,7 @@
 """The HTTP side that both daemons share: a table of routes, JSON errors, request bodies, and the listening socket."""
 
 import errno
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from shared.errors import SelfhostError, StartError
 from shared.wire import ErrorBody
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+BACKLOG = 1024
+"""Connections that may wait to be taken."""
+
 log = structlog.get_logger()
 
 
@@ -151,26 +155,48 @@ def make_app(
     return app
 
 
+def reserve_address(host: str, port: int, *, port_setting: str) -> list[socket.socket]:
+    """Sockets that listen on everything that ``host`` stands for; nobody is answered yet. Raises StartError."""
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            if family in (socket.AF_INET, socket.AF_INET6):
+                sockets.append(socket.create_server(address[:2], family=family, backlog=BACKLOG))
+    except OSError as error:
+        for each in sockets:
+            each.close()
+        raise StartError(_cannot_listen(host, port, port_setting, error)) from error
+    return sockets
+
+
 @asynccontextmanager
-async def listening(
-    app: web.Application, host: str, port: int, *, port_setting: str, drain_seconds: float
+async def serving(
+    app: web.Application, sockets: Sequence[socket.socket], *, drain_seconds: float
 ) -> AsyncIterator[int]:
-    """Serve ``app``; gives the port listened on (another than ``port`` where that is 0).
+    """Serve ``app`` on listening sockets; gives their port.
 
     At the end no new connection is taken, and requests in progress have ``drain_seconds`` to be answered.
-    Raises StartError if the address cannot be listened on.
     """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain_seconds, handle_signals=False)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise StartError(_cannot_listen(host, port, port_setting, error)) from error
+        for each in sockets:
+            await web.SockSite(runner, each, backlog=BACKLOG).start()
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, *, port_setting: str, drain_seconds: float
+) -> AsyncIterator[int]:
+    """:func:`reserve_address` and :func:`serving` in one."""
+    sockets = reserve_address(host, port, port_setting=port_setting)
+    async with serving(app, sockets, drain_seconds=drain_seconds) as served_port:
+        yield served_port
 
 
 def _cannot_listen(host: str, port: int, port_setting: str, error: OSError) -> str:

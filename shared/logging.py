@@ -5,7 +5,8 @@ An event has a stable name and its facts in fields; what users wrote goes into f
 
 import logging
 import sys
-from typing import Literal, TextIO
+from contextlib import suppress
+from typing import Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -31,13 +32,14 @@ def configure_logging(
         _named(daemon),
     ]
     renderer = _console_renderer(stream) if console else _json_renderer()
+    forgiving = cast("TextIO", _Forgiving(stream))
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(forgiving),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(forgiving)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -57,8 +59,26 @@ def _named(daemon: str) -> Processor:
     return add_name
 
 
+class _Forgiving:
+    """A stream whose failures end nothing: a full disk or a closed pipe costs the log lines, not the work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def _console_renderer(stream: TextIO) -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    # The plain formatter, for the richer ones print the values of variables, passwords among them.
+    formatter = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=formatter)]
 
 
 def _json_renderer() -> list[Processor]:

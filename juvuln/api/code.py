@@ -1,6 +1,5 @@
 """The code of programs: `/v2/programs/{uuid}/code`, its revisions, their signatures and differences."""
 
-import re
 from collections.abc import Sequence
 from difflib import unified_diff
 
@@ -9,14 +8,12 @@ from pydantic import TypeAdapter
 
 from juvuln.api.guards import program_uuid, require_access, require_principal, store_of
 from juvuln.api.programs import AWAY, DENIED, UNKNOWN
-from juvuln.api.queries import whole_number
+from juvuln.api.queries import LARGEST_REVISION, whole, whole_number
 from juvuln.api.services import Services
 from juvuln.api.views import RevisionView
 from juvuln.domains.store import DomainStore, NotFoundError, Revision
 from shared.http import Answer, Parameter, Refusal, Route, json_response, read_body
 from shared.wire import MAX_SOURCE_BYTES
-
-LARGEST_REVISION = 2**31 - 1
 
 _revisions = TypeAdapter(list[RevisionView])
 
@@ -156,9 +153,10 @@ def _numbered(revisions: Sequence[Revision], number: int) -> Revision:
 
 def _revision(request: web.Request) -> int:
     text = request.match_info["revision"]
-    if not re.fullmatch(r"[0-9]{1,10}", text) or int(text) > LARGEST_REVISION:
+    number = whole(text)
+    if number is None or not 0 <= number <= LARGEST_REVISION:
         raise Refusal(404, f"there is no revision {text!r}")
-    return int(text)
+    return number
 
 
 def _text(content: bytes) -> web.Response:

@@ -5,7 +5,7 @@ from aiohttp.typedefs import Handler
 
 from juvuln.database import DatabaseError
 from juvuln.domains.store import NotFoundError
-from juvuln.webhooks import NoSuchWebhookError
+from juvuln.webhooks import NoSuchWebhookError, StoppingError, TooManyCallsError
 from shared.http import Refusal
 
 
@@ -15,5 +15,7 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except (NotFoundError, NoSuchWebhookError) as error:
         raise Refusal(404, str(error)) from error
-    except DatabaseError as error:
+    except TooManyCallsError as error:
+        raise Refusal(429, str(error), {"Retry-After": "1"}) from error
+    except (DatabaseError, StoppingError) as error:
         raise Refusal(503, str(error), {"Retry-After": "5"}) from error

@@ -3,10 +3,9 @@
 from aiohttp import web
 
 from juvuln.api.guards import require_worker
+from juvuln.api.queries import LARGEST_REVISION, whole
 from juvuln.api.services import Services
 from shared.http import Answer, Parameter, Refusal, Route
-
-LARGEST_REVISION = 2**31 - 1
 
 
 class LibraryApi:
@@ -62,6 +61,7 @@ def _required(request: web.Request, name: str) -> str:
 def _revision(text: str) -> int | None:
     if text == "latest":
         return None
-    if not (text.isascii() and text.isdigit()) or int(text) > LARGEST_REVISION:
+    number = whole(text)
+    if number is None or not 0 <= number <= LARGEST_REVISION:
         raise Refusal(400, "revision: must be `latest` or a whole number")
-    return int(text)
+    return number

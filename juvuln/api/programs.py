@@ -15,7 +15,7 @@ from juvuln.api.views import NewProgram, ProgramChanges, ProgramView
 from juvuln.domains.store import Specification
 from juvuln.schedule import ScheduleError, first_due, load_zone, parse_schedule
 from shared.http import Answer, Parameter, Refusal, Route, json_response, read_model
-from shared.wire import ProgramType
+from shared.wire import ProgramState, ProgramType
 
 MAX_JSON_BYTES = 64 * 1024
 MAX_LIMIT = 1000
@@ -110,7 +110,9 @@ class ProgramApi:
             tags=tuple(new.tags),
         )
         self._check_schedule(specification)
-        await store_of(self._services, principal).create_program(specification, principal.groups[:1], uuid4)
+        await store_of(self._services, principal).create_program(specification, [principal.own_group], uuid4)
+        # The creator's rights have just changed.
+        self._services.tokens.forget(principal.domain)
         return json_response(ProgramView.of(specification), status=201)
 
     async def get(self, request: web.Request) -> web.Response:
@@ -123,7 +125,9 @@ class ProgramApi:
         require_access(principal, "update", f"programs/{uuid}")
         changes = (await self._read(request, ProgramChanges)).columns()
         store = store_of(self._services, principal)
-        self._check_schedule(_changed(await store.specification(uuid), changes))
+        changed = _changed(await store.specification(uuid), changes)
+        if changed.state == ProgramState.ACTIVE.value or "schedule" in changes:
+            self._check_schedule(changed)
         await store.update_program(uuid, changes)
         await self._services.domains.refresh(principal.domain)
         return web.Response(status=204)

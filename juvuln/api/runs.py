@@ -1,7 +1,7 @@
 """The record of runs, for those who may read the program."""
 
+import re
 from collections.abc import Sequence
-from uuid import UUID
 
 from aiohttp import web
 from pydantic import TypeAdapter
@@ -15,6 +15,9 @@ from juvuln.runs.run import RecordedRun
 from shared.http import Answer, Parameter, Refusal, Route, json_response
 
 MAX_LIMIT = 500
+MOST_PAGES = 50
+"""How far back runs are looked for among those of programs that the user may not read."""
+RUN_ID = re.compile(r"[0-9a-f-]{36}")
 
 _runs = TypeAdapter(list[RunView])
 
@@ -61,13 +64,21 @@ class RunApi:
 
     async def of_domain(self, request: web.Request) -> web.Response:
         principal = await require_principal(self._services, request)
-        runs = await self._page(request, principal.domain, None)
-        return _list([run for run in runs if principal.may("read", f"programs/{run.program_uuid}")])
+        limit, before = _page(request)
+        runs: list[RecordedRun] = []
+        for _ in range(MOST_PAGES):
+            page = await self._services.record.history(principal.domain, limit=limit, before=before)
+            runs += [run for run in page if principal.may("read", f"programs/{run.program_uuid}")]
+            if len(runs) >= limit or len(page) < limit:
+                break
+            before = page[-1].id
+        return _list(runs[:limit])
 
     async def of_program(self, request: web.Request) -> web.Response:
         principal, uuid = await require_principal(self._services, request), program_uuid(request)
         require_access(principal, "read", f"programs/{uuid}")
-        runs = await self._page(request, principal.domain, uuid)
+        limit, before = _page(request)
+        runs = await self._services.record.history(principal.domain, program=uuid, limit=limit, before=before)
         if not runs and (store := self._services.domains.store(principal.domain)):
             await store.specification(uuid)  # an unknown program is not one that has not run
         return _list(runs)
@@ -75,17 +86,20 @@ class RunApi:
     async def one(self, request: web.Request) -> web.Response:
         principal, uuid = await require_principal(self._services, request), program_uuid(request)
         require_access(principal, "read", f"programs/{uuid}")
-        run = await self._services.record.get(principal.domain, request.match_info["id"])
+        run_id = request.match_info["id"]
+        run = await self._services.record.get(principal.domain, run_id) if RUN_ID.fullmatch(run_id) else None
         if run is None or run.program_uuid != str(uuid):
-            raise Refusal(404, f"program {uuid} has no run {request.match_info['id']!r}")
+            raise Refusal(404, f"program {uuid} has no run {run_id!r}")
         return json_response(RunView.of(run))
 
-    async def _page(self, request: web.Request, domain: str, program: UUID | None) -> Sequence[RecordedRun]:
-        limit = whole_number(request, "limit", default=20, low=1, high=MAX_LIMIT)
-        before = request.query.get("before")
-        if before is not None and "\0" in before:
-            raise Refusal(400, "before: must be the id of a run")
-        return await self._services.record.history(domain, program=program, limit=limit, before=before)
+
+def _page(request: web.Request) -> tuple[int, str | None]:
+    """How many runs are asked for, and before which."""
+    limit = whole_number(request, "limit", default=20, low=1, high=MAX_LIMIT)
+    before = request.query.get("before")
+    if before is not None and not RUN_ID.fullmatch(before):
+        raise Refusal(400, "before: must be the id of a run")
+    return limit, before
 
 
 def _list(runs: Sequence[RecordedRun]) -> web.Response:

@@ -24,4 +24,3 @@ class Services:
     tokens: Tokens
     record: RunRecord
     webhooks: Webhooks
-    draining: bool = False

@@ -1,5 +1,6 @@
 """Calling a webhook: `/v1/webhooks/{domain}/{uuid}`, and `/v2/programs/{uuid}/webhook` for a domain's users."""
 
+import re
 from uuid import UUID
 
 from aiohttp import web
@@ -11,9 +12,13 @@ from juvuln.dispatch import Result
 from shared.http import Answer, Refusal, Route, error_response, read_body
 from shared.wire import Outcome, TaskAnswer, TaskRequest
 
-NOT_FOR_PROGRAMS = frozenset({"authorization", "cookie", "proxy-authorization"})
-"""Request headers that carry the caller's credentials, which are no business of the program's."""
+NOT_FOR_PROGRAMS = frozenset({"authorization", "cookie", "proxy-authorization", "content-encoding"})
+"""Request headers that carry the caller's credentials, which are no business of the program's; and the encoding of the
+body, which is undone by then."""
 NOT_FROM_PROGRAMS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "trailer"})
+
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"[^\x00\r\n]*")
 
 
 class WebhookApi:
@@ -25,6 +30,7 @@ class WebhookApi:
             200: Answer("what the program wrote; it chooses the status", content_type="*/*"),
             401: Answer("no or wrong credentials"),
             403: Answer("no policy allows it"),
+            429: Answer("too many calls are under way"),
             404: Answer("no such active webhook with signed code"),
             413: Answer("the body is too large"),
             500: Answer("the program did not end well"),
@@ -67,26 +73,28 @@ class WebhookApi:
         return await self._call(principal.domain, uuid, request)
 
     async def _call(self, domain: str, uuid: UUID, request: web.Request) -> web.Response:
-        if self._services.draining:
-            raise Refusal(503, "the manager is about to end", {"Retry-After": "5"})
+        self._services.webhooks.check()
         program = self._services.webhooks.find(domain, uuid)
         body = await read_body(request, self._services.settings.limits.body_bytes)
         return _response(await self._services.webhooks.call(program, _task_request(request, body)))
 
 
 def _task_request(request: web.Request, body: bytes) -> TaskRequest:
-    headers: dict[str, str] = {}
-    for name, value in request.headers.items():
-        if name.lower() not in NOT_FOR_PROGRAMS:
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    names = {name.lower(): name for name in request.headers if name.lower() not in NOT_FOR_PROGRAMS}
+    headers = {name: ", ".join(request.headers.getall(name)) for name in names.values()}
     return TaskRequest(
-        headers=headers,
+        headers={_text(name): _text(value) for name, value in headers.items()},
         body=body,
         method=request.method,
-        path=request.path,
-        query=request.query_string,
+        path=_text(request.path),
+        query=_text(request.rel_url.raw_query_string),
         remote=request.remote or "",
     )
+
+
+def _text(received: str) -> str:
+    """Bytes that are not UTF-8 reach us as halves of surrogate pairs; JSON has no room for them."""
+    return received.encode("utf-8", "replace").decode("utf-8")
 
 
 def _response(result: Result) -> web.Response:
@@ -98,5 +106,7 @@ def _response(result: Result) -> web.Response:
 
 
 def _program_answer(answer: TaskAnswer) -> web.Response:
+    if not all(HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in answer.headers):
+        return error_response(502, "the program's answer has a header that cannot be sent")
     headers = CIMultiDict((name, value) for name, value in answer.headers if name.lower() not in NOT_FROM_PROGRAMS)
     return web.Response(status=answer.status, headers=headers, body=answer.body)

@@ -19,6 +19,9 @@ from juvuln.programs import Changes, Program, Programs, diff
 from shared.errors import ConfigurationError
 from shared.health import Readiness
 
+READING = "domains"
+"""The name of the problem until all domains were asked for the first time."""
+
 log = structlog.get_logger()
 
 
@@ -31,6 +34,7 @@ class Domain:
     store: DomainStore
     programs: Programs | None = None
     """None until it was read for the first time."""
+    away: bool = False
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -63,6 +67,11 @@ class Domains:
         self._interval_seconds = interval_seconds
         self._timeout_seconds = timeout_seconds
         self._parallel = asyncio.Semaphore(parallel)
+        # Domains that are away wait for one another, and not in the way of the others.
+        self._parallel_away = asyncio.Semaphore(max(1, parallel // 2))
+        self._following_file = asyncio.Lock()
+        self._file_read: tuple[int, int, int] | None = None
+        readiness.set(READING, "not read yet")
         self._domains: dict[str, Domain] = {}
 
     def names(self) -> Collection[str]:
@@ -79,15 +88,17 @@ class Domains:
 
     async def load_file(self) -> None:
         """Read the domain file and follow it. Raises ConfigurationError; then everything stays as it was."""
-        try:
-            urls = read_domain_file(self._path)
-        except ConfigurationError as error:
-            self._readiness.set("domainfile", str(error))
-            raise
-        self._readiness.set("domainfile", None)
-        for name in [name for name, domain in self._domains.items() if urls.get(name) != domain.url]:
-            await self._remove(name, stays=name in urls)
-        self._add(urls)
+        async with self._following_file:
+            self._file_read = self._file_state()
+            try:
+                urls = read_domain_file(self._path)
+            except ConfigurationError as error:
+                self._readiness.set("domainfile", str(error))
+                raise
+            self._readiness.set("domainfile", None)
+            for name in [name for name, domain in self._domains.items() if urls.get(name) != domain.url]:
+                await self._remove(name, stays=name in urls)
+            self._add(urls)
 
     async def refresh_all(self) -> None:
         """Read all domains. Never raises for one of them: its problem is in the readiness and the log."""
@@ -101,10 +112,13 @@ class Domains:
             await self._read(domain)
 
     async def keep_fresh(self) -> None:
-        """Read all domains at every interval, for ever."""
+        """Read all domains at every interval, for ever; and the domain file, should its watch have missed a change."""
         while True:
             await self.refresh_all()
+            self._readiness.set(READING, None)
             await asyncio.sleep(self._interval_seconds)
+            if self._file_state() != self._file_read:
+                await self._follow_file()
 
     async def watch_file(self) -> None:
         """Follow the domain file whenever it changes, for ever.
@@ -113,17 +127,28 @@ class Domains:
         """
         watched = str(self._path.absolute())
         async for _ in awatch(self._path.absolute().parent, watch_filter=lambda _, path: path == watched, debounce=200):
-            try:
-                await self.load_file()
-            except ConfigurationError as error:
-                log.error("domain_file_refused", reason=str(error))
-            else:
-                log.info("domain_file_read", domains=len(self._domains))
-                await self.refresh_all()
+            await self._follow_file()
+            await self.refresh_all()
 
     async def close(self) -> None:
         for domain in self._domains.values():
             await domain.store.close()
+
+    async def _follow_file(self) -> None:
+        try:
+            await self.load_file()
+        except ConfigurationError as error:
+            log.error("domain_file_refused", reason=str(error))
+        else:
+            log.info("domain_file_read", domains=len(self._domains))
+
+    def _file_state(self) -> tuple[int, int, int] | None:
+        """What tells that the file was changed, replaced or, as a link, pointed elsewhere."""
+        try:
+            state = self._path.stat()
+        except OSError:
+            return None
+        return state.st_mtime_ns, state.st_size, state.st_ino
 
     def _add(self, urls: Mapping[str, str]) -> None:
         for name, url in urls.items():
@@ -139,22 +164,32 @@ class Domains:
         await domain.store.close()
 
     async def _refresh_in_turn(self, name: str) -> None:
-        async with self._parallel:
-            await self.refresh(name)
+        domain = self._domains.get(name)
+        async with self._parallel_away if domain is not None and domain.away else self._parallel:
+            try:
+                await self.refresh(name)
+            except Exception:
+                # Whatever it is, it is this domain's alone.
+                log.exception("domain_not_read", domain=name)
+                self._readiness.set(_problem(name), "internal error; the log has the details")
 
     async def _read(self, domain: Domain) -> None:
         async with domain.reading:
             try:
-                async with asyncio.timeout(self._timeout_seconds):
-                    read = await domain.store.runnable_programs(domain.programs or {})
-            except TimeoutError:
-                self._away(domain, f"its database did not answer within {self._timeout_seconds:g} s")
-            except DatabaseError as error:
-                self._away(domain, error.reason)
-            else:
+                read = await self._read_in_time(domain)
                 await self._take(domain, read)
+            except DatabaseError as error:
+                self._away(domain, error.reason if error.what == domain.store.what else str(error))
+
+    async def _read_in_time(self, domain: Domain) -> Programs:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await domain.store.runnable_programs(domain.programs or {})
+        except TimeoutError:
+            raise DatabaseError(domain.store.what, f"did not answer within {self._timeout_seconds:g} s") from None
 
     def _away(self, domain: Domain, reason: str) -> None:
+        domain.away = True
         known = "not read yet" if domain.programs is None else "going on with what is known"
         log.error("domain_away", domain=domain.name, reason=reason, programs=known)
         self._readiness.set(_problem(domain.name), f"{reason} ({known})")
@@ -163,7 +198,9 @@ class Domains:
         if self._domains.get(domain.name) is not domain:
             return  # it was removed while it was being read
         first, changes = domain.programs is None, diff(domain.programs or {}, read)
-        domain.programs = read
+        # Followed first, for should that fail, the next reading must find the same changes.
+        await self._follow(DomainChanges(domain.name, changes, first))
+        domain.programs, domain.away = read, False
         self._readiness.set(_problem(domain.name), None)
         if first or changes:
             log.info(
@@ -174,7 +211,6 @@ class Domains:
                 changed=len(changes.changed),
                 removed=len(changes.removed),
             )
-        await self._follow(DomainChanges(domain.name, changes, first))
 
 
 def _problem(domain: str) -> str:

@@ -32,7 +32,7 @@ def _fault(name: object, url: object) -> str | None:
     try:
         _names.validate_python(name, strict=True)
     except ValidationError:
-        return f"{name!r}: a name is text without spaces at odds with URLs (no : / ? # @)"
+        return f"{name!r}: a name is text without control characters and without : / ? # @"
     if not isinstance(url, str):
         return f"{name}: must be a database URL"
     try:

@@ -65,7 +65,7 @@ class DomainStore:
     def __init__(self, name: str, engine: AsyncEngine) -> None:
         self.name = name
         self._engine = engine
-        self._what = f"database of domain {name}"
+        self.what = f"database of domain {name}"
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -75,7 +75,7 @@ class DomainStore:
 
         ``known`` is the last reading: the code of what has not changed since is taken from there.
         """
-        async with transaction(self._engine, self._what) as connection:
+        async with transaction(self._engine, self.what) as connection:
             rows = (await connection.execute(_runnable())).all()
             read = {row.uuid: self._program(row) for row in rows}
             fresh = {
@@ -84,7 +84,7 @@ class DomainStore:
                 if uuid not in known or _content(known[uuid]) != _content(program)
             }
             codes = await _codes(connection, fresh.values())
-        return {uuid: _with_code(program, codes, known) for uuid, program in read.items()}
+        return {uuid: complete for uuid, program in read.items() if (complete := _with_code(program, codes, known))}
 
     def _program(self, row: Any) -> Program:
         return Program(
@@ -162,7 +162,7 @@ class DomainStore:
 
     async def create_program(self, specification: Specification, owners: Sequence[UUID], make_uuid: Any) -> None:
         """Add a program; each group of ``owners`` gets the four actions on what belongs to it."""
-        async with transaction(self._engine, self._what) as connection:
+        async with transaction(self._engine, self.what) as connection:
             await connection.execute(insert(programs).values(**_columns(specification)))
             for group in owners:
                 for action in ACTIONS:
@@ -180,7 +180,7 @@ class DomainStore:
 
     async def update_program(self, uuid: UUID, changes: Mapping[str, Any]) -> None:
         """Set columns of a program. Raises NotFoundError."""
-        async with transaction(self._engine, self._what) as connection:
+        async with transaction(self._engine, self.what) as connection:
             if changes:
                 result = await connection.execute(update(programs).where(programs.c.uuid == uuid).values(**changes))
                 found = result.rowcount
@@ -191,7 +191,7 @@ class DomainStore:
 
     async def delete_program(self, uuid: UUID) -> None:
         """Remove a program and all its revisions. Raises NotFoundError."""
-        async with transaction(self._engine, self._what) as connection:
+        async with transaction(self._engine, self.what) as connection:
             await connection.execute(delete(revisions).where(revisions.c.program_uuid == uuid))
             result = await connection.execute(delete(programs).where(programs.c.uuid == uuid))
         if not result.rowcount:
@@ -244,7 +244,7 @@ class DomainStore:
         }
         for _ in range(MAX_REVISION_RACES):
             try:
-                async with transaction(self._engine, self._what) as connection:
+                async with transaction(self._engine, self.what) as connection:
                     result = await connection.execute(insert(revisions).values(row).returning(revisions.c.revision))
                     number: int = result.scalar_one()
             except IntegrityError:
@@ -255,7 +255,7 @@ class DomainStore:
     async def sign_revision(self, uuid: UUID, revision: int, by: UUID, at: datetime) -> None:
         """Sign a revision. Raises NotFoundError."""
         where = (revisions.c.program_uuid == uuid, revisions.c.revision == revision)
-        async with transaction(self._engine, self._what) as connection:
+        async with transaction(self._engine, self.what) as connection:
             result = await connection.execute(update(revisions).where(*where).values(signed=at, signed_by=by))
         if not result.rowcount:
             raise self._no_revision(uuid, revision)
@@ -263,17 +263,17 @@ class DomainStore:
     async def delete_revision(self, uuid: UUID, revision: int) -> None:
         """Remove a revision. Raises NotFoundError."""
         where = (revisions.c.program_uuid == uuid, revisions.c.revision == revision)
-        async with transaction(self._engine, self._what) as connection:
+        async with transaction(self._engine, self.what) as connection:
             result = await connection.execute(delete(revisions).where(*where))
         if not result.rowcount:
             raise self._no_revision(uuid, revision)
 
     async def _first(self, query: Select[Any]) -> Any:
-        async with transaction(self._engine, self._what) as connection:
+        async with transaction(self._engine, self.what) as connection:
             return (await connection.execute(query)).first()
 
     async def _all(self, query: Select[Any]) -> Sequence[Any]:
-        async with transaction(self._engine, self._what) as connection:
+        async with transaction(self._engine, self.what) as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
             return rows
 
@@ -324,9 +324,14 @@ async def _codes(connection: AsyncConnection, wanted: Iterable[Program]) -> Mapp
     return codes
 
 
-def _with_code(program: Program, codes: Mapping[tuple[UUID, int], bytes], known: Programs) -> Program:
-    code = codes.get((program.key.uuid, program.revision))
-    return replace(program, code=known[program.key.uuid].code if code is None else code)
+def _with_code(program: Program, codes: Mapping[tuple[UUID, int], bytes], known: Programs) -> Program | None:
+    """The program with its code; None if that was deleted while we were reading."""
+    uuid = program.key.uuid
+    if (code := codes.get((uuid, program.revision))) is not None:
+        return replace(program, code=code)
+    if uuid in known and _content(known[uuid]) == _content(program):
+        return replace(program, code=known[uuid].code)
+    return None
 
 
 def _specification(row: Any) -> Specification:

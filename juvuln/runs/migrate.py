@@ -6,26 +6,32 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from juvuln.database import transaction
+from shared.errors import StartError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+VERSION_TABLE = "juvuln_version"
+"""Holds the last migration that was applied. Of our own name: the database may be shared with other programs."""
 
 
 async def migrate(engine: AsyncEngine, what: str) -> None:
-    """Apply the migrations that are missing. Raises DatabaseError."""
+    """Apply the migrations that are missing. Raises DatabaseError; StartError if a later version made the record."""
     async with transaction(engine, what) as connection:
         await connection.run_sync(_migrate)
 
 
 def _migrate(connection: Connection) -> None:
-    if _applied(connection) != _newest():
+    applied, newest = _applied(connection), _newest()
+    if applied is not None and applied > newest:
+        raise StartError(f"the record of runs was made by a later version of juvuln ({applied}); this knows {newest}")
+    if applied != newest:
         _upgrade(connection)
 
 
 def _applied(connection: Connection) -> str | None:
     """The last migration that was applied, by its number."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
 
 
 def _newest() -> str:

@@ -8,17 +8,18 @@ cannot be written, for a full disk or a database that is away, is kept and tried
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Select, bindparam, delete, func, select, update
+from sqlalchemy import Select, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from juvuln.database import DatabaseError, open_engine, transaction
-from juvuln.runs.migrate import migrate
+from juvuln.runs.migrate import VERSION_TABLE, migrate
 from juvuln.runs.run import Ending, RecordedRun, Run, Trigger
 from juvuln.runs.tables import runs
 from shared.wire import LogLine, ModuleUse, Outcome, ProgramError
@@ -32,6 +33,32 @@ _lines = TypeAdapter(list[LogLine])
 _modules = TypeAdapter(list[ModuleUse])
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Rows that wait to be written, and who waits for it."""
+
+    rows: list[dict[str, Any]]
+    answer: "asyncio.Future[set[str]]"
+
+    def succeed(self, added: set[str]) -> None:
+        if not self.answer.done():
+            self.answer.set_result({row["id"] for row in self.rows} & added)
+
+    def fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What goes into one transaction."""
+
+    claims: list[Claim]
+    endings: list[dict[str, Any]]
+    in_doubt: bool = False
+    """Whether all of it was said to the database, and only the commit is to come."""
+
+
 class RunRecord:
     """Open it with :func:`open_record`."""
 
@@ -39,22 +66,24 @@ class RunRecord:
         self._engine = engine
         self._manager = manager
         self._report_problem = report_problem
-        self._claims: list[tuple[list[dict[str, Any]], asyncio.Future[set[str]]]] = []
+        self._claims: list[Claim] = []
         self._endings: list[dict[str, Any]] = []
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def claim(self, claimed: Sequence[Run]) -> set[str]:
-        """Put runs on record as under way; gives the ids of those that were not there yet.
+    async def claim(self, claimed: Sequence[Run], ended: Sequence[tuple[Run, Ending]] = ()) -> set[str]:
+        """Put runs on record, in one transaction: as under way, or those in ``ended`` with their ending.
 
-        A due time that is on record already is left alone. Raises DatabaseError; then none is on record.
+        Gives the ids of those that were not there yet; a due time that is on record already is left alone.
+        Raises DatabaseError; then nothing of it counts as being on record.
         """
-        return await self._insert([_claim_row(run, self._manager) for run in claimed])
-
-    async def claim_and_close(self, ended: Sequence[tuple[Run, Ending]]) -> set[str]:
-        """Put runs on record that end without ever being dispatched. As :meth:`claim` otherwise."""
-        return await self._insert([_claim_row(run, self._manager) | _ending_columns(ending) for run, ending in ended])
+        rows = [_claim_row(run, self._manager) for run in claimed]
+        rows += [_claim_row(run, self._manager) | _ending_columns(ending) for run, ending in ended]
+        answer: asyncio.Future[set[str]] = asyncio.get_running_loop().create_future()
+        self._claims.append(Claim(rows, answer))
+        self._wake()
+        return await answer
 
     def close(self, run: Run, ending: Ending) -> None:
         """Close a run that was claimed. It is written soon, and not given up; the first ending of a run counts."""
@@ -116,56 +145,48 @@ class RunRecord:
         while True:
             await self._work.wait()
             self._work.clear()
-            claims, self._claims = self._claims, []
-            endings, self._endings = self._endings, []
+            batch = Batch(self._claims, self._endings)
+            self._claims, self._endings = [], []
             try:
-                added = await self._write_batch(claims, endings)
+                added = await self._write_batch(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear and endings must stay
-                await self._keep_for_later(claims, endings, error)
+                self._keep_for_later(batch, error)
+                await asyncio.sleep(RETRY_SECONDS)
             else:
-                _answer(claims, added)
+                for claim in batch.claims:
+                    claim.succeed(added)
                 self._report_problem(None)
                 if not self._claims and not self._endings:
                     self._idle.set()
-
-    async def _insert(self, rows: list[dict[str, Any]]) -> set[str]:
-        answer: asyncio.Future[set[str]] = asyncio.get_running_loop().create_future()
-        self._claims.append((rows, answer))
-        self._wake()
-        return await answer
 
     def _wake(self) -> None:
         self._idle.clear()
         self._work.set()
 
-    async def _write_batch(
-        self, claims: Sequence[tuple[list[dict[str, Any]], Any]], endings: Sequence[dict[str, Any]]
-    ) -> set[str]:
-        rows = [row for claim_rows, _ in claims for row in claim_rows]
+    async def _write_batch(self, batch: "Batch") -> set[str]:
         async with transaction(self._engine, WHAT) as connection:
-            added = await _insert_new(connection, rows)
-            if endings:
-                await connection.execute(_CLOSE, endings)
+            added = await _insert_new(connection, [row for claim in batch.claims for row in claim.rows])
+            if batch.endings:
+                await connection.execute(_CLOSE, batch.endings)
+            if not batch.claims and not batch.endings:
+                # Nothing waits, but an earlier batch failed: see whether the database can be written again.
+                await connection.execute(_PROBE)
+            batch.in_doubt = True
         return added
 
-    async def _keep_for_later(
-        self,
-        claims: Sequence[tuple[Any, asyncio.Future[set[str]]]],
-        endings: list[dict[str, Any]],
-        error: Exception,
-    ) -> None:
+    def _keep_for_later(self, batch: "Batch", error: Exception) -> None:
+        """After a batch that failed: tell who waits, keep the endings, and have the writer try again."""
+        if batch.in_doubt:
+            # The commit itself failed and may have been done. What was claimed is not going to be run, so if it is on
+            # record after all it is closed there.
+            batch.endings += [_not_started(row) for claim in batch.claims for row in claim.rows]
+        self._endings = batch.endings + self._endings
+        self._work.set()
+        for claim in batch.claims:
+            claim.fail(error)
         reason = error.reason if isinstance(error, DatabaseError) else repr(error)
-        log.error("record_not_written", reason=reason, claims=len(claims), endings=len(endings))
         self._report_problem(f"cannot be written: {reason}")
-        for _, answer in claims:
-            if not answer.done():
-                answer.set_exception(error)
-        self._endings = endings + self._endings
-        if self._endings:
-            await asyncio.sleep(RETRY_SECONDS)
-            self._work.set()
-        elif not self._claims:
-            self._idle.set()
+        log.error("record_not_written", reason=reason, claims=len(batch.claims), endings=len(batch.endings))
 
     async def _all(self, query: Select[Any]) -> Sequence[Any]:
         async with transaction(self._engine, WHAT) as connection:
@@ -202,6 +223,7 @@ _CLOSE = (
     .where(runs.c.id == bindparam("run_id"), runs.c.outcome.is_(None))
     .values({name: bindparam(name) for name in _ENDING_COLUMNS})
 )
+_PROBE = text(f"UPDATE {VERSION_TABLE} SET version_num = version_num")  # noqa: S608 - a constant
 
 
 async def _insert_new(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[str]:
@@ -213,10 +235,9 @@ async def _insert_new(connection: AsyncConnection, rows: Sequence[dict[str, Any]
     return set((await connection.execute(statement, rows)).scalars())
 
 
-def _answer(claims: Sequence[tuple[list[dict[str, Any]], asyncio.Future[set[str]]]], added: set[str]) -> None:
-    for rows, answer in claims:
-        if not answer.done():
-            answer.set_result({row["id"] for row in rows} & added)
+def _not_started(row: dict[str, Any]) -> dict[str, Any]:
+    reason = "it was not certain to be on record, so it was not started"
+    return {"run_id": row["id"], **_ending_columns(Ending(Outcome.LOST, ended_ms=row["claimed_ms"], reason=reason))}
 
 
 def _claim_row(run: Run, manager: str) -> dict[str, Any]:

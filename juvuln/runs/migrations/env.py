@@ -2,6 +2,10 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], transaction_per_migration=True)
+from juvuln.runs.migrate import VERSION_TABLE
+
+context.configure(
+    connection=context.config.attributes["connection"], version_table=VERSION_TABLE, transaction_per_migration=True
+)
 with context.begin_transaction():
     context.run_migrations()
