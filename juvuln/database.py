@@ -17,8 +17,7 @@ from urllib.parse import quote, urlsplit
 import aiosqlite
 import asyncpg
 from sqlalchemy import AsyncAdaptedQueuePool, DateTime, Dialect, TypeDecorator, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.errors import ConfigurationError, SelfhostError
@@ -62,20 +61,19 @@ def check_database_url(url: str) -> None:
     """Refuse a URL that no engine can be made of. Raises ConfigurationError; the message does not repeat the URL."""
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
-        _check_sqlite(url)
+        _sqlite_path(url)
     elif scheme in ("postgresql", "postgres") and rest:
         _check_postgresql(url)
     else:
         raise ConfigurationError("a database URL begins with postgresql:// or sqlite:///")
 
 
-def _check_sqlite(url: str) -> None:
-    try:
-        path = make_url(url).database
-    except ArgumentError:
-        path = None
-    if not path or path == ":memory:":
+def _sqlite_path(url: str) -> str:
+    """The file that a SQLite URL names, as it stands there. Raises ConfigurationError."""
+    path = url.removeprefix("sqlite:///")
+    if path in (url, "", ":memory:"):
         raise ConfigurationError("a SQLite URL is sqlite:///relative/path or sqlite:////absolute/path")
+    return path
 
 
 def _check_postgresql(url: str) -> None:
@@ -97,7 +95,7 @@ def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow:
     """
     check_database_url(url)
     if url.startswith("sqlite:"):
-        return _sqlite_engine(make_url(url).database or "", create=create)
+        return _sqlite_engine(_sqlite_path(url), create=create)
 
     async def connect() -> Any:
         try:

@@ -1,7 +1,9 @@
 """What goes wrong around the daemons: each fault is said clearly, costs only what it must, and passes when mended."""
 
+import asyncio
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -177,6 +179,69 @@ async def test_the_domain_file_is_followed_and_a_bad_one_keeps_the_old_state(mix
     await until(gone, "the removed domain is forgotten")
     mixed.domains["test"] = first
     assert manager.process.returncode is None
+
+
+async def test_a_second_manager_on_the_same_port_leaves_the_runs_of_the_first_alone(mixed: Installation) -> None:
+    domain = await mixed.add_domain("test")
+    code = 'times := import("times")\ntimes.sleep(2 * times.second)\n'
+    uuid = await domain.add("slow", code)
+    await mixed.start()
+    call = asyncio.create_task(mixed.webhook(uuid))
+
+    async def under_way() -> bool:
+        return len((await mixed.call("GET", f"/v2/programs/{uuid}/runs")).json()) == 1
+
+    await until(under_way, "the call is under way")
+    second = mixed.manager()
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("juvuln"),
+        env={"PATH": os.environ["PATH"], "HOME": str(mixed.folder), **second.environ},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 1
+    assert b"is taken by another program" in said
+    assert (await call).status == 200
+    (run,) = await mixed.until_runs(uuid, 1)
+    assert run["outcome"] == "succeeded"
+
+
+async def test_a_domain_that_is_first_read_while_the_record_is_away_is_followed_once_it_is_back(
+    mixed: Installation, own_postgres: PostgresServer
+) -> None:
+    mixed.record_url = await own_postgres.create()
+    await mixed.add_domain("test")
+    await mixed.start()
+    await own_postgres.stop()
+    late = await mixed.add_domain("late")
+    uuid = await late.add("beat", "x := 1", kind="routine", schedule=EVERY_SECOND)
+    mixed.write_domain_file()
+
+    async def told() -> str | None:
+        return await problem(mixed, "domain late")
+
+    assert "record of runs" in await until(told, "the domain cannot be followed")
+    await own_postgres.start()
+    runs = await mixed.until_runs(uuid, 2, domain="late")
+    assert {run["outcome"] for run in runs} == {"succeeded"}
+
+
+async def test_a_sqlite_domain_whose_file_is_removed_is_told(mixed: Installation) -> None:
+    domain = await mixed.add_domain("test")
+    await mixed.start()
+    path = Path(domain.url.removeprefix("sqlite:///"))
+    shutil.move(path, f"{path}.away")
+
+    async def told() -> str | None:
+        return await problem(mixed, "domain test")
+
+    assert "no such database file" in await until(told, "the removed file is told")
+    shutil.move(f"{path}.away", path)
+
+    async def well() -> bool:
+        return await problem(mixed, "domain test") is None
+
+    await until(well, "the file is back")
 
 
 async def test_sighup_reads_the_domains_again(mixed: Installation) -> None:

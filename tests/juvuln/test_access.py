@@ -1,8 +1,10 @@
 """Policies: allowed if something allows and nothing denies."""
 
+from uuid import UUID
+
 import pytest
 
-from juvuln.access import Policy, is_allowed, like
+from juvuln.access import Policy, Principal, is_allowed, like
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,9 @@ def test_a_deny_wins_over_every_allow() -> None:
 
 def test_a_pattern_of_many_wildcards_does_not_take_for_ever() -> None:
     assert not like("%a" * 100 + "b", "a" * 1000)
+
+
+def test_the_own_group_is_the_one_with_the_users_uuid() -> None:
+    user, other = UUID(int=2), UUID(int=1)
+    assert Principal("test", user, (other, user), ()).own_group == user
+    assert Principal("test", user, (other,), ()).own_group == other

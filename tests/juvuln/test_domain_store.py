@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -133,3 +134,55 @@ def test_a_url_of_no_database_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ConfigurationError, match="URL") as caught:
         open_engine(url)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cret/Pw@localhost/db",
+        "postgresql://me:12#s3cret@localhost/db",
+        "postgresql://me:12?s3cret@localhost/db",
+        "postgresql://me:s3cret@localhost:nonsense/db",
+    ],
+)
+def test_a_password_that_is_not_encoded_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read; write") as caught:
+        open_engine(url)
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://localhost/db",
+        "postgresql://me:p%40ss%2Fword@db.example.org:5433/db?sslmode=require",
+        "postgres://me@[::1]:5432/db",
+        "postgresql://me@one:1,two:2/db",
+        "postgresql:///db?host=/run/postgresql",
+    ],
+)
+async def test_urls_in_the_form_of_libpq_are_taken(url: str) -> None:
+    await open_engine(url).dispose()
+
+
+async def test_a_sqlite_file_that_is_removed_is_noticed(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path}/domain.db", create=True)
+    await create_domain(engine, "test", NOW)
+    await engine.dispose()
+    store = DomainStore("test", open_engine(f"sqlite:///{tmp_path}/domain.db"))
+    assert await store.runnable_programs({}) == {}
+    (tmp_path / "domain.db").rename(tmp_path / "elsewhere.db")
+    with pytest.raises(DatabaseError, match="no such database file"):
+        await store.runnable_programs({})
+    (tmp_path / "elsewhere.db").rename(tmp_path / "domain.db")
+    assert await store.runnable_programs({}) == {}
+    await store.close()
+
+
+async def test_a_path_with_special_characters_is_that_file(tmp_path: Path) -> None:
+    path = tmp_path / "a#b%41.db"
+    engine = open_engine(f"sqlite:///{path}", create=True)
+    await create_domain(engine, "test", NOW)
+    await engine.dispose()
+    assert path.exists()

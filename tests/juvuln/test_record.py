@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from sqlalchemy import text
 
 from juvuln.clock import new_run_id
-from juvuln.database import DatabaseError
-from juvuln.runs.record import RunRecord, open_record
+from juvuln.database import DatabaseError, transaction
+from juvuln.runs.record import Batch, RunRecord, open_record
 from juvuln.runs.run import Ending, Run, Trigger
+from shared.errors import StartError
 from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError
 from tests.juvuln.support import UUID_1, UUID_2, program
 from tests.support.databases import DatabaseServer
+from tests.support.waiting import until
 
 NOW_MS = 1_700_000_000_000
 
@@ -159,3 +162,69 @@ async def test_a_claim_that_cannot_be_written_raises_and_an_ending_is_kept_for_l
     assert recorded.ending is not None
     assert problems[0] == "cannot be written: database or disk is full"
     assert problems[-1] is None
+
+
+async def test_after_a_failure_the_record_says_by_itself_that_it_is_well_again(
+    record_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problems: list[str | None] = []
+    async with open_record(record_url, "manager", problems.append) as record:
+        writer = asyncio.create_task(record.write())
+        write = record._write_batch
+
+        async def fail(_batch: object) -> set[str]:
+            raise DatabaseError("record of runs", "database is locked")
+
+        monkeypatch.setattr(record, "_write_batch", fail)
+        with pytest.raises(DatabaseError):
+            await record.claim([run(1, NOW_MS)])
+        monkeypatch.setattr(record, "_write_batch", write)
+
+        async def well() -> bool:
+            return problems[-1] is None
+
+        await until(well, "the problem is gone though nobody wrote")
+        writer.cancel()
+
+
+async def test_a_claim_whose_commit_is_in_doubt_does_not_stay_open(
+    record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = record._write_batch
+
+    async def lose_the_answer(batch: Batch) -> set[str]:
+        await write(batch)
+        raise DatabaseError("record of runs", "the connection broke")
+
+    it = run(1, NOW_MS)
+    monkeypatch.setattr(record, "_write_batch", lose_the_answer)
+    with pytest.raises(DatabaseError):
+        await record.claim([it])
+    monkeypatch.setattr(record, "_write_batch", write)
+    async with asyncio.timeout(10):
+        await record.flush()
+    recorded = await record.get("test", it.id)
+    assert recorded is not None
+    assert recorded.ending is not None
+    assert recorded.ending.outcome is Outcome.LOST
+    assert "not started" in (recorded.ending.reason or "")
+
+
+async def test_a_record_of_a_later_version_is_refused(record_url: str) -> None:
+    async with (
+        open_record(record_url, "manager", lambda _: None) as record,
+        transaction(record._engine, "record") as connection,
+    ):
+        await connection.execute(text("UPDATE juvuln_version SET version_num = '9999'"))
+    with pytest.raises(StartError, match="later version"):
+        async with open_record(record_url, "manager", lambda _: None):
+            pass
+
+
+async def test_runs_that_end_without_a_start_are_recorded_in_the_same_breath(record: RunRecord) -> None:
+    started, skipped = run(1, NOW_MS), run(2, NOW_MS + 1)
+    ending = Ending(outcome=Outcome.SKIPPED, ended_ms=NOW_MS, reason="still running")
+    assert await record.claim([started], [(skipped, ending)]) == {started.id, skipped.id}
+    newer, older = await record.history("test", limit=10)
+    assert newer.ending == ending
+    assert older.ending is None

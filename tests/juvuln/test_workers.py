@@ -79,3 +79,20 @@ def test_credentials_in_the_authority_are_used_and_not_shown() -> None:
 def test_an_authority_that_cannot_be_called_is_refused(authority: str) -> None:
     with pytest.raises((UnusableSubscriberError, ValueError)):
         worker_from(Subscriber(uuid=UUID_1, authority=authority, languages=["tengo"]), 0.0)
+
+
+def test_a_worker_that_joins_late_gets_its_share_and_no_more() -> None:
+    registry = WorkerRegistry()
+    registry.subscribe(worker(UUID_1))
+    for _ in range(100):
+        registry.assign(UUID_1, 1000)
+        registry.release(UUID_1, 1000)
+    registry.subscribe(worker(UUID_2))
+    chosen = []
+    for _ in range(10):
+        turn = registry.choose("tengo")
+        assert turn is not None
+        registry.assign(turn.uuid, 1000)
+        registry.release(turn.uuid, 1000)
+        chosen.append(turn.uuid)
+    assert chosen.count(UUID_2) == 5

@@ -72,3 +72,32 @@ def test_an_exception_that_a_library_logs_keeps_its_traceback() -> None:
     code = "try:\n    1 / 0\nexcept ZeroDivisionError:\n    logging.getLogger('lib').exception('failed')"
     (event,) = events_of(code)
     assert "ZeroDivisionError: division by zero" in event["exception"]
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_traceback_does_not_print_the_values_of_variables(log_format: str) -> None:
+    code = """
+def connect(url):
+    raise ValueError("no")
+try:
+    connect("postgresql://me:" + "s3cret@host/db")
+except ValueError:
+    log.exception("task_failed")
+"""
+    lines = lines_of(code, log_format)
+    assert any("ValueError: no" in line for line in lines)
+    assert not any("postgresql://me:s3cret" in line for line in lines)
+
+
+def test_a_stream_that_cannot_be_written_to_costs_the_lines_and_not_the_work() -> None:
+    code = """
+import sys
+structlog.reset_defaults()
+configure_logging("juvuln", stream=open("/dev/full", "w", buffering=1))
+structlog.get_logger().error("a")
+logging.getLogger("lib").error("b")
+print("went on", file=sys.stderr)
+import os
+os._exit(0)
+"""
+    assert lines_of(code) == ["went on"]

@@ -22,7 +22,7 @@ class DaemonProcess:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = log_path
-        self._environ = environ
+        self.environ = environ
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -30,7 +30,7 @@ class DaemonProcess:
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 Path(sys.executable).with_name(self.name),
-                env={"PATH": os.environ["PATH"], "HOME": str(self.log_path.parent), **self._environ},
+                env={"PATH": os.environ["PATH"], "HOME": str(self.log_path.parent), **self.environ},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

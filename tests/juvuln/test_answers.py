@@ -1,0 +1,69 @@
+"""What a worker's answer to a task says: reports of ours, and the plain answers of the contract."""
+
+import json
+
+import pytest
+
+from juvuln.answers import NotStarted, Unanswered, WorkerAnswer, understand
+from shared.wire import REPORT_CONTENT_TYPE, Outcome
+
+
+def plain(status: int, body: bytes = b"", content_type: str = "text/plain", **headers: str) -> WorkerAnswer:
+    return WorkerAnswer(status, [("Content-Type", content_type), *headers.items()], content_type, body)
+
+
+def error(code: int, status: int | None = None) -> WorkerAnswer:
+    body = json.dumps({"code": code, "message": "the reason"}).encode()
+    return plain(status or code, body, "application/json")
+
+
+def test_a_report_says_everything() -> None:
+    body = json.dumps({"outcome": "crashed", "error": {"kind": "crash", "message": "bang"}, "duration_ms": 7}).encode()
+    said = understand(plain(500, body, REPORT_CONTENT_TYPE), is_call=False)
+    assert (said.outcome, said.duration_ms) == (Outcome.CRASHED, 7)
+    assert said.error is not None
+    assert said.error.message == "bang"
+
+
+def test_a_routine_succeeded_if_the_answer_is_200_and_failed_if_it_is_an_error() -> None:
+    assert understand(plain(200), is_call=False).outcome is Outcome.SUCCEEDED
+    said = understand(error(500), is_call=False)
+    assert said.outcome is Outcome.FAILED
+    assert said.error is not None
+    assert said.error.message == "the reason"
+
+
+@pytest.mark.parametrize("answer", [plain(404), plain(502, b"<html>", "text/html"), plain(302), error(500, status=400)])
+def test_what_no_worker_answers_to_a_routine_is_not_taken_for_success(answer: WorkerAnswer) -> None:
+    with pytest.raises(Unanswered):
+        understand(answer, is_call=False)
+
+
+@pytest.mark.parametrize("status", [200, 201, 302, 404, 429, 503])
+def test_a_webhook_s_own_answer_is_passed_on_whatever_its_status(status: int) -> None:
+    body = b'{"error": "mine"}'
+    answer = plain(status, body, "application/json", Location="/x", Date="today", Server="them")
+    said = understand(answer, is_call=True)
+    assert said.outcome is Outcome.SUCCEEDED
+    assert said.answer is not None
+    assert (said.answer.status, said.answer.body) == (status, body)
+    assert said.answer.headers == [("Content-Type", "application/json"), ("Location", "/x")]
+
+
+def test_a_failure_of_a_webhook_is_told_from_its_own_answer_by_the_code() -> None:
+    assert understand(error(500), is_call=True).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(("status", "gone"), [(429, False), (503, False), (401, True), (403, True)])
+def test_a_worker_that_refused_did_not_start_the_run(status: int, gone: bool) -> None:
+    with pytest.raises(NotStarted) as caught:
+        understand(error(status), is_call=True)
+    assert caught.value.worker_is_gone is gone
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"nonsense", b'{"outcome": "great"}', b"[]", b'{"outcome": "failed", "error": "x"}']
+)
+def test_a_report_that_cannot_be_read_leaves_the_run_unanswered(body: bytes) -> None:
+    with pytest.raises(Unanswered, match="cannot be understood"):
+        understand(plain(200, body, REPORT_CONTENT_TYPE), is_call=True)

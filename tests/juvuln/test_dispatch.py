@@ -1,0 +1,207 @@
+"""One run to its end, against workers that know only the contract, and against strange ones."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from juvuln.clock import Clock, new_run_id
+from juvuln.dispatch import Dispatcher, Result
+from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.workers import Worker, WorkerRegistry
+from shared.auth import BasicCredentials
+from shared.wire import Outcome, TaskRequest
+from tests.juvuln.support import UUID_1, UUID_2, program
+from tests.support.waiting import free_port
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Notes:
+    """Stands for the record: keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.closed: list[tuple[Run, Ending]] = []
+
+    def close(self, run: Run, ending: Ending) -> None:
+        self.closed.append((run, ending))
+
+
+class Manager:
+    """A dispatcher with what it needs."""
+
+    def __init__(self, session: aiohttp.ClientSession, wait_seconds: float = 0.0) -> None:
+        self.workers = WorkerRegistry()
+        self.notes = Notes()
+        self.dispatcher = Dispatcher(
+            self.workers, session, self.notes, Clock(), parallel=10, wait_for_worker_seconds=wait_seconds
+        )
+
+    def subscribe(self, uuid: UUID, port: int) -> None:
+        credentials = BasicCredentials("me", "s3cret")
+        self.workers.subscribe(Worker(uuid, f"http://127.0.0.1:{port}", credentials, frozenset({"tengo"}), 0.0))
+
+    async def run(self, request: TaskRequest | None = None) -> Result:
+        trigger = Trigger.WEBHOOK if request else Trigger.SCHEDULE
+        result = await self.dispatcher.execute(Run(new_run_id(0), program(), trigger, claimed_ms=0), request)
+        assert [ending for _, ending in self.notes.closed[-1:]] == [result.ending]
+        return result
+
+
+@pytest.fixture
+async def manager() -> AsyncIterator[Manager]:
+    async with aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield Manager(session)
+
+
+@asynccontextmanager
+async def worker(handler: Handler) -> AsyncIterator[int]:
+    app = web.Application()
+    app.router.add_post("/v1/tasks", handler)
+    app.router.add_route("*", "/elsewhere", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
+
+
+async def test_a_plain_worker_gets_what_the_contract_says(manager: Manager) -> None:
+    tasks = []
+
+    async def take(request: web.Request) -> web.Response:
+        tasks.append((await request.json(), request.headers["Authorization"]))
+        return web.Response()
+
+    async with worker(take) as port:
+        manager.subscribe(UUID_1, port)
+        result = await manager.run(TaskRequest(headers={"A": "b"}, body=b"\xff"))
+    assert result.ending.outcome is Outcome.SUCCEEDED
+    assert result.ending.worker == f"127.0.0.1:{port}"
+    ((task, authorization),) = tasks
+    assert authorization == BasicCredentials("me", "s3cret").header()
+    assert {name: task[name] for name in ("deadline", "domain", "language", "program_uuid", "source_code")} == {
+        "deadline": 1000,
+        "domain": "test",
+        "language": "tengo",
+        "program_uuid": str(UUID_1),
+        "source_code": "eCA6PSAx",
+    }
+    assert (task["http"]["headers"], task["http"]["body"]) == ({"A": "b"}, "/w==")
+
+
+async def test_a_redirect_is_the_program_s_answer_and_is_not_followed(manager: Manager) -> None:
+    asked = []
+
+    async def redirect(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=307, headers={"Location": "/elsewhere", "Set-Cookie": "a=b"})
+
+    async with worker(redirect) as port:
+        manager.subscribe(UUID_1, port)
+        result = await manager.run(TaskRequest())
+    assert result.answer is not None
+    assert result.answer.status == 307
+    assert asked == ["/v1/tasks"]
+
+
+async def test_a_run_moves_on_if_a_worker_refused_it_and_not_if_a_program_answered_so(manager: Manager) -> None:
+    taken: list[str] = []
+
+    def answering(name: str, body: dict[str, object]) -> Handler:
+        async def answer(_request: web.Request) -> web.Response:
+            taken.append(name)
+            return web.json_response(body, status=503)
+
+        return answer
+
+    refusal = {"code": 503, "message": "draining"}
+    async with worker(answering("one", refusal)) as one, worker(answering("two", {"error": "mine"})) as two:
+        manager.subscribe(UUID_1, one)
+        manager.subscribe(UUID_2, two)
+        result = await manager.run(TaskRequest())
+    assert taken == ["one", "two"]
+    assert result.answer is not None
+    assert result.answer.status == 503
+    assert UUID_1 in manager.workers
+
+
+async def test_a_worker_that_cannot_be_reached_is_dropped_and_the_run_goes_to_another(manager: Manager) -> None:
+    async def take(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with worker(take) as port:
+        manager.subscribe(UUID_1, free_port())
+        manager.subscribe(UUID_2, port)
+        assert (await manager.run()).ending.outcome is Outcome.SUCCEEDED
+    assert UUID_1 not in manager.workers
+
+
+async def test_a_connection_that_breaks_loses_the_run_and_it_is_not_tried_again(manager: Manager) -> None:
+    count = 0
+
+    async def break_off(request: web.Request) -> web.Response:
+        nonlocal count
+        count += 1
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async with worker(break_off) as port:
+        manager.subscribe(UUID_1, port)
+        result = await manager.run()
+    assert result.ending.outcome is Outcome.LOST
+    assert "broke before it answered" in (result.ending.reason or "")
+    assert count == 1
+
+
+async def test_without_a_worker_the_run_waits_for_one_and_is_then_skipped() -> None:
+    async with aiohttp.ClientSession() as session:
+        manager = Manager(session, wait_seconds=0.05)
+        result = await manager.run()
+        assert result.ending.outcome is Outcome.SKIPPED
+        assert result.ending.reason == "no worker that runs tengo is subscribed"
+
+    async def take(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    async with aiohttp.ClientSession() as session, worker(take) as port:
+        manager = Manager(session, wait_seconds=10)
+        waiting = asyncio.create_task(manager.run())
+        await asyncio.sleep(0)
+        manager.subscribe(UUID_1, port)
+        assert (await waiting).ending.outcome is Outcome.SUCCEEDED
+
+
+async def test_a_run_that_is_cancelled_is_on_record_as_lost(manager: Manager) -> None:
+    reached = asyncio.Event()
+
+    async def hang(_request: web.Request) -> web.Response:
+        reached.set()
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with worker(hang) as port:
+        manager.subscribe(UUID_1, port)
+        running = asyncio.create_task(manager.run())
+        await reached.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    ((_, ending),) = manager.notes.closed
+    assert ending.outcome is Outcome.LOST
+
+
+async def test_a_name_longer_than_the_wire_takes_does_not_keep_a_program_from_running(manager: Manager) -> None:
+    async def take(request: web.Request) -> web.Response:
+        assert len((await request.json())["program_name"]) == 255
+        return web.Response()
+
+    async with worker(take) as port:
+        manager.subscribe(UUID_1, port)
+        run = Run(new_run_id(0), program(name="n" * 1000), Trigger.SCHEDULE, claimed_ms=0)
+        assert (await manager.dispatcher.execute(run)).ending.outcome is Outcome.SUCCEEDED
