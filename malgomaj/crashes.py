@@ -38,7 +38,7 @@ class StderrExcerpt:
 def explain_death(exit_status: int, stderr: str, memory_bytes: int) -> ProgramError:
     """The error of every run that was inside. ``exit_status`` is negative where a signal ended the process."""
     if any(sign in stderr for sign in _STACK_SIGNS):
-        return _crash("Go stack overflow, often a value that contains itself")
+        return _crash("Go stack overflow: often a value that contains itself, or source that is nested too deep")
     if any(sign in stderr for sign in _MEMORY_SIGNS):
         return ProgramError(
             kind=ErrorKind.MEMORY,

@@ -113,8 +113,9 @@ class Executors:
     def _make_room(self) -> None:
         """Retire the idle executor that was used least lately, if there are as many as there may be."""
         running = [executor for executor in self._by_domain.values() if executor.usable]
+        retired = sum(1 for executor in self._alive if not executor.usable and executor.users)
         # The start that asks for room is among those under way.
-        if len(running) + len(self._starts) <= self._max_executors:
+        if len(running) + retired + len(self._starts) <= self._max_executors:
             return
         idle = [executor for executor in running if not executor.users]
         if not idle:

@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import aiohttp
 import structlog
@@ -19,6 +19,11 @@ from shared.wire import ModuleUse
 LATEST = "latest"
 MAX_KEPT_MODULES = 4096
 ANSWER_TIMEOUT_SECONDS = 10.0
+REVALIDATION_TIMEOUT_SECONDS = 1.0
+"""How long the Library may take where there is a copy to go on with."""
+AWAY_PAUSE_SECONDS = 5.0
+"""How long the Library is not asked again for a module after it did not answer."""
+PARALLEL_FETCHES = 16
 
 _NAME = re.compile(r"(?P<name>[^@]+)(?:@(?P<revision>latest|\d{1,18}))?")
 
@@ -115,6 +120,7 @@ class Library:
             if copy is None:
                 raise
             self._note_away(str(error))
+            copy.checked_at = self._clock() - self._kept_seconds + AWAY_PAUSE_SECONDS
             return copy.module
         self._away = False
         self._keep(ref, module)
@@ -126,31 +132,28 @@ class Library:
         if known is not None and known.etag:
             headers["If-None-Match"] = known.etag
         url = f"{self._peer.base_url}/v1/library"
-        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_SECONDS)
+        seconds = ANSWER_TIMEOUT_SECONDS if known is None else REVALIDATION_TIMEOUT_SECONDS
+        timeout = aiohttp.ClientTimeout(total=seconds)
         try:
             async with self._session.get(
                 url, params=query, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
                 return await self._read(ref, known, answer)
         except (aiohttp.ClientError, OSError) as error:
-            reason = str(error) or f"no answer within {ANSWER_TIMEOUT_SECONDS:g} s"
+            reason = str(error) or f"no answer within {seconds:g} s"
             raise LibraryAway(f"the module library at {self._peer.base_url} is away: {reason}") from error
 
     async def _read(self, ref: ModuleRef, known: Module | None, answer: aiohttp.ClientResponse) -> Module:
+        revision = _revision(answer)
         if answer.status == 304 and known is not None:
-            return known
+            # Another revision can have the same text.
+            return known if revision in (None, known.revision) else replace(known, revision=revision)
         if answer.status == 404:
             raise ModuleMissing(f"module '{ref}' is not found or not signed")
         if answer.status != 200:
             raise LibraryAway(f"the module library at {self._peer.base_url} answered with status {answer.status}")
         code = await self._read_code(ref, answer)
-        revision = answer.headers.get("X-Revision", "")
-        return Module(
-            code,
-            hashlib.sha256(code).digest(),
-            answer.headers.get("ETag", ""),
-            int(revision) if revision.isdecimal() else None,
-        )
+        return Module(code, hashlib.sha256(code).digest(), answer.headers.get("ETag", ""), revision)
 
     async def _read_code(self, ref: ModuleRef, answer: aiohttp.ClientResponse) -> bytes:
         code = bytearray()
@@ -172,6 +175,11 @@ class Library:
         self._away = True
 
 
+def _revision(answer: aiohttp.ClientResponse) -> int | None:
+    text = answer.headers.get("X-Revision", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
 class ModuleSet:
     """The modules of one run: each revision is looked up once, so that the run sees one consistent set."""
 
@@ -184,11 +192,14 @@ class ModuleSet:
 
     async def add(self, imports: Iterable[Import]) -> None:
         """Look up what is not in the set yet. Raises TaskFailed naming the module and its importing place."""
-        missing = {}
-        for needed in imports:
-            if needed.name not in self._by_name and not self._add_known(needed):
-                missing[needed] = self._library.fetch(self._ref(needed))
-        for needed, fetched in missing.items():
+        unknown = [needed for needed in imports if needed.name not in self._by_name and not self._add_known(needed)]
+        # A few at a time: whatever a program imports, the Library and the other domains must not feel it.
+        for start in range(0, len(unknown), PARALLEL_FETCHES):
+            await self._fetch(unknown[start : start + PARALLEL_FETCHES])
+
+    async def _fetch(self, imports: Sequence[Import]) -> None:
+        fetches = [(needed, self._library.fetch(self._ref(needed))) for needed in imports]
+        for needed, fetched in fetches:
             self._add_fetched(needed, await _outcome(fetched, needed))
 
     def __contains__(self, name: str) -> bool:

@@ -106,7 +106,10 @@ class Tasks:
                 key = await self._compiled(executor, task, progress)
                 deadline_ms = max(1, math.ceil((deadline - asyncio.get_running_loop().time()) * 1000))
                 request, body = _request(task.http)
-                return await executor.run(key, deadline_ms, request, body, progress.lines)
+                done = await executor.run(key, deadline_ms, request, body, progress.lines)
+                # It may have been forgotten during a long run; otherwise it is kept from now on.
+                progress.compiled = executor.note_used(key)
+                return done
             except ExecutorGone:
                 log.info("executor_gone", note="the task goes to a fresh one")
             finally:

@@ -87,10 +87,12 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
     )
     parts.readiness.set(PROBLEM, NOT_YET)
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        session = await stack.enter_async_context(_session())
         executors = await stack.enter_async_context(_executors(settings))
         languages = await executors.languages()
-        library = _library(parts, session)
+        # Of its own, for it keeps to so many connections: slow look-ups must not hold up the worker's sign of life.
+        library_session = await stack.enter_async_context(_session())
+        library = _library(parts, library_session)
         stack.push_async_callback(library.close)
         tasks = Tasks(executors, library, parts.plate, kept_seconds(settings))
         port = await stack.enter_async_context(_serving(parts, tasks, executors, languages))
@@ -117,6 +119,10 @@ def read_secret(settings: WorkerSettings) -> str:
 def kept_seconds(settings: WorkerSettings) -> float:
     """How long a compiled program stays cached after its last use: no longer than the executor that holds it."""
     return min(max(settings.cache.program_timeout, MIN_KEPT_SECONDS), settings.executors.idle_seconds)
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
 
 
 def _executors(settings: WorkerSettings) -> AbstractAsyncContextManager[Executors]:

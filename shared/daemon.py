@@ -2,11 +2,12 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import structlog
 import uvloop
@@ -73,8 +74,18 @@ async def _live(opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNo
         for helper in helpers:
             helper.cancel()
     log.info("daemon_stopped", drained=drained)
-    sys.stderr.flush()
+    flush_or_drop(sys.stderr)
     return 0 if drained else 1
+
+
+def flush_or_drop(stream: TextIO) -> None:
+    """Flush ``stream``. If it cannot be written to, drop it: the interpreter would take that for a failed end."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
 
 
 async def _drain(daemon: Daemon, signals: Signals) -> bool:

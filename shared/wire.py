@@ -28,6 +28,8 @@ class WireModel(BaseModel):
 
 
 def _decode_base64(value: object) -> object:
+    if value is None:
+        return b""  # as Go writes bytes that were never made
     if not isinstance(value, str):
         return value
     try:
@@ -36,9 +38,14 @@ def _decode_base64(value: object) -> object:
         raise ValueError("is not base64") from error
 
 
+def _empty_for_null(value: object) -> object:
+    """Go writes null for a map that was never made."""
+    return {} if value is None else value
+
+
 Base64 = Annotated[
     bytes,
-    BeforeValidator(_decode_base64, json_schema_input_type=str),
+    BeforeValidator(_decode_base64, json_schema_input_type=str | None),
     PlainSerializer(lambda value: base64.b64encode(value).decode("ascii"), return_type=str),
 ]
 """Bytes that travel as standard base64 in JSON."""
@@ -119,7 +126,7 @@ class Load(WireModel):
 class TaskRequest(WireModel):
     """The call that a webhook answers."""
 
-    headers: dict[str, str] = {}
+    headers: Annotated[dict[str, str], BeforeValidator(_empty_for_null)] = {}
     body: Base64 = b""
     method: str = "POST"
     """Ours, like ``path``, ``query`` and ``remote``."""

@@ -52,7 +52,7 @@ async def test_each_import_gets_the_revision_that_it_names(installation: Install
     module = await domain.add("mod", MODULE.format(0), kind="module")
     await domain.revise(module, MODULE.format(1))
     await domain.revise(module, MODULE.format(2), signed=False)
-    await domain.add("outer", 'inner := import("mod@0")\nexport {inside: inner.version}', kind="module")
+    await domain.add("väder i dag", 'inner := import("mod@0")\nexport {inside: inner.version}', kind="module")
     code = """
 cgi := import("cgi")
 fmt := import("fmt")
@@ -60,7 +60,7 @@ a := import("mod@0")
 b := import("mod@1")
 c := import("mod@latest")
 d := import("mod")
-outer := import("outer")
+outer := import("väder i dag")
 cgi.response.write(fmt.sprintf("%d %d %d %d %d %s", a.version, b.version, c.version, d.version, outer.inside, b.name()))
 """
     uuid = await domain.add("importer", code)

@@ -107,7 +107,7 @@ async def test_a_run_that_does_not_stop_costs_its_executor_and_nobody_anything(w
 @pytest.mark.parametrize(
     ("source", "kind", "message"),
     [
-        (CYCLE, "crash", "Go stack overflow, often a value that contains itself"),
+        (CYCLE, "crash", "Go stack overflow: often a value that contains itself, or source that is nested too deep"),
         (
             "a := []; for { a = append(a, [1, 2, 3, 4, 5, 6, 7, 8]) }",
             "memory",

@@ -11,7 +11,12 @@ STACK = "runtime: goroutine stack exceeds 33554432-byte limit\nfatal error: stac
 @pytest.mark.parametrize(
     ("status", "stderr", "kind", "message"),
     [
-        (-6, STACK, ErrorKind.CRASH, "Go stack overflow, often a value that contains itself"),
+        (
+            -6,
+            STACK,
+            ErrorKind.CRASH,
+            "Go stack overflow: often a value that contains itself, or source that is nested too deep",
+        ),
         (
             -6,
             "fatal error: runtime: out of memory\n",

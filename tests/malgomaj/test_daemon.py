@@ -239,3 +239,42 @@ def _unready(session: aiohttp.ClientSession, process: DaemonProcess) -> Callable
         return found if response.status == 503 and found != "not subscribed yet" else None
 
     return problem
+
+
+async def test_a_slow_library_does_not_hold_up_the_sign_of_life(worker: RunningWorker, manager: LocalManager) -> None:
+    manager.hold = asyncio.Event()
+    source = "\n".join(f'import("m{number}")' for number in range(300))
+    calls = [asyncio.create_task(worker.run(source, deadline=1500, domain=f"d{number}")) for number in range(12)]
+    before = len(manager.loads)
+
+    async def reported_again() -> bool:
+        return len(manager.loads) >= before + 3
+
+    await until(reported_again, "the worker reports its load while the library hangs")
+    manager.hold.set()
+    for answered in await asyncio.gather(*calls):
+        assert answered.status == 500
+
+
+async def test_it_ends_well_though_nobody_reads_its_log(tmp_path: Path, manager: LocalManager) -> None:
+    reading, writing = os.pipe()
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "MALGOMAJ_STATE_DIR": str(tmp_path),
+        "MALGOMAJ_SECRET": SECRET,
+        "MALGOMAJ_LISTEN__PORT": "0",
+        "MALGOMAJ_PROGRAM_MANAGER__AUTHORITY": manager.authority,
+    }
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("malgomaj"), env=environ, stderr=writing, stdin=asyncio.subprocess.DEVNULL
+    )
+    os.close(writing)
+    os.close(reading)
+
+    async def subscribed() -> bool:
+        return bool(manager.subscribers)
+
+    await until(subscribed, "the worker works")
+    process.terminate()
+    assert await process.wait() == 0

@@ -179,3 +179,38 @@ async def test_what_cannot_be_had_is_named_with_its_importing_place(library: Lib
     assert caught.value.error.message == f"{reason} (imported at greet:3:9)"
     assert caught.value.error.stack == ["greet:3:9"]
     assert caught.value.error.kind == "compile"
+
+
+async def test_a_copy_serves_soon_where_the_library_hangs_and_it_is_not_asked_again_at_once(
+    library: Library, manager: LocalManager, clock: Clock
+) -> None:
+    module = await library.fetch(LATEST)
+    manager.hold = asyncio.Event()
+    clock.now += 31
+    async with asyncio.timeout(5):
+        assert await library.fetch(LATEST) == module
+    assert library.fresh(LATEST) == module
+    clock.now += 6
+    assert library.fresh(LATEST) is None
+    manager.hold.set()
+
+
+async def test_a_new_revision_of_the_same_text_is_named_by_its_number(
+    library: Library, manager: LocalManager, clock: Clock
+) -> None:
+    assert (await library.fetch(LATEST)).revision == 1
+    manager.modules["simplemath"][2] = MATH[1]
+    clock.now += 31
+    module = await library.fetch(LATEST)
+    assert (module.code, module.revision) == (b"export 1", 2)
+    assert manager.answers == [200, 304]
+
+
+async def test_after_a_missing_module_the_library_is_not_asked_for_the_rest(
+    library: Library, manager: LocalManager
+) -> None:
+    imports = [Import(f"m{number}", f"main:{number}:1") for number in range(1000)]
+    with pytest.raises(TaskFailed, match="'m0' is not found"):
+        await ModuleSet(library, "test", "tengo").add(imports)
+    await library.close()
+    assert manager.calls["GET library"] <= 16

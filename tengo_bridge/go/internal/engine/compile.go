@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/d5/tengo/v2"
 	"github.com/d5/tengo/v2/parser"
@@ -54,12 +55,12 @@ func cut(data []byte, length int) (head, tail []byte, ok bool) {
 
 // compile never panics: what the compiler trips over is refused.
 func (job compileJob) compile(allocations int64) (result compiled) {
+	graph := &importGraph{sources: job.modules, builtin: modules.Names(), reached: map[string]string{}}
 	defer func() {
 		if value := recover(); value != nil {
-			result = compiled{failure: failure("compile", fmt.Sprintf("internal error: %v", value), job.file)}
+			result = graph.refused(job.panicked(value))
 		}
 	}()
-	graph := &importGraph{sources: job.modules, builtin: modules.Names(), reached: map[string]string{}}
 	if failure := graph.walk(job.file, job.source, nil); failure != nil {
 		return graph.refused(failure)
 	}
@@ -68,9 +69,23 @@ func (job compileJob) compile(allocations int64) (result compiled) {
 	}
 	bytecode, globals, err := job.bytecode()
 	if err != nil {
-		return graph.refused(compileFailure(err))
+		refusal := compileFailure(err)
+		if len(refusal.Stack) == 0 {
+			refusal.Stack = []string{job.file + ":1:1"} // it is about the program as a whole
+		}
+		return graph.refused(refusal)
 	}
 	return compiled{program: newProgram(bytecode, globals, allocations), modules: graph.names()}
+}
+
+// panicked says what the compiler tripped over. The one thing known to make it do so is an assignment to a builtin.
+func (job compileJob) panicked(value any) *frame.Failure {
+	if strings.Contains(fmt.Sprint(value), string(tengo.ScopeBuiltin)) {
+		if name, at, found := job.builtinAssignment(); found {
+			return failure("compile", fmt.Sprintf("'%s' is a builtin function and cannot be assigned to", name), at)
+		}
+	}
+	return failure("compile", fmt.Sprintf("internal error: %v", value), job.file+":1:1")
 }
 
 // refused completes the place of a failure by how the program came to import it.

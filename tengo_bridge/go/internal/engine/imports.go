@@ -14,8 +14,9 @@ import (
 	"selfhost/libtengo/internal/frame"
 )
 
-// namedModule is what a module of a domain may be called in an import: its name, and perhaps a revision.
-var namedModule = regexp.MustCompile(`^[A-Za-z0-9_.-]+(@(latest|[0-9]+))?$`)
+// namedModule is what a module of a domain may be called in an import: its name, and perhaps a revision. A domain sets
+// few limits to names.
+var namedModule = regexp.MustCompile(`^[^@\x00-\x1f\x7f]+(@(latest|[0-9]+))?$`)
 
 // imported is one import expression.
 type imported struct {
@@ -97,7 +98,7 @@ func fileOf(place string) string {
 // importable tells a name from a path and from the modules that are kept from programs.
 func importable(name string) bool {
 	return namedModule.MatchString(name) && name != "os" && !strings.HasSuffix(name, ".tengo") &&
-		!strings.HasPrefix(name, ".")
+		!strings.HasPrefix(name, ".") && !strings.HasPrefix(name, "/")
 }
 
 // importsOf lists a file's import expressions in their order, or gives the file's syntax errors.
