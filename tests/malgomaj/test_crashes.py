@@ -29,6 +29,13 @@ STACK = "runtime: goroutine stack exceeds 33554432-byte limit\nfatal error: stac
             ErrorKind.MEMORY,
             "the executor needed more memory than executors.memory_bytes allows (1000 bytes)",
         ),
+        (
+            -3,
+            "SIGSEGV: segmentation violation\nPC=0x7fae m=4 sigcode=1 addr=0x0\n\ngoroutine 0 [idle]:\n"
+            "runtime.(*spanQueue).tryDrain(0x2010?)\n\truntime/mgcmark_greenteagc.go:520 +0x5d\n-----\n",
+            ErrorKind.MEMORY,
+            "the executor needed more memory than executors.memory_bytes allows (1000 bytes)",
+        ),
         (-9, "", ErrorKind.CRASH, "the executor was ended by SIGKILL"),
         (-250, "", ErrorKind.CRASH, "the executor was ended by signal 250"),
         (0, "", ErrorKind.CRASH, "the executor ended with exit status 0"),
