@@ -13,8 +13,8 @@ _MEMORY_SIGNS = (
     "pthread_create failed",
     "runtime.(*spanQueue).",
 )
-"""The ways in which Go says it, by what it needed the memory for. The last one it does not say: the collector of Go 1.26
-and 1.27 makes no check of the memory for its own queue, and ends with a segmentation fault there."""
+"""The ways in which Go says it, by what it needed the memory for. The last one it does not say: the collector of
+Go 1.26 makes no check of the memory for its own queue, and ends with a segmentation fault there."""
 
 
 class StderrExcerpt:
