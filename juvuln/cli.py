@@ -7,82 +7,58 @@ from typing import Annotated, Any
 
 import typer
 
-from juvuln.config import JuvulnSettings, check_exposure, domain_file_path
-from shared import project_version
-from shared.cli import EXIT_USAGE, report_error
+from juvuln.config import JuvulnSettings
+from shared.cli import (
+    EXIT_USAGE,
+    CheckConfigOption,
+    ConfigOption,
+    daemon_app,
+    exit_with,
+    report_error,
+    serve,
+    version_option,
+)
 from shared.config import find_config_file, load_settings
 from shared.errors import SelfhostError
 
 PROGRAM = "juvuln"
 
-app = typer.Typer(
-    name=PROGRAM,
-    help="The Program Manager of Self-host. Without a command it runs as a daemon, in the foreground, until SIGTERM.",
-    no_args_is_help=False,
-    add_completion=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
+app = daemon_app(
+    PROGRAM,
+    "The Program Manager of Self-host: runs the programs of all domains on their schedule and when called. Without a "
+    "command it runs as a daemon, in the foreground, until SIGTERM.",
+    epilog="Every setting can be given in the configuration file, or by an environment variable: the port is "
+    "listen.port in the file and JUVULN_LISTEN__PORT in the environment. It needs to know its domainfile; without "
+    "more it listens on 127.0.0.1:8097.",
 )
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="The configuration file; else the one that CONFIG_FILENAME names."),
-]
 
 
 def main() -> None:
     app()
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        print(f"{PROGRAM} {project_version()}")
-        raise typer.Exit
-
-
 @app.callback(invoke_without_command=True)
 def daemon(
     context: typer.Context,
     config: ConfigOption = None,
-    check_config: Annotated[bool, typer.Option("--check-config", help="Check the configuration and end.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
-    ] = False,
+    check_config: CheckConfigOption = False,
+    version: Annotated[bool, version_option(PROGRAM)] = False,
 ) -> None:
-    if context.invoked_subcommand is not None:
-        return
-    try:
-        config_file = find_config_file(config, os.environ)
-        settings = load_settings(JuvulnSettings, config_file, os.environ)
-        if check_config:
-            _check(settings, config_file)
-            return
-        raise typer.Exit(_serve(settings, config_file))
-    except SelfhostError as error:
-        raise typer.Exit(report_error(PROGRAM, error)) from None
+    if context.invoked_subcommand is None:
+        exit_with(PROGRAM, lambda: _run(config, check_only=check_config))
 
 
-def _check(settings: JuvulnSettings, config_file: Path | None) -> None:
-    """Everything that can be said without starting. Raises ConfigurationError."""
-    from juvuln.database import check_database_url
-    from juvuln.domains.file import read_domain_file
+def _run(config: Path | None, *, check_only: bool) -> int:
+    config_file = find_config_file(config, os.environ)
+    settings = load_settings(JuvulnSettings, config_file, os.environ)
+    # Imported here, so that the other commands start in a blink.
+    from juvuln.manager import check_configuration, open_manager
 
-    check_exposure(settings)
-    check_database_url(settings.effective_database)
-    domains = read_domain_file(domain_file_path(settings, config_file))
-    source = config_file or "the environment alone"
-    print(f"{PROGRAM}: configuration is good: {source}, {len(domains)} domains")
-
-
-def _serve(settings: JuvulnSettings, config_file: Path | None) -> int:
-    # The command line's other commands start in a blink because they do not import what only the daemon needs.
-    from juvuln.manager import open_manager
-    from shared.daemon import run_daemon
-    from shared.logging import configure_logging
-    from shared.notify import SystemdNotifier
-
-    configure_logging(PROGRAM, log_format=settings.log.format, level=settings.log.level)
-    return run_daemon(open_manager(settings, config_file), SystemdNotifier.from_environment(os.environ))
+    if check_only:
+        domains = check_configuration(settings, config_file)
+        print(f"{PROGRAM}: configuration is good: {config_file or 'the environment alone'}, {domains} domains")
+        return 0
+    return serve(PROGRAM, settings, open_manager(settings, config_file))
 
 
 @app.command("runs")

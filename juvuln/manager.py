@@ -20,9 +20,10 @@ from juvuln.api.subscribers import SubscriberApi
 from juvuln.api.webhooks import WebhookApi
 from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings, check_exposure, domain_file_path
-from juvuln.database import DatabaseError
+from juvuln.database import DatabaseError, check_database_url
 from juvuln.dispatch import Dispatcher
 from juvuln.domains.domains import DomainChanges, Domains
+from juvuln.domains.file import read_domain_file
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.schedule import load_zone
 from juvuln.scheduler import Scheduler
@@ -41,6 +42,13 @@ LAST_ANSWERS_SECONDS = 1.0
 DESCRIPTION = "Runs the programs of Self-host domains: routines on their schedule, webhooks when called."
 
 log = structlog.get_logger()
+
+
+def check_configuration(settings: JuvulnSettings, config_file: Path | None) -> int:
+    """Everything that can be said of it without starting; gives the number of domains. Raises ConfigurationError."""
+    check_exposure(settings)
+    check_database_url(settings.effective_database)
+    return len(read_domain_file(domain_file_path(settings, config_file)))
 
 
 class Manager:
@@ -74,7 +82,7 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
 
     Raises ConfigurationError, StartError, DatabaseError.
     """
-    check_exposure(settings)
+    check_configuration(settings, config_file)
     secret = _secret(settings)
     clock, readiness, workers = Clock(), Readiness(), WorkerRegistry()
     async with AsyncExitStack() as stack:
