@@ -27,6 +27,7 @@ from shared.wire import LogLine, ModuleUse, Outcome, ProgramError
 WHAT = "record of runs"
 PRUNE_ROWS = 5_000
 RETRY_SECONDS = 1.0
+ENDING_DELAY_SECONDS = 0.005
 
 log = structlog.get_logger()
 _lines = TypeAdapter(list[LogLine])
@@ -68,6 +69,7 @@ class RunRecord:
         self._report_problem = report_problem
         self._claims: list[Claim] = []
         self._endings: list[dict[str, Any]] = []
+        self._failing = False
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -82,16 +84,20 @@ class RunRecord:
         rows += [_claim_row(run, self._manager) | _ending_columns(ending) for run, ending in ended]
         answer: asyncio.Future[set[str]] = asyncio.get_running_loop().create_future()
         self._claims.append(Claim(rows, answer))
-        self._wake()
+        self._idle.clear()
+        self._work.set()
         return await answer
 
     def close(self, run: Run, ending: Ending) -> None:
         """Close a run that was claimed. It is written soon, and not given up; the first ending of a run counts."""
         self._endings.append({"run_id": run.id, **_ending_columns(ending)})
-        self._wake()
+        self._idle.clear()
+        # Nobody waits for it, so it waits a moment for a claim to share a transaction with.
+        asyncio.get_running_loop().call_later(ENDING_DELAY_SECONDS, self._work.set)
 
     async def flush(self) -> None:
         """Wait until everything said so far is written."""
+        self._work.set()
         await self._idle.wait()
 
     async def close_left_open(self, ended_ms: int) -> int:
@@ -145,6 +151,9 @@ class RunRecord:
         while True:
             await self._work.wait()
             self._work.clear()
+            if not self._claims and not self._endings and not self._failing:
+                self._idle.set()
+                continue
             batch = Batch(self._claims, self._endings)
             self._claims, self._endings = [], []
             try:
@@ -155,13 +164,10 @@ class RunRecord:
             else:
                 for claim in batch.claims:
                     claim.succeed(added)
+                self._failing = False
                 self._report_problem(None)
                 if not self._claims and not self._endings:
                     self._idle.set()
-
-    def _wake(self) -> None:
-        self._idle.clear()
-        self._work.set()
 
     async def _write_batch(self, batch: "Batch") -> set[str]:
         async with transaction(self._engine, WHAT) as connection:
@@ -181,6 +187,7 @@ class RunRecord:
             # record after all it is closed there.
             batch.endings += [_not_started(row) for claim in batch.claims for row in claim.rows]
         self._endings = batch.endings + self._endings
+        self._failing = True
         self._work.set()
         for claim in batch.claims:
             claim.fail(error)
