@@ -24,6 +24,7 @@ from malgomaj.config import WorkerSettings
 from shared.cli import report_error
 from shared.config import load_settings
 from shared.errors import SelfhostError, StartError
+from shared.http import reserve_address
 
 DOMAIN = "demo"
 READY_TIMEOUT_SECONDS = 30.0
@@ -56,7 +57,7 @@ def main() -> int:
 
 
 def prepare(var: Path, environ: Mapping[str, str]) -> Place:
-    """Make what is missing in ``var``. Raises ConfigurationError."""
+    """Make what is missing in ``var``. Raises ConfigurationError; StartError if a port is taken."""
     var.mkdir(mode=0o700, exist_ok=True)
     absolute = var.absolute()
     database = f"sqlite:///{absolute}/{DOMAIN}.db"
@@ -67,6 +68,11 @@ def prepare(var: Path, environ: Mapping[str, str]) -> Place:
     address = f"{manager.host}:{manager.port}"
     told = {"MALGOMAJ_PROGRAM_MANAGER__AUTHORITY": address, **environ}
     worker = load_settings(WorkerSettings, var / "malgomaj.yaml", environ).listen
+    for name, listen in (("juvuln", manager), ("malgomaj", worker)):
+        # Whoever listens there already would answer for the daemons of this demo.
+        setting = f"{name.upper()}_LISTEN__PORT"
+        for reserved in reserve_address(listen.host, listen.port, port_setting=setting):
+            reserved.close()
     asyncio.run(make_demo_domain(database, DOMAIN, environ.get("FORECAST_URL")))
     return Place(var, told, f"http://{address}", f"http://{worker.host}:{worker.port}")
 
@@ -77,11 +83,11 @@ def write_if_missing(path: Path, content: str) -> None:
 
 
 async def run(place: Place) -> int:
-    """Start both daemons, show what they do, and stop them when asked to."""
-    stop = asyncio.Event()
+    """Start both daemons, show what they do, and stop them when asked to; at once when asked a second time."""
+    stop, force = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, lambda: (force if stop.is_set() else stop).set())
     async with AsyncExitStack() as stack:
         daemons = [await start(name, place, stack) for name in ("juvuln", "malgomaj")]
         shown = [asyncio.create_task(show(daemon)) for daemon in daemons]
@@ -93,10 +99,22 @@ async def run(place: Place) -> int:
             await asyncio.wait([asked, *ended], return_when=asyncio.FIRST_COMPLETED)
         finally:
             asked.cancel()
-            failed = await stop_all(daemons)
+            failed = [ending for daemon in daemons if (ending := bad_ending(daemon)) is not None]
+            print("stopping; runs under way are waited for, Ctrl-C again ends them", flush=True)
+            failed += await stop_all(daemons, force)
             await asyncio.gather(*shown)
-    print("stopped" if not failed else f"{', '.join(failed)} did not end well; see {place.var}/*.log")
+    print(f"{'; '.join(failed)}; see {place.var}/*.log" if failed else "stopped")
     return 1 if failed else 0
+
+
+def bad_ending(daemon: Started) -> str | None:
+    """How a daemon ended that did not end well, in words; None for one that runs or did."""
+    status = daemon.process.returncode
+    if status is None or status == 0:
+        return None
+    if status < 0:
+        return f"{daemon.name} was killed by {signal.Signals(-status).name}"
+    return f"{daemon.name} ended with status {status}"
 
 
 async def start(name: str, place: Place, stack: AsyncExitStack) -> Started:
@@ -188,15 +206,25 @@ def run_line(event: Mapping[str, Any]) -> str:
     return f"{time}  {event['name']:<12}  {event['outcome']:<10}  {took:>9}  {event.get('worker') or '-'}{reason}"
 
 
-async def stop_all(daemons: list[Started]) -> list[str]:
-    """Ask the daemons to end, the manager first; gives the names of those that did not end well."""
+async def stop_all(daemons: list[Started], force: asyncio.Event) -> list[str]:
+    """Ask the daemons to end, the manager first, and a second time once ``force`` is set; gives what went wrong."""
     failed = []
     for daemon in daemons:
-        if daemon.process.returncode is None:
-            daemon.process.terminate()
-        if await daemon.process.wait() != 0:
-            failed.append(daemon.name)
+        if daemon.process.returncode is not None:
+            continue
+        daemon.process.terminate()
+        forcing = asyncio.create_task(terminate_again(daemon, force))
+        status = await daemon.process.wait()
+        forcing.cancel()
+        # A daemon that was asked to end before it had taken charge of its signals ends by that signal.
+        if status not in (0, -signal.SIGTERM) and not force.is_set():
+            failed.append(bad_ending(daemon) or "")
     return failed
+
+
+async def terminate_again(daemon: Started, force: asyncio.Event) -> None:
+    await force.wait()
+    daemon.process.terminate()
 
 
 if __name__ == "__main__":

@@ -56,14 +56,14 @@ def _run(config: Path | None, *, check_only: bool) -> int:
 
     if check_only:
         domains = check_configuration(settings, config_file)
-        print(f"{PROGRAM}: configuration is good: {config_file or 'the environment alone'}, {domains} domains")
+        print(f"{PROGRAM}: configuration is good: {config_file or 'the environment alone'}, domains: {domains}")
         return 0
     return serve(PROGRAM, settings, open_manager(settings, config_file))
 
 
 @app.command("runs")
 def runs_command(
-    program: Annotated[str | None, typer.Argument(help="Only runs of this program (a uuid).")] = None,
+    program: Annotated[str | None, typer.Argument(help="Only runs of this program: its name or uuid.")] = None,
     server: Annotated[
         str, typer.Option(envvar="SELFHOST_SERVER", help="Where juvuln listens.")
     ] = "http://127.0.0.1:8097",

@@ -1,6 +1,7 @@
 """The API as the command line calls it."""
 
 import json
+import re
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -11,6 +12,8 @@ from shared.auth import BasicCredentials
 from shared.errors import SelfhostError
 
 TIMEOUT_SECONDS = 30.0
+UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+PAGE, MOST_PROGRAMS = 1000, 100_000
 
 
 class ApiError(SelfhostError):
@@ -23,10 +26,23 @@ class ApiClient:
         self._authorization = BasicCredentials(domain, token).header()
 
     def runs(self, program: str | None, limit: int) -> list[dict[str, Any]]:
-        """Runs, newest first, as the API gives them. Raises ApiError."""
-        path = "/v2/runs" if program is None else f"/v2/programs/{quote(program, safe='')}/runs"
+        """Runs, newest first, as the API gives them; ``program`` is a uuid or a name. Raises ApiError."""
+        path = "/v2/runs" if program is None else f"/v2/programs/{quote(self._uuid(program), safe='')}/runs"
         runs: list[dict[str, Any]] = self._get(f"{path}?{urlencode({'limit': limit})}")
         return runs
+
+    def _uuid(self, program: str) -> str:
+        """The uuid of a program that is known by it or by its name."""
+        if UUID_FORM.fullmatch(program):
+            return program
+        for offset in range(0, MOST_PROGRAMS, PAGE):
+            page = self._get(f"/v2/programs?{urlencode({'limit': PAGE, 'offset': offset})}")
+            found = [one["uuid"] for one in page if one["name"] == program]
+            if found:
+                return str(found[0])
+            if len(page) < PAGE:
+                break
+        raise ApiError(f"there is no program called {program!r}")
 
     def _get(self, path: str) -> Any:
         try:

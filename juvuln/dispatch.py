@@ -205,4 +205,6 @@ def _no_worker(language: str, refusals: dict[UUID, str]) -> str:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or str(error.os_error)
     return str(error) or type(error).__name__

@@ -33,6 +33,7 @@ from juvuln.workers import WorkerRegistry
 from shared.auth import load_or_create_secret
 from shared.config import make_state_dir
 from shared.daemon import supervise
+from shared.errors import ConfigurationError
 from shared.health import Readiness
 from shared.http import Route, make_app, reserve_address, serving
 from shared.status_api import StatusApi
@@ -47,7 +48,10 @@ log = structlog.get_logger()
 def check_configuration(settings: JuvulnSettings, config_file: Path | None) -> int:
     """Everything that can be said of it without starting; gives the number of domains. Raises ConfigurationError."""
     check_exposure(settings)
-    check_database_url(settings.effective_database)
+    try:
+        check_database_url(settings.effective_database)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"database (JUVULN_DATABASE): {error}") from None
     return len(read_domain_file(domain_file_path(settings, config_file)))
 
 
@@ -66,6 +70,7 @@ class Manager:
 
     async def drain(self) -> None:
         """Start nothing new, and wait for what is under way as long as is configured."""
+        self._services.readiness.set("shutdown", "about to end")
         self._services.webhooks.stop()
         self._scheduler.stop()
         try:

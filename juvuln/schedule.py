@@ -207,6 +207,8 @@ def load_zone(name: str) -> tzinfo:
 
 def parse_schedule(text: str, default_zone: tzinfo) -> Schedule:
     """Read a schedule. Raises ScheduleError with a sentence that names the field at fault."""
+    if not text.strip():
+        raise ScheduleError('there is none; a routine needs one, such as "0 */5 * * * *" or "@every 90s"')
     zone, rest = _split_zone(text.strip(), default_zone)
     descriptor, _, period = rest.partition(" ")
     if descriptor == "@every":

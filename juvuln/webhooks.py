@@ -48,7 +48,7 @@ class Webhooks:
         """The active webhook with signed code. Raises NoSuchWebhookError."""
         program = self._domains.program(domain, uuid)
         if program is None:
-            raise NoSuchWebhookError(f"domain {domain} has no active program {uuid} with signed code")
+            raise NoSuchWebhookError(f"domain {domain} has no active webhook {uuid} with signed code")
         if program.type is not ProgramType.WEBHOOK:
             raise NoSuchWebhookError(f"program {uuid} of domain {domain} is a {program.type.value}, not a webhook")
         return program

@@ -42,7 +42,7 @@ class WorkerListen(ListenSection):
 
 
 class CacheSection(Section):
-    library_timeout: KeptSeconds = 30.0
+    library_timeout: KeptSeconds = 10.0
     """Seconds for which a module is used without asking the Library whether there is a newer one."""
     program_timeout: KeptSeconds = 3600.0
     """Seconds for which a compiled program is kept after its last use."""

@@ -62,6 +62,7 @@ class Worker:
 
     async def drain(self) -> None:
         """Say goodbye, take nothing new, wait for what is in flight as long as configured, then cancel the rest."""
+        self._parts.readiness.set("shutdown", "about to end")
         self._rhythm.cancel()
         await self._subscription.say_goodbye()
         plate = self._parts.plate

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared.auth import MIN_SECRET_LENGTH
 from shared.errors import ConfigurationError
 from shared.logging import Format, Level
 
@@ -39,7 +40,7 @@ class DaemonSettings(BaseSettings):
 
     log: LogSection = LogSection()
     state_dir: Path = Field(default_factory=lambda: default_state_dir(os.environ))
-    secret: SecretStr | None = None
+    secret: Annotated[SecretStr, Field(min_length=MIN_SECRET_LENGTH)] | None = None
     secret_file: Path | None = None
     shutdown_timeout_seconds: Seconds = 30.0
 

@@ -69,11 +69,13 @@ class Route:
 
 def error_response(code: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
     body = ErrorBody(code=code, message=message).model_dump_json()
-    return web.Response(status=code, text=body, content_type="application/json", headers=headers)
+    return web.Response(status=code, text=body + "\n", content_type="application/json", headers=headers)
 
 
 def json_response(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.Response(status=status, text=model.model_dump_json(), content_type="application/json", headers=headers)
+    return web.Response(
+        status=status, text=model.model_dump_json() + "\n", content_type="application/json", headers=headers
+    )
 
 
 @web.middleware

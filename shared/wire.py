@@ -166,7 +166,9 @@ class ProgramError(WireModel):
     """``file:line:column`` of the Tengo source, innermost first."""
 
     def __str__(self) -> str:
-        return f"{self.message} (at {self.stack[0]})" if self.stack else self.message
+        if not self.stack or self.stack[0] in self.message:
+            return self.message
+        return f"{self.message} (at {self.stack[0]})"
 
 
 class LogLine(WireModel):

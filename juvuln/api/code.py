@@ -40,7 +40,13 @@ class CodeApi:
                 code,
                 self.upload,
                 "Add code as a new revision, which runs once it is signed",
-                {201: Answer("the revision", RevisionView), 411: Answer("no length"), 413: Answer("too large")} | usual,
+                {
+                    201: Answer("the revision", RevisionView),
+                    400: Answer("no code"),
+                    411: Answer("no length"),
+                    413: Answer("too large"),
+                }
+                | usual,
                 request_content_type="text/plain",
                 security=["domain"],
             ),
@@ -93,6 +99,8 @@ class CodeApi:
         if request.content_length is None:
             raise Refusal(411, "the request needs a Content-Length")
         code = await read_body(request, MAX_SOURCE_BYTES)
+        if not code.strip():
+            raise Refusal(400, "there is no code in the body; with curl: --data-binary @FILE")
         store = store_of(self._services, principal)
         number = await store.add_revision(uuid, code, principal.user, self._services.clock.now())
         return json_response(RevisionView.of(_numbered(await store.revisions(uuid), number)), status=201)

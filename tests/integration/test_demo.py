@@ -68,16 +68,20 @@ class Demo:
         async with asyncio.timeout(20):
             return await self.process.wait()
 
-    def left_over(self) -> list[str]:
-        """The command lines of processes that still have the demo's configuration in them, or our folder as theirs."""
+    def processes(self) -> list[tuple[int, str]]:
+        """Process ids and command lines of what runs in our folder."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 if (process / "cwd").readlink() == self.folder:
-                    found.append((process / "cmdline").read_text(encoding="utf-8").replace("\0", " "))
+                    command = (process / "cmdline").read_text(encoding="utf-8").replace("\0", " ")
+                    found.append((int(process.name), command))
             except OSError:
                 continue  # it ended while we looked
         return found
+
+    def left_over(self) -> list[str]:
+        return [command for _, command in self.processes()]
 
 
 @pytest.fixture
@@ -118,6 +122,9 @@ async def test_the_demo_does_what_the_readme_says_and_leaves_no_process_behind(
     shown = await juvuln_runs(demo)
     assert "heartbeat" in shown
     assert "alive at" in shown
+    shown = await juvuln_runs(demo, "greet")
+    assert "greet" in shown
+    assert "heartbeat" not in shown
     assert demo.left_over() != []
     assert await demo.stop(number) == 0
     assert demo.output.read_text(encoding="utf-8").endswith("stopped\n")
@@ -169,6 +176,55 @@ async def test_the_forecast_can_be_fetched_from_elsewhere(tmp_path: Path) -> Non
     assert "air temperature now: 21.5 degrees" in runs[-1]["log"][0]["message"]
 
 
+async def test_a_second_demo_beside_the_first_says_that_the_port_is_taken(demo: Demo) -> None:
+    await demo.start()
+    folder = demo.folder / "second"
+    folder.mkdir()
+    second = Demo(folder)
+    second.port = demo.port
+    with pytest.raises(AssertionError, match="the demo ended"):
+        await second.start()
+    said = second.output.read_text(encoding="utf-8")
+    assert f"port {demo.port} on 127.0.0.1 is taken by another program" in said
+    assert "Runs as they end" not in said
+    status, _ = await fetch("GET", f"{demo.url}/v2/programs")
+    assert status == 200
+
+
+async def test_a_second_signal_ends_a_demo_that_waits_for_a_long_run(demo: Demo) -> None:
+    await demo.start()
+    new = {"name": "slow", "type": "webhook", "state": "active", "deadline": 30000, "language": "tengo"}
+    _, program = await fetch("POST", f"{demo.url}/v2/programs", json=new)
+    assert isinstance(program, dict)
+    path = f"{demo.url}/v2/programs/{program['uuid']}"
+    await fetch("POST", f"{path}/code", data='import("times").sleep(20000000000)')
+    await fetch("PUT", f"{path}/revisions/0/sign")
+    call = asyncio.create_task(fetch("POST", f"{path}/webhook"))
+
+    async def under_way() -> bool:
+        _, runs = await fetch("GET", f"{path}/runs")
+        return bool(runs)
+
+    await until(under_way, "the run is on record")
+    assert demo.process is not None
+    demo.process.send_signal(signal.SIGINT)
+    await demo.until_printed("Ctrl-C again ends them")
+    async with asyncio.timeout(10):
+        await demo.stop(signal.SIGINT)
+    await asyncio.gather(call, return_exceptions=True)
+    assert demo.left_over() == []
+
+
+async def test_a_worker_that_is_killed_ends_the_demo_and_is_named(demo: Demo) -> None:
+    await demo.start()
+    (pid,) = [pid for pid, command in demo.processes() if "malgomaj --config" in command]
+    os.kill(pid, signal.SIGKILL)
+    assert demo.process is not None
+    async with asyncio.timeout(20):
+        assert await demo.process.wait() == 1
+    assert "malgomaj was killed by SIGKILL" in demo.output.read_text(encoding="utf-8")
+
+
 async def test_a_daemon_that_cannot_start_ends_the_demo_with_the_reason(demo: Demo, tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     (tmp_path / "var" / "domains.yaml").write_text("domains: {demo: nonsense}\n", encoding="utf-8")
@@ -180,10 +236,11 @@ async def test_a_daemon_that_cannot_start_ends_the_demo_with_the_reason(demo: De
     assert demo.left_over() == []
 
 
-async def juvuln_runs(demo: Demo) -> str:
+async def juvuln_runs(demo: Demo, *arguments: str) -> str:
     process = await asyncio.create_subprocess_exec(
         Path(sys.executable).with_name("juvuln"),
         "runs",
+        *arguments,
         env={"SELFHOST_SERVER": demo.url, "SELFHOST_DOMAIN": "demo", "SELFHOST_TOKEN": "root", "HOME": "/nowhere"},
         stdout=asyncio.subprocess.PIPE,
     )

@@ -77,7 +77,7 @@ def test_fixed_hours_fire_once_a_day_over_a_change_of_the_clock_and_others_follo
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "six fields"),
+        ("", "there is none"),
         ("* * * * *", "six fields"),
         ("* * * * * * *", "six fields"),
         ("60 * * * * *", "second: 60"),

@@ -45,7 +45,7 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     settings = load("", tmp_path)
     assert (settings.listen.host, settings.listen.port) == ("127.0.0.1", 8096)
     assert settings.program_manager.authority == "127.0.0.1:8097"
-    assert (settings.cache.library_timeout, settings.cache.program_timeout) == (30, 3600)
+    assert (settings.cache.library_timeout, settings.cache.program_timeout) == (10, 3600)
 
 
 def test_modules_come_from_the_manager_unless_told_otherwise(tmp_path: Path) -> None:

@@ -186,3 +186,12 @@ def test_the_state_folder_is_the_services_or_the_users(environ: dict[str, str], 
 def test_the_secret_is_kept_in_the_state_folder_unless_told_otherwise(tmp_path: Path) -> None:
     assert load(tmp_path, "state_dir: /srv/state").effective_secret_file == Path("/srv/state/secret")
     assert load(tmp_path, "secret_file: /run/secret").effective_secret_file == Path("/run/secret")
+
+
+def test_a_short_secret_is_refused_however_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fault(tmp_path, "secret: tooshort").startswith("little.yaml: secret: ")
+    monkeypatch.setenv("LITTLE_SECRET", "tooshort")
+    said = fault(tmp_path, "")
+    assert said.startswith("LITTLE_SECRET: ")
+    assert "16" in said
+    assert "tooshort" not in said

@@ -111,6 +111,9 @@ func (e *panicError) Error() string {
 	if err, ok := e.value.(runtime.Error); ok && strings.Contains(err.Error(), fmt.Sprintf("with length %d", tengo.StackSize)) {
 		return tengo.ErrStackOverflow.Error() // of values; the machine itself only counts calls
 	}
+	if err, ok := e.value.(runtime.Error); ok && strings.HasSuffix(err.Error(), "divide by zero") {
+		return "division by zero"
+	}
 	return fmt.Sprintf("internal error: %v", e.value)
 }
 

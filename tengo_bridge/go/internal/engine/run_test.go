@@ -30,6 +30,13 @@ func TestAPanicOfGoIsAnErrorWithItsPlaceAndTheEngineGoesOn(t *testing.T) {
 	c.prints("x := 1")
 }
 
+func TestADivisionByZeroIsTheProgramsOwn(t *testing.T) {
+	got := connect(t).run("x := 1\ny := x / 0").failure(t)
+	if got.Kind != "runtime" || got.Message != "division by zero" || !slices.Equal(got.Stack, []string{"main:2:6"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestEndlessRecursionIsAStackOverflow(t *testing.T) {
 	c := connect(t)
 	for name, source := range map[string]string{
