@@ -28,6 +28,8 @@ from shared.http import reserve_address
 
 DOMAIN = "demo"
 READY_TIMEOUT_SECONDS = 30.0
+SECOND_SIGNAL_SECONDS = 0.3
+"""Between two signals to a daemon; two that are sent at the same moment reach it as one."""
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
 
 
@@ -224,6 +226,7 @@ async def stop_all(daemons: list[Started], force: asyncio.Event) -> list[str]:
 
 async def terminate_again(daemon: Started, force: asyncio.Event) -> None:
     await force.wait()
+    await asyncio.sleep(SECOND_SIGNAL_SECONDS)
     daemon.process.terminate()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -20,6 +20,15 @@ from shared.logging import Format, Level
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=366 * 24 * 3600, allow_inf_nan=False)]
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < MIN_SECRET_LENGTH:
+        raise ValueError(f"must have {MIN_SECRET_LENGTH} characters or more")
+    return secret
+
+
+SharedSecretText = Annotated[SecretStr, AfterValidator(_long_enough)]
 
 
 class Section(BaseModel):
@@ -40,7 +49,7 @@ class DaemonSettings(BaseSettings):
 
     log: LogSection = LogSection()
     state_dir: Path = Field(default_factory=lambda: default_state_dir(os.environ))
-    secret: Annotated[SecretStr, Field(min_length=MIN_SECRET_LENGTH)] | None = None
+    secret: SharedSecretText | None = None
     secret_file: Path | None = None
     shutdown_timeout_seconds: Seconds = 30.0
 

@@ -70,7 +70,7 @@ async def test_a_good_configuration_is_checked_without_starting(tmp_path: Path) 
         ("lisen: {port: 1}\nlimits: {tasks: 0}", ["limits.tasks: ", "lisen: there is no such setting"]),
         ("a: [", ["is not YAML"]),
         ("- 1", ["must be a mapping"]),
-        ("secret: short\nsecret_file: 5", ["secret_file: "]),
+        ("secret: short\nsecret_file: 5", ["secret: must have 16 characters or more", "secret_file: "]),
     ],
 )
 @pytest.mark.parametrize("arguments", [["--check-config"], []])

@@ -168,7 +168,7 @@ async def test_a_module_that_is_not_there_is_named_with_its_importing_place(
 ) -> None:
     answered = await worker.run('x := 1\ny := import("missing@3")', program_name="greet")
     assert answered.status == 500
-    message = "module 'missing@3' is not found or not signed (imported at greet:2:6) (at greet:2:6)"
+    message = "module 'missing@3' is not found or not signed (imported at greet:2:6)"
     assert answered.json["message"] == message
     report = await worker.report('import("missing@3")')
     assert (report["outcome"], report["error"]["kind"]) == ("failed", "compile")

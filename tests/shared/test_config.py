@@ -120,7 +120,7 @@ def test_a_fault_in_the_environment_is_named(
 
 def test_neither_a_fault_nor_a_repr_shows_a_secret(tmp_path: Path) -> None:
     assert "hunter2" not in fault(tmp_path, "database: [hunter2]\nsecret: {a: hunter2}")
-    settings = load(tmp_path, "database: hunter2\nsecret: hunter2")
+    settings = load(tmp_path, "database: hunter2\nsecret: hunter2hunter2hunter2")
     assert "hunter2" not in f"{settings} {settings!r} {settings.model_dump_json()}"
     assert settings.database is not None
     assert settings.database.get_secret_value() == "hunter2"
