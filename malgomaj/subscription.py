@@ -15,7 +15,7 @@ from shared.wire import Load, Subscriber
 
 ANSWER_TIMEOUT_SECONDS = 5.0
 GOODBYE_TIMEOUT_SECONDS = 2.0
-FIRST_RETRY_SECONDS = 1.0
+FIRST_RETRY_SECONDS = 0.2
 PROBLEM = "manager"
 """The name of the problem in `/readyz` while the worker is not subscribed."""
 NOT_YET = "not subscribed yet"
