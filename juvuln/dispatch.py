@@ -18,6 +18,7 @@ from juvuln.answers import NotStarted, Said, Unanswered, WorkerAnswer, understan
 from juvuln.clock import Clock
 from juvuln.runs.run import Ending, Run, Trigger
 from juvuln.workers import Worker, WorkerRegistry
+from shared.http import connection_fault
 from shared.wire import Outcome, Task, TaskAnswer, TaskRequest
 
 ANSWER_MARGIN_SECONDS = 5.0
@@ -204,7 +205,5 @@ def _no_worker(language: str, refusals: dict[UUID, str]) -> str:
     return f"no worker that runs {language} is subscribed"
 
 
-def _words(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error)
-    return str(error) or type(error).__name__
+def _words(error: Exception) -> str:
+    return connection_fault(error) or type(error).__name__

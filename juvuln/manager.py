@@ -30,8 +30,7 @@ from juvuln.scheduler import Scheduler
 from juvuln.tokens import Tokens
 from juvuln.webhooks import Webhooks
 from juvuln.workers import WorkerRegistry
-from shared.auth import load_or_create_secret
-from shared.config import make_state_dir
+from shared.config import make_state_dir, shared_secret
 from shared.daemon import supervise
 from shared.errors import ConfigurationError
 from shared.health import Readiness
@@ -135,9 +134,7 @@ def _secret(settings: JuvulnSettings) -> str | None:
     if settings.auth == "open":
         log.warning("auth_open", note="whoever reaches the port can subscribe as a worker and read all programs")
         return None
-    if settings.secret is not None:
-        return settings.secret.get_secret_value()
-    return load_or_create_secret(settings.effective_secret_file)
+    return shared_secret(settings)
 
 
 def _listening_sockets(settings: JuvulnSettings, stack: AsyncExitStack) -> list[socket.socket]:

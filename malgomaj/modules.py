@@ -14,6 +14,7 @@ from malgomaj.errors import LibraryAway, ModuleMissing, TaskFailed
 from malgomaj.peer import Peer, SharedSecret
 from malgomaj.programs import Import
 from malgomaj.single_flight import SingleFlight
+from shared.http import connection_fault
 from shared.wire import ModuleUse
 
 LATEST = "latest"
@@ -140,7 +141,7 @@ class Library:
             ) as answer:
                 return await self._read(ref, known, answer)
         except (aiohttp.ClientError, OSError) as error:
-            reason = str(error) or f"no answer within {seconds:g} s"
+            reason = connection_fault(error) or f"no answer within {seconds:g} s"
             raise LibraryAway(f"the module library at {self._peer.base_url} is away: {reason}") from error
 
     async def _read(self, ref: ModuleRef, known: Module | None, answer: aiohttp.ClientResponse) -> Module:

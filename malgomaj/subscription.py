@@ -11,6 +11,7 @@ from malgomaj.errors import ManagerAway, ManagerRefuses
 from malgomaj.peer import Peer, SharedSecret
 from shared.errors import ConfigurationError
 from shared.health import Readiness
+from shared.http import connection_fault
 from shared.wire import Load, Subscriber
 
 ANSWER_TIMEOUT_SECONDS = 5.0
@@ -72,7 +73,7 @@ class Manager:
             ) as answer:
                 status = answer.status
         except (aiohttp.ClientError, OSError) as error:
-            reason = _words(error) or f"no answer within {timeout_seconds:g} s"
+            reason = connection_fault(error) or f"no answer within {timeout_seconds:g} s"
             raise ManagerAway(f"the program manager at {self._peer.base_url} is away: {reason}") from error
         if status in (401, 403):
             raise ManagerRefuses(f"the program manager at {self._peer.base_url} does not accept this worker's secret")
@@ -81,12 +82,6 @@ class Manager:
                 f"the program manager at {self._peer.base_url} answered {method} /v1/subscribers with status {status}"
             )
         return meanings[status]
-
-
-def _words(error: aiohttp.ClientError | OSError) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error)
-    return str(error)
 
 
 class Subscription:

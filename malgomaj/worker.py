@@ -22,7 +22,8 @@ from malgomaj.plate import Plate
 from malgomaj.programs import MIN_KEPT_SECONDS
 from malgomaj.subscription import NOT_YET, PROBLEM, Manager, Subscription
 from malgomaj.tasks import Tasks
-from shared.auth import BasicCredentials, load_or_create_secret
+from shared.auth import BasicCredentials
+from shared.config import shared_secret
 from shared.daemon import supervise
 from shared.health import Readiness
 from shared.http import listening, make_app
@@ -81,7 +82,7 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
     """The worker, serving. Raises SelfhostError if it cannot start; it does not need the manager for that."""
     parts = Parts(
         settings=settings,
-        secret=SharedSecret(lambda: read_secret(settings)),
+        secret=SharedSecret(lambda: shared_secret(settings)),
         readiness=Readiness(),
         plate=Plate(settings.limits.tasks),
         credentials=BasicCredentials(secrets.token_urlsafe(12), secrets.token_urlsafe(24)),
@@ -108,13 +109,6 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
             # Nothing is left but where the worker has to end at once.
             parts.plate.close()
             parts.plate.end_all()
-
-
-def read_secret(settings: WorkerSettings) -> str:
-    """The secret shared with the manager; made if there is none yet. Raises ConfigurationError."""
-    if settings.secret is not None:
-        return settings.secret.get_secret_value()
-    return load_or_create_secret(settings.effective_secret_file)
 
 
 def kept_seconds(settings: WorkerSettings) -> float:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from shared.auth import MIN_SECRET_LENGTH
+from shared.auth import MIN_SECRET_LENGTH, load_or_create_secret
 from shared.errors import ConfigurationError
 from shared.logging import Format, Level
 
@@ -79,6 +79,13 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
         return Path(environ["STATE_DIRECTORY"].split(":")[0])
     home = Path(environ.get("HOME", "/"))
     return Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") / "selfhost"
+
+
+def shared_secret(settings: DaemonSettings) -> str:
+    """The secret of manager and workers; made if there is none yet. Raises ConfigurationError."""
+    if settings.secret is not None:
+        return settings.secret.get_secret_value()
+    return load_or_create_secret(settings.effective_secret_file)
 
 
 def make_state_dir(path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
-from aiohttp import web
+from aiohttp import ClientConnectorError, web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
@@ -144,6 +144,13 @@ def parse_model(body: bytes, model: type[ModelT], invalid_code: int = 422) -> Mo
             raise Refusal(400, f"the body is not JSON: {faults[0]['ctx']['error']}") from None
         lines = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults]
         raise Refusal(invalid_code, "; ".join(lines)) from None
+
+
+def connection_fault(error: Exception) -> str:
+    """What went wrong with a connection to a peer, in the system's words; empty where there are none."""
+    if isinstance(error, ClientConnectorError):
+        return error.os_error.strerror or str(error.os_error)
+    return str(error)
 
 
 def make_app(

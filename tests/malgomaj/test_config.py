@@ -6,8 +6,8 @@ import pytest
 
 from malgomaj.config import WorkerSettings
 from malgomaj.peer import Peer, SharedSecret
-from malgomaj.worker import executor_limits, kept_seconds, read_secret, secret_advice
-from shared.config import load_settings
+from malgomaj.worker import executor_limits, kept_seconds, secret_advice
+from shared.config import load_settings, shared_secret
 from shared.errors import ConfigurationError
 
 EXISTING = """
@@ -122,10 +122,10 @@ def test_a_secret_that_cannot_be_read_again_stays_as_it_was() -> None:
 
 def test_the_secret_is_configured_or_kept_in_a_file(tmp_path: Path) -> None:
     configured = load("secret: sixteen characters or more", tmp_path)
-    assert read_secret(configured) == "sixteen characters or more"
+    assert shared_secret(configured) == "sixteen characters or more"
     assert "JUVULN_SECRET" in secret_advice(configured)
     kept = load(f"state_dir: {tmp_path / 'state'}", tmp_path)
-    assert read_secret(kept) == (tmp_path / "state" / "secret").read_text(encoding="utf-8").strip()
+    assert shared_secret(kept) == (tmp_path / "state" / "secret").read_text(encoding="utf-8").strip()
     assert str(tmp_path / "state" / "secret") in secret_advice(kept)
 
 
