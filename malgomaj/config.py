@@ -98,6 +98,18 @@ class LimitsSection(Section):
     """Objects that one run can make; -1 leaves it to the memory limit."""
     http_answer_bytes: Annotated[int, Field(ge=0, le=2**31 - 1)] = 8 * MEBIBYTE
     http_redirects: Annotated[int, Field(ge=0, le=100)] = 10
+    http_calls: Count = 100
+    """HTTP calls of one run."""
+    http_parallel: Count = 128
+    """HTTP calls of one domain at once; one more waits."""
+    elements: Annotated[int, Field(ge=16, le=2**31 - 1)] = 1_000_000
+    """Elements of one array or map."""
+    nesting: Annotated[int, Field(ge=16, le=2000)] = 2000
+    """How deep source code may be nested. More than the default could overflow the compiler's stack."""
+    modules: Count = 256
+    """Modules that one program may reach by its imports."""
+    import_depth: Annotated[int, Field(ge=1, le=1000)] = 32
+    """Modules in one chain of imports."""
 
 
 class WorkerSettings(DaemonSettings):

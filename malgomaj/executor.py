@@ -4,8 +4,8 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,9 +42,14 @@ class CompileOrder:
     """What a COMPILE frame says. ``modules`` are sources by the name that imports them."""
 
     key: str
+    language: str
     file: str
     code: bytes
     modules: Mapping[str, bytes]
+
+
+def _drop(_line: LogLine) -> None:
+    """A compile logs nothing."""
 
 
 @dataclass(slots=True)
@@ -53,7 +58,7 @@ class _Expected:
 
     answer: "asyncio.Future[Frame | TaskFailed]"
     compiles: str | None = None
-    log: list[LogLine] = field(default_factory=list)
+    on_line: Callable[[LogLine], None] = _drop
 
 
 class Executor(asyncio.Protocol):
@@ -129,9 +134,14 @@ class Executor(asyncio.Protocol):
             raise
 
     async def run(
-        self, key: str, deadline_ms: int, request: Mapping[str, Any] | None, body: bytes, lines: list[LogLine]
+        self,
+        key: str,
+        deadline_ms: int,
+        request: Mapping[str, Any] | None,
+        body: bytes,
+        on_line: Callable[[LogLine], None],
     ) -> Frame:
-        """The DONE frame of a run of the compiled program ``key``. Its log lines are added to ``lines`` as they come.
+        """The DONE frame of a run of the compiled program ``key``. Its log lines go to ``on_line`` as they come.
 
         Raises TaskFailed if the executor dies, ExecutorGone if it was dead before. Cancelling this cancels the run;
         should that not end the run within the grace period, the executor retires.
@@ -139,7 +149,7 @@ class Executor(asyncio.Protocol):
         meta: dict[str, Any] = {"key": key, "deadline_ms": deadline_ms}
         if request is not None:
             meta["request"] = request
-        number = self._expect(Kind.RUN, meta, body, _Expected(self._loop.create_future(), log=lines))
+        number = self._expect(Kind.RUN, meta, body, _Expected(self._loop.create_future(), on_line=on_line))
         try:
             return _checked(await self._expected[number].answer)
         except asyncio.CancelledError:
@@ -214,11 +224,12 @@ class Executor(asyncio.Protocol):
 
     def _take_log_line(self, frame: Frame) -> None:
         if expected := self._expected.get(frame.id):
-            expected.log.append(LogLine.model_validate(frame.meta))
+            expected.on_line(LogLine.model_validate(frame.meta))
 
     def _start_compile(self, order: CompileOrder) -> int:
         meta = {
             "key": order.key,
+            "language": order.language,
             "file": order.file,
             "source_bytes": len(order.code),
             "modules": [{"name": name, "bytes": len(code)} for name, code in order.modules.items()],

@@ -106,7 +106,7 @@ class Tasks:
                 key = await self._compiled(executor, task, progress)
                 deadline_ms = max(1, math.ceil((deadline - asyncio.get_running_loop().time()) * 1000))
                 request, body = _request(task.http)
-                done = await executor.run(key, deadline_ms, request, body, progress.lines)
+                done = await executor.run(key, deadline_ms, request, body, progress.lines.append)
                 # It may have been forgotten during a long run; otherwise it is kept from now on.
                 progress.compiled = executor.note_used(key)
                 return done
@@ -123,7 +123,9 @@ class Tasks:
         needed = await _still_there(executor.programs.imports(source_name), modules)
         key = program_key(source_name, modules.digests())
         while not executor.note_used(key):
-            answer = await executor.compile(CompileOrder(key, source.file, source.code, modules.sources()))
+            answer = await executor.compile(
+                CompileOrder(key, source.language, source.file, source.code, modules.sources())
+            )
             needed = await _learn(answer, needed, modules)
             if answer.kind is Kind.COMPILED:
                 executor.programs.remember_imports(source_name, needed)

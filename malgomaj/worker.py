@@ -144,6 +144,13 @@ def executor_limits(settings: WorkerSettings) -> dict[str, int]:
         "max_answer_bytes": limits.answer_bytes,
         "max_http_answer_bytes": limits.http_answer_bytes,
         "max_http_redirects": limits.http_redirects,
+        "max_http_calls": limits.http_calls,
+        "max_http_parallel": limits.http_parallel,
+        "max_elements": limits.elements,
+        "max_source_bytes": limits.source_bytes,
+        "max_nesting": limits.nesting,
+        "max_modules": limits.modules,
+        "max_import_depth": limits.import_depth,
         # Go collects its garbage before the kernel's limit ends the process.
         "memory_bytes": settings.executors.memory_bytes * 3 // 4,
     }

@@ -75,6 +75,7 @@ class Engine:
         main = source.encode()
         meta = {
             "key": key,
+            "language": "tengo",
             "file": file,
             "source_bytes": len(main),
             "modules": [{"name": name, "bytes": len(content)} for name, content in sources.items()],

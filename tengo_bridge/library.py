@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tengo_bridge.errors import BridgeError
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """The version of the library's functions, and of the frames, that this package speaks."""
 
 DEFAULT_PATH = Path(__file__).resolve().with_name("libtengo.so")

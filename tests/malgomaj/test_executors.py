@@ -42,12 +42,12 @@ async def executor(executors: Executors) -> AsyncIterator[Executor]:
 
 
 def order(code: str, key: str = "key") -> CompileOrder:
-    return CompileOrder(key, "greet", code.encode(), {})
+    return CompileOrder(key, "tengo", "greet", code.encode(), {})
 
 
 async def run(executor: Executor, key: str = "key") -> str:
     """The outcome of a run."""
-    done = await executor.run(key, 10_000, None, b"", [])
+    done = await executor.run(key, 10_000, None, b"", print)
     return str(done.meta["outcome"])
 
 
@@ -82,7 +82,7 @@ async def test_log_lines_come_while_the_program_runs(executor: Executor) -> None
     source = 'times := import("times"); log := import("log"); log.info("first"); times.sleep(30 * times.second)'
     await executor.compile(order(source))
     lines: list[LogLine] = []
-    running = asyncio.create_task(executor.run("key", 60_000, None, b"", lines))
+    running = asyncio.create_task(executor.run("key", 60_000, None, b"", lines.append))
 
     async def first() -> bool:
         return bool(lines)
@@ -134,13 +134,13 @@ async def test_a_dead_executor_is_replaced_for_the_next_user(executors: Executor
 
 async def test_what_fits_into_no_frame_is_refused(executor: Executor) -> None:
     large = CompileOrder(
-        "key", "greet", b"x := 1", {"a": b" " * (MAX_FRAME_BYTES // 2), "b": b" " * (MAX_FRAME_BYTES // 2)}
+        "key", "tengo", "greet", b"x := 1", {"a": b" " * (MAX_FRAME_BYTES // 2), "b": b" " * (MAX_FRAME_BYTES // 2)}
     )
     with pytest.raises(TaskFailed, match="the program and its modules are too large together") as caught:
         await executor.compile(large)
     assert caught.value.error.kind == "compile"
     with pytest.raises(TaskFailed, match="the call is too large for an executor"):
-        await executor.run("key", 1000, None, b"x" * MAX_FRAME_BYTES, [])
+        await executor.run("key", 1000, None, b"x" * MAX_FRAME_BYTES, print)
     assert executor.runs == 0
 
 

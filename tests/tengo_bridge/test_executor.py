@@ -34,7 +34,7 @@ def test_an_executor_says_that_it_is_ready_and_ends_with_its_stream(start_execut
     ready = executor.receive()
     assert ready is not None
     assert ready.kind is Kind.READY
-    assert (ready.meta["abi"], ready.meta["languages"]) == (1, ["tengo"])
+    assert (ready.meta["abi"], ready.meta["languages"]) == (2, ["tengo"])
     assert {"http", "log", "cgi", "json"} <= set(ready.meta["modules"])
     assert kind(executor.compile("for true {}")) is Kind.COMPILED
     executor.send(Frame(Kind.RUN, 2, {"key": "main", "deadline_ms": 60_000}))

@@ -43,7 +43,7 @@ def test_another_library_is_told() -> None:
 
 def test_a_library_of_another_version_is_refused(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library_module, "ABI_VERSION", 99)
-    with pytest.raises(LibraryError, match="has ABI version 1, and 99 is needed; run `make build`"):
+    with pytest.raises(LibraryError, match="has ABI version 2, and 99 is needed; run `make build`"):
         load_library(library)
 
 

@@ -14,23 +14,38 @@ const maxAnswerBytes = frame.MaxBytes - 1<<20
 
 // limits bounds what programs may use.
 type limits struct {
-	stringBytes   int
-	allocations   int64 // -1: any number
-	httpRedirects int
-	memoryBytes   int64 // 0: unbounded; Go collects its garbage the harder, the closer it comes
-	run           modules.Limits
+	stringBytes int
+	allocations int64 // -1: any number
+	elements    int   // of one array or map
+	sourceBytes int   // of a program, and of each of its modules
+	nesting     int   // of a source
+	modules     int   // that one program may reach
+	importDepth int
+	memoryBytes int64 // 0: unbounded; Go collects its garbage the harder, the closer it comes
+	client      modules.ClientOptions
+	run         modules.Limits
 }
 
 func defaultLimits() limits {
 	return limits{
-		stringBytes:   8 << 20,
-		allocations:   -1,
-		httpRedirects: 10,
+		stringBytes: 8 << 20,
+		allocations: -1,
+		elements:    1_000_000,
+		sourceBytes: 1 << 20,
+		nesting:     2000,
+		modules:     256,
+		importDepth: 32,
+		client: modules.ClientOptions{
+			Redirects: 10,
+			Parallel:  128,
+		},
 		run: modules.Limits{
 			LogLines:        1000,
 			LogBytes:        256 << 10,
 			AnswerBytes:     8 << 20,
 			HTTPAnswerBytes: 8 << 20,
+			HTTPCalls:       100,
+			Elements:        1_000_000,
 		},
 	}
 }
@@ -39,12 +54,21 @@ func defaultLimits() limits {
 func (l limits) configured(chosen frame.ConfigureMeta) limits {
 	replace(&l.stringBytes, chosen.MaxStringBytes)
 	replace(&l.allocations, chosen.MaxAllocations)
-	replace(&l.httpRedirects, chosen.MaxHTTPRedirects)
+	replace(&l.elements, chosen.MaxElements)
+	replace(&l.run.Elements, chosen.MaxElements)
+	replace(&l.sourceBytes, chosen.MaxSourceBytes)
+	replace(&l.nesting, chosen.MaxNesting)
+	replace(&l.modules, chosen.MaxModules)
+	replace(&l.importDepth, chosen.MaxImportDepth)
+	replace(&l.client.Redirects, chosen.MaxHTTPRedirects)
+	replace(&l.client.Parallel, chosen.MaxHTTPParallel)
+	l.client.Egress = chosen.Egress
 	replace(&l.memoryBytes, chosen.MemoryBytes)
 	replace(&l.run.LogLines, chosen.MaxLogLines)
 	replace(&l.run.LogBytes, chosen.MaxLogBytes)
 	replace(&l.run.AnswerBytes, chosen.MaxAnswerBytes)
 	replace(&l.run.HTTPAnswerBytes, chosen.MaxHTTPAnswerBytes)
+	replace(&l.run.HTTPCalls, chosen.MaxHTTPCalls)
 	l.run.AnswerBytes = min(l.run.AnswerBytes, maxAnswerBytes)
 	return l
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // ABI is the version of the frames and of the library's functions.
-const ABI = 1
+const ABI = 2
 
 // unreadTime is how long the last frames may take to be written when the worker has closed its end.
 const unreadTime = time.Second
@@ -127,16 +127,16 @@ func (s *server) configure(f frame.Frame) error {
 		return errors.New("the configuration comes too late: it must precede all programs")
 	}
 	s.limits = s.limits.configured(chosen)
-	s.begin()
-	return nil
+	return s.begin()
 }
 
 // begin puts the limits into force, once.
-func (s *server) begin() {
+func (s *server) begin() (err error) {
 	if s.client == nil {
 		s.limits.applyToProcess()
-		s.client = modules.NewClient(s.limits.httpRedirects)
+		s.client, err = modules.NewClient(s.limits.client)
 	}
+	return err
 }
 
 func (s *server) compile(f frame.Frame) error {
@@ -148,7 +148,9 @@ func (s *server) compile(f frame.Frame) error {
 	if err != nil {
 		return err
 	}
-	s.begin()
+	if err := s.begin(); err != nil {
+		return err
+	}
 	s.start(func() { s.out.send(s.compiled(f.ID, meta.Key, job.compile(s.limits.allocations))) })
 	return nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -100,7 +101,7 @@ func TestLimitsAreThoseConfiguredOrTheDefaults(t *testing.T) {
 	got := defaultLimits().configured(frame.ConfigureMeta{MaxLogLines: &lines})
 	want := defaultLimits()
 	want.run.LogLines = 5
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, not %+v", got, want)
 	}
 	huge := frame.MaxBytes * 2

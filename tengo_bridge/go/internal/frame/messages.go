@@ -16,12 +16,39 @@ type ConfigureMeta struct {
 	MaxAnswerBytes     *int   `json:"max_answer_bytes"`
 	MaxHTTPAnswerBytes *int   `json:"max_http_answer_bytes"`
 	MaxHTTPRedirects   *int   `json:"max_http_redirects"`
+	MaxHTTPCalls       *int   `json:"max_http_calls"`
+	MaxHTTPParallel    *int   `json:"max_http_parallel"`
+	MaxElements        *int   `json:"max_elements"`
+	MaxSourceBytes     *int   `json:"max_source_bytes"`
+	MaxNesting         *int   `json:"max_nesting"`
+	MaxModules         *int   `json:"max_modules"`
+	MaxImportDepth     *int   `json:"max_import_depth"`
 	MemoryBytes        *int64 `json:"memory_bytes"`
+	Egress             Egress `json:"egress"`
+}
+
+// Egress says where the programs of an executor may call over HTTP. Without networks nothing can be called.
+type Egress struct {
+	Allow EgressRules `json:"allow"`
+	Deny  EgressRules `json:"deny"`
+	// Proxy says that the proxy variables of the executor's environment count.
+	Proxy bool `json:"proxy"`
+	// CertificatesPEM holds authorities to trust besides those of the machine.
+	CertificatesPEM string `json:"certificates_pem"`
+}
+
+// EgressRules are lists of patterns: "api.example.org", "*.example.org" or "*"; "public", "private", "loopback" or a
+// network such as "10.0.0.0/8"; pairs of the first and the last port.
+type EgressRules struct {
+	Hosts    []string `json:"hosts"`
+	Networks []string `json:"networks"`
+	Ports    [][2]int `json:"ports"`
 }
 
 // CompileMeta is the meta data of a Compile frame. Its body holds the sources one after another.
 type CompileMeta struct {
 	Key         string         `json:"key"`
+	Language    string         `json:"language"`
 	File        string         `json:"file"`
 	SourceBytes int            `json:"source_bytes"`
 	Modules     []ModuleSource `json:"modules"`
@@ -36,6 +63,8 @@ type ModuleSource struct {
 // CompiledMeta is the meta data of a Compiled frame.
 type CompiledMeta struct {
 	Modules []string `json:"modules"`
+	// Bytes is about how much memory the compiled program takes.
+	Bytes int64 `json:"bytes"`
 }
 
 // NeedsMeta is the meta data of a Needs frame.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/d5/tengo/v2"
+
+	"selfhost/libtengo/internal/frame"
 )
 
 const (
@@ -19,9 +21,16 @@ const (
 	formContentType = "application/x-www-form-urlencoded"
 )
 
+// ClientOptions bounds what the programs of an executor may do over HTTP together.
+type ClientOptions struct {
+	Redirects int // that one call follows
+	Parallel  int // calls at once
+	Egress    frame.Egress
+}
+
 // NewClient makes the HTTP client of an executor. It keeps connections but no cookies, and takes no proxy from the
-// environment.
-func NewClient(maxRedirects int) *http.Client {
+// environment. It is an error if the rules for egress cannot be read.
+func NewClient(options ClientOptions) (*http.Client, error) {
 	// Go's own resolver, since each look-up by the C library would take a thread with megabytes of stack.
 	dialer := &net.Dialer{Timeout: 30 * time.Second, Resolver: &net.Resolver{PreferGo: true}}
 	return &http.Client{
@@ -36,12 +45,12 @@ func NewClient(maxRedirects int) *http.Client {
 			MaxResponseHeaderBytes: 1 << 20,
 		},
 		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-			if len(via) > maxRedirects {
-				return fmt.Errorf("more than %d redirects", maxRedirects)
+			if len(via) > options.Redirects {
+				return fmt.Errorf("more than %d redirects", options.Redirects)
 			}
 			return nil
 		},
-	}
+	}, nil
 }
 
 // call is one HTTP request as a program asks for it.

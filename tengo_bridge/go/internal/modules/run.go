@@ -18,6 +18,8 @@ type Limits struct {
 	LogBytes        int
 	AnswerBytes     int
 	HTTPAnswerBytes int
+	HTTPCalls       int // of one run
+	Elements        int // of one array or map
 }
 
 // Run is what the modules know of the run they act for; nothing of it outlives the run.
