@@ -48,7 +48,7 @@ func benchmarkRuns(b *testing.B, source string) {
 
 // BenchmarkFibonacciBare is a machine used again and again with nothing around it.
 func BenchmarkFibonacciBare(b *testing.B) {
-	job := compileJob{file: "main", source: []byte(fibonacci)}
+	job := compileJob{language: "tengo", file: "main", source: []byte(fibonacci)}
 	bytecode, globals, err := job.bytecode()
 	if err != nil {
 		b.Fatal(err)
@@ -62,9 +62,9 @@ func BenchmarkFibonacciBare(b *testing.B) {
 }
 
 func BenchmarkCompile(b *testing.B) {
-	job := compileJob{file: "main", source: []byte(fibonacci)}
+	job := compileJob{language: "tengo", file: "main", source: []byte(fibonacci)}
 	for b.Loop() {
-		if result := job.compile(-1); result.failure != nil {
+		if result := job.compile(defaultLimits()); result.failure != nil {
 			b.Fatal(result.failure)
 		}
 	}

@@ -103,7 +103,7 @@ func (c *client) configure(chosen frame.ConfigureMeta) {
 // compile sends a program named "main" under its own source as the key. Modules are name, source, name, source, ….
 func (c *client) compile(source string, modules ...string) frame.Frame {
 	c.t.Helper()
-	meta := frame.CompileMeta{Key: source, File: "main", SourceBytes: len(source)}
+	meta := frame.CompileMeta{Key: source, Language: "tengo", File: "main", SourceBytes: len(source)}
 	body := source
 	for i := 0; i < len(modules); i += 2 {
 		meta.Modules = append(meta.Modules, frame.ModuleSource{Name: modules[i], Bytes: len(modules[i+1])})

@@ -15,29 +15,31 @@ import (
 
 // compileJob is a program to compile, with the modules that were supplied.
 type compileJob struct {
-	file    string
-	source  []byte
-	modules map[string][]byte
+	language string
+	file     string
+	source   []byte
+	modules  map[string][]byte
 }
 
 // compiled is what came of a compile: a program, or the modules it still needs, or why it was refused.
 type compiled struct {
 	program *program
 	modules []string // named modules that are imported, sorted
+	bytes   int64    // about what the program takes
 	needs   []frame.NeededModule
 	failure *frame.Failure
 }
 
 // newCompileJob takes a Compile frame apart.
 func newCompileJob(meta frame.CompileMeta, body []byte) (compileJob, error) {
-	job := compileJob{file: meta.File, modules: make(map[string][]byte, len(meta.Modules))}
+	job := compileJob{language: meta.Language, file: meta.File, modules: make(map[string][]byte, len(meta.Modules))}
 	source, rest, ok := cut(body, meta.SourceBytes)
-	job.source = markErrorSelectors(source)
+	job.source = source
 	for _, module := range meta.Modules {
 		var content []byte
 		var more bool
 		content, rest, more = cut(rest, module.Bytes)
-		job.modules[module.Name] = markErrorSelectors(content)
+		job.modules[module.Name] = content
 		ok = ok && more
 	}
 	if !ok || len(rest) > 0 {
@@ -53,15 +55,16 @@ func cut(data []byte, length int) (head, tail []byte, ok bool) {
 	return data[:length:length], data[length:], true
 }
 
-// compile never panics: what the compiler trips over is refused.
-func (job compileJob) compile(allocations int64) (result compiled) {
-	graph := &importGraph{sources: job.modules, builtin: modules.Names(), reached: map[string]string{}}
+// compileTengo never panics: what the compiler trips over is refused.
+func compileTengo(job compileJob, limits limits) (result compiled) {
+	graph := newImportGraph(job.modules, limits)
 	defer func() {
 		if value := recover(); value != nil {
 			result = graph.refused(job.panicked(value))
 		}
 	}()
-	if failure := graph.walk(job.file, job.source, nil); failure != nil {
+	job.markErrorSelectors()
+	if _, failure := graph.walk(job.file, job.source, nil); failure != nil {
 		return graph.refused(failure)
 	}
 	if len(graph.missing) > 0 {
@@ -75,7 +78,15 @@ func (job compileJob) compile(allocations int64) (result compiled) {
 		}
 		return graph.refused(refusal)
 	}
-	return compiled{program: newProgram(bytecode, globals, allocations), modules: graph.names()}
+	return compiled{program: newProgram(bytecode, globals, limits.allocations), modules: graph.names(), bytes: sizeOf(bytecode)}
+}
+
+// markErrorSelectors prepares all sources for the parser, in place: the job's map of modules is its own.
+func (job *compileJob) markErrorSelectors() {
+	job.source = markErrorSelectors(job.source)
+	for name, source := range job.modules {
+		job.modules[name] = markErrorSelectors(source)
+	}
 }
 
 // panicked says what the compiler tripped over. The one thing known to make it do so is an assignment to a builtin.
@@ -135,4 +146,30 @@ func checkSize(bytecode *tengo.Bytecode, globals int) error {
 		}
 	}
 	return nil
+}
+
+// What the parts of compiled code take in memory, by measurement: an entry of a function's map from instructions to
+// places, and a constant.
+const (
+	bytesPerPlace    = 40
+	bytesPerConstant = 64
+)
+
+// sizeOf estimates how much memory a compiled program takes.
+func sizeOf(bytecode *tengo.Bytecode) int64 {
+	size := sizeOfFunction(bytecode.MainFunction)
+	for _, constant := range bytecode.Constants {
+		size += bytesPerConstant
+		switch constant := constant.(type) {
+		case *tengo.CompiledFunction:
+			size += sizeOfFunction(constant)
+		case *tengo.String:
+			size += int64(len(constant.Value))
+		}
+	}
+	return size
+}
+
+func sizeOfFunction(function *tengo.CompiledFunction) int64 {
+	return int64(len(function.Instructions)) + bytesPerPlace*int64(len(function.SourceMap))
 }

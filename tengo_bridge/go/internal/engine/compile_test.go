@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -175,5 +176,135 @@ func TestAForgottenProgramIsUnknownAndAnotherTakesItsKey(t *testing.T) {
 	c.compiles("x := 1")
 	if done := c.finish(c.start("x := 1", 1000, nil, "")); done.Outcome != "succeeded" {
 		t.Errorf("%+v", done)
+	}
+}
+
+// nested gives sources that are nested as deep as n says, each in a way of its own.
+func nested(n int) map[string]string {
+	repeat := strings.Repeat
+	return map[string]string{
+		"parentheses":      "x := " + repeat("(", n) + "1" + repeat(")", n),
+		"arrays":           "x := " + repeat("[", n) + repeat("]", n),
+		"maps":             "x := " + repeat("{a: ", n) + "1" + repeat("}", n),
+		"open brackets":    repeat("[", n),
+		"closed brackets":  repeat(")", n),
+		"blocks":           repeat("if true {\n", n) + repeat("}\n", n),
+		"loops":            repeat("for i := 0; i < 1; i++ {\n", n) + repeat("}\n", n),
+		"functions":        "x := " + repeat("func() { return ", n) + "1" + repeat("}", n),
+		"calls":            "f := func() {}\nf" + repeat("()", n),
+		"calls in calls":   "f := func(x) {}\n" + repeat("f(", n) + "1" + repeat(")", n),
+		"a sum":            "x := 1" + repeat("+1", n),
+		"a sum over lines": "x := 1" + repeat("+\n1", n),
+		"powers":           "x := 1" + repeat("<<1*1", n),
+		"signs":            "x := " + repeat("- ", n) + "1",
+		"negations":        "x := " + repeat("!", n) + "true",
+		"selectors":        "x := {}\ny := x" + repeat(".a", n),
+		"indexes":          "x := {}\ny := x" + repeat("[0]", n),
+		"slices":           "x := []\ny := x" + repeat("[0:]", n),
+		"conditions":       "x := 1" + repeat(" ? 1 : 1", n),
+		"else if":          "if false {}" + repeat(" else if false {}", n),
+		"and, or":          "x := true" + repeat(" && true || true", n),
+		"immutables":       "x := " + repeat("immutable(", n) + "1" + repeat(")", n),
+		"errors":           "x := " + repeat("error(", n) + "1" + repeat(")", n),
+		"assignments":      "x := {}\nx" + repeat(".a", n) + " = 1",
+		"imports":          repeat("import(", n),
+		"an unending mix":  repeat("{[(func(", n),
+	}
+}
+
+func TestSourceThatIsNestedBeyondAllMeasureIsRefused(t *testing.T) {
+	c := connect(t)
+	for _, levels := range []int{2_001, 10_000, 100_000} {
+		for name, source := range nested(levels) {
+			if len(source) > defaultLimits().sourceBytes {
+				continue
+			}
+			if got := c.refuses(source); got.Kind != "compile" || len(got.Stack) != 1 {
+				t.Errorf("%s, %d levels: %+v", name, levels, got)
+			} else if name != "closed brackets" && !strings.HasPrefix(got.Message, "the source is nested too deep: more than 2000") {
+				t.Errorf("%s, %d levels: %q", name, levels, got.Message)
+			}
+		}
+	}
+}
+
+func TestSourceThatIsNestedAsDeepAsItMayBeDoesNoHarm(t *testing.T) {
+	defer debug.SetMaxStack(debug.SetMaxStack(8 << 20)) // a quarter of what the library sets
+	c := connect(t)
+	for name, source := range nested(390) {
+		if answer := c.compile(source); answer.Kind == frame.Refused && strings.Contains(string(answer.Meta), "nested") {
+			t.Errorf("%s is refused: %s", name, answer.Meta)
+		}
+	}
+	for name, source := range nested(1_999) {
+		if answer := c.compile(source); answer.Kind != frame.Refused && answer.Kind != frame.Compiled {
+			t.Errorf("%s: a frame of kind %d", name, answer.Kind)
+		}
+	}
+	c.prints("x := 1")
+}
+
+func TestNestingAddsUpAlongTheImports(t *testing.T) {
+	c := connect(t)
+	around := func(inner string) string { return strings.Repeat("(", 700) + inner + strings.Repeat(")", 700) }
+	module := func(name string) string { return "x := " + around("import(\""+name+"\")") + "\nexport x" }
+	c.compiles("x := "+around(`import("a")`), "a", "x := "+around("1")+"\nexport x")
+	got := c.refuses("x := "+around(`import("a")`), "a", module("b"), "b", "\nx := "+around("1"))
+	if !strings.HasPrefix(got.Message, "the source is nested too deep") || !slices.Equal(got.Stack, []string{"main:1:706"}) {
+		t.Errorf("%q at %q", got.Message, got.Stack)
+	}
+}
+
+func TestAnOrdinaryProgramIsNotNestedDeep(t *testing.T) {
+	long := "x := [" + strings.Repeat("-1, {a: (1 + 2)}, ", 5_000) + "1]\n" + strings.Repeat("y := x[0] + 1; if y > 2 { y = 3 }\n", 5_000)
+	if depth, at := deepest("main", []byte(long), 2_000); depth > 20 {
+		t.Errorf("%d deep at %s", depth, at)
+	}
+}
+
+func TestImportsAreBoundedInNumberAndDepth(t *testing.T) {
+	c := connect(t)
+	var many strings.Builder
+	for i := range 10_000 {
+		fmt.Fprintf(&many, "import(\"m%d\")\n", i)
+	}
+	got := c.refuses(many.String())
+	if got.Message != "the program reaches more than 256 modules by its imports (limits.modules)" || got.Stack[0] != "main:257:1" {
+		t.Errorf("%q at %q", got.Message, got.Stack)
+	}
+	var chain []string
+	for i := range 40 {
+		chain = append(chain, fmt.Sprintf("m%d", i), fmt.Sprintf("x := import(\"m%d\")\nexport x", i+1))
+	}
+	got = c.refuses(`import("m0")`, chain...)
+	if got.Message != "modules import modules more than 32 deep (limits.import_depth)" || got.Stack[0] != "m31:1:6" {
+		t.Errorf("%q at %q", got.Message, got.Stack)
+	}
+}
+
+func TestASourceThatIsTooLongIsRefused(t *testing.T) {
+	c := connect(t)
+	long := strings.Repeat(" ", 1<<20+1)
+	for _, modules := range [][]string{nil, {"m", long}} {
+		source := long
+		if modules != nil {
+			source = `import("m")`
+		}
+		got := c.refuses(source, modules...)
+		if got.Message != "the source has 1048577 bytes; 1048576 are possible (limits.source_bytes)" {
+			t.Errorf("%q at %q", got.Message, got.Stack)
+		}
+	}
+}
+
+func TestALanguageWithoutAnEngineIsRefused(t *testing.T) {
+	c := connect(t)
+	compile := mustMessage(frame.Compile, 1, frame.CompileMeta{Key: "k", Language: "lua", SourceBytes: 1})
+	compile.Body = []byte("x")
+	c.send(compile)
+	var refused frame.RefusedMeta
+	c.expect(frame.Refused, &refused)
+	if refused.Error.Message != "language 'lua' is not run here; run here: tengo" {
+		t.Errorf("%+v", refused.Error)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/d5/tengo/v2/token"
 
 	"selfhost/libtengo/internal/frame"
+	"selfhost/libtengo/internal/modules"
 )
 
 // namedModule is what a module of a domain may be called in an import: its name, and perhaps a revision. A domain sets
@@ -20,31 +21,59 @@ var namedModule = regexp.MustCompile(`^[^@\x00-\x1f\x7f]+(@(latest|[0-9]+))?$`)
 
 // imported is one import expression.
 type imported struct {
-	name string
-	at   string
+	name  string
+	at    string
+	depth int // how deep it is nested in its file
 }
 
 // importGraph is what a program reaches by its imports, as far as the supplied sources tell.
 type importGraph struct {
 	sources map[string][]byte // of the supplied modules
 	builtin []string
+	limits  limits
 
 	reached map[string]string // named modules, and the place that first imports them
+	depths  map[string]int    // of the modules that were followed: how deep they are nested with all that they import
 	missing []frame.NeededModule
 }
 
-// walk follows the imports of a file. The chain holds the modules that lead to it, and it itself.
-func (g *importGraph) walk(file string, source []byte, chain []string) *frame.Failure {
+func newImportGraph(sources map[string][]byte, limits limits) *importGraph {
+	return &importGraph{
+		sources: sources, builtin: modules.Names(), limits: limits,
+		reached: map[string]string{}, depths: map[string]int{},
+	}
+}
+
+// walk follows the imports of a file, and tells how deep it is nested with them: the compiler compiles a module where it
+// is imported. The chain holds the modules that lead to the file, and it itself.
+func (g *importGraph) walk(file string, source []byte, chain []string) (depth int, refusal *frame.Failure) {
+	if len(source) > g.limits.sourceBytes {
+		return 0, failure("compile", fmt.Sprintf("the source has %d bytes; %d are possible (limits.source_bytes)",
+			len(source), g.limits.sourceBytes), file+":1:1")
+	}
+	depth, at := deepest(file, source, g.limits.nesting)
+	if depth > g.limits.nesting {
+		return 0, g.tooDeep(at)
+	}
 	imports, err := importsOf(file, source)
 	if err != nil {
-		return compileFailure(err)
+		return 0, compileFailure(err)
 	}
 	for _, each := range imports {
-		if failure := g.follow(each, chain); failure != nil {
-			return failure
+		if refusal := g.follow(each, chain); refusal != nil {
+			return 0, refusal
+		}
+		depth = max(depth, each.depth+g.depths[each.name])
+		if depth > g.limits.nesting {
+			return 0, g.tooDeep(each.at)
 		}
 	}
-	return nil
+	return depth, nil
+}
+
+func (g *importGraph) tooDeep(at string) *frame.Failure {
+	return failure("compile", fmt.Sprintf("the source is nested too deep: more than %d brackets and operators, "+
+		"those around the imports that lead here included, are open at once (limits.nesting)", g.limits.nesting), at)
 }
 
 func (g *importGraph) follow(each imported, chain []string) *frame.Failure {
@@ -62,13 +91,23 @@ func (g *importGraph) follow(each imported, chain []string) *frame.Failure {
 	if _, again := g.reached[each.name]; again {
 		return nil
 	}
+	if len(g.reached) == g.limits.modules {
+		return failure("compile", fmt.Sprintf("the program reaches more than %d modules by its imports (limits.modules)",
+			g.limits.modules), each.at)
+	}
+	if len(chain) == g.limits.importDepth {
+		return failure("compile", fmt.Sprintf("modules import modules more than %d deep (limits.import_depth)",
+			g.limits.importDepth), each.at)
+	}
 	g.reached[each.name] = each.at
 	source, supplied := g.sources[each.name]
 	if !supplied {
 		g.missing = append(g.missing, frame.NeededModule{Name: each.name, At: each.at})
 		return nil
 	}
-	return g.walk(each.name, source, append(slices.Clip(chain), each.name))
+	depth, refusal := g.walk(each.name, source, append(slices.Clip(chain), each.name))
+	g.depths[each.name] = depth
+	return refusal
 }
 
 // placesFrom gives a place, the place that imports its file, and so on out to the program.
@@ -109,21 +148,24 @@ func importsOf(name string, source []byte) ([]imported, error) {
 	file := sourceFile(name, source)
 	scanner := parser.NewScanner(file, source, nil, 0)
 	var imports []imported
+	around := newNesting()
 	for {
 		found, _, at := scanner.Scan()
 		if found == token.EOF {
 			return imports, nil
 		}
+		around.add(found)
 		if found != token.Import {
 			continue
 		}
-		scanner.Scan() // the parenthesis; the syntax is known to be good
+		opening, _, _ := scanner.Scan() // the syntax is known to be good
+		around.add(opening)
 		_, quoted, _ := scanner.Scan()
 		module, err := strconv.Unquote(quoted)
 		if err != nil {
 			return nil, fmt.Errorf("%s: the name of an imported module, %s: %w", file.Position(at), quoted, err)
 		}
-		imports = append(imports, imported{module, file.Position(at).String()})
+		imports = append(imports, imported{module, file.Position(at).String(), around.depth})
 	}
 }
 

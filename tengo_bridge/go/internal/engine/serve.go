@@ -28,7 +28,7 @@ const unreadTime = time.Second
 func Serve(connection net.Conn) error {
 	s := newServer(connection)
 	s.out.send(mustMessage(frame.Ready, 0, frame.ReadyMeta{
-		ABI: ABI, Languages: []string{"tengo"}, Modules: modules.Names(),
+		ABI: ABI, Languages: languages(), Modules: modules.Names(),
 	}))
 	err := s.readAll(frame.NewReader(connection))
 	s.close()
@@ -151,7 +151,7 @@ func (s *server) compile(f frame.Frame) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	s.start(func() { s.out.send(s.compiled(f.ID, meta.Key, job.compile(s.limits.allocations))) })
+	s.start(func() { s.out.send(s.compiled(f.ID, meta.Key, job.compile(s.limits))) })
 	return nil
 }
 
@@ -164,7 +164,7 @@ func (s *server) compiled(id uint32, key string, result compiled) frame.Frame {
 		return mustMessage(frame.Needs, id, frame.NeedsMeta{Modules: result.needs})
 	default:
 		s.programs.put(key, result.program)
-		return mustMessage(frame.Compiled, id, frame.CompiledMeta{Modules: result.modules})
+		return mustMessage(frame.Compiled, id, frame.CompiledMeta{Modules: result.modules, Bytes: result.bytes})
 	}
 }
 
