@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from malgomaj.config import WorkerSettings
+from malgomaj.executor_options import executor_limits
 from malgomaj.peer import Peer, SharedSecret
-from malgomaj.worker import executor_limits, kept_seconds, secret_advice
+from malgomaj.worker import kept_seconds, secret_advice
 from shared.config import load_settings, shared_secret
 from shared.errors import ConfigurationError
 
