@@ -38,7 +38,7 @@ class ExecutorProcess:
     def compile(self, source: str) -> Frame | None:
         """Compile a program under the key "main"."""
         content = source.encode()
-        meta = {"key": "main", "file": "main", "source_bytes": len(content), "modules": []}
+        meta = {"key": "main", "language": "tengo", "file": "main", "source_bytes": len(content), "modules": []}
         self.send(Frame(Kind.COMPILE, 1, meta, content))
         return self.receive()
 
