@@ -16,6 +16,12 @@ LOCK := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --generate-hash
 WITH_GO = export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" CGO_ENABLED=1 CC="$${CC:-$$( \
     command -v cc || command -v gcc || command -v clang || echo '"$(CURDIR)/$(IN_VENV)" -m ziglang cc')}";
 GOFMT = "$$(go env GOROOT)/bin/gofmt"
+# Go's race detector needs a C library of the kind that Zig does not bring.
+RACE = $$(case "$$CC" in *ziglang*) ;; *) echo -race ;; esac)
+
+# How long `make fuzz` looks, and the short round in `make test`.
+SECONDS ?= 300
+FUZZ_SECONDS ?= 30
 
 COMMANDS := juvuln malgomaj
 EXAMPLES := juvuln malgomaj domains
@@ -33,7 +39,7 @@ SYSUSERSDIR := $(SYSTEM_PREFIX)/sysusers.d
 .DELETE_ON_ERROR:
 # Steps share one virtual environment.
 .NOTPARALLEL:
-.PHONY: help run build test lint format bench install install-for-everyone uninstall lock clean
+.PHONY: help run build test fuzz lint format bench install install-for-everyone uninstall lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
@@ -48,9 +54,13 @@ build: $(VENV)/run-ready ## Set up .venv and build libtengo.so
 
 test: $(VENV)/dev-ready build ## Run every test, Go and Python
 	@echo "Testing the Go side ..."
-	@$(WITH_GO) cd tengo_bridge/go && go vet ./... && go test ./...
+	@$(WITH_GO) cd tengo_bridge/go && go vet ./... && go test $(RACE) ./...
+	@$(WITH_GO) $(IN_VENV) -m tests.fuzz $(FUZZ_SECONDS)
 	@echo "Testing the Python side ..."
 	@$(IN_VENV) -m pytest
+
+fuzz: $(VENV)/dev-ready build ## Look for inputs that break the engine, for SECONDS=300
+	@$(WITH_GO) $(IN_VENV) -m tests.fuzz $(SECONDS)
 
 lint: $(VENV)/dev-ready build ## Check style and types, Go and Python
 	$(IN_VENV) -m ruff check

@@ -133,7 +133,7 @@ def _meta(text: memoryview) -> dict[str, Any]:
         return {}
     try:
         meta = json.loads(str(text, "utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FrameError(f"a frame's meta data is not JSON: {error}") from error
     if not isinstance(meta, dict):
         raise FrameError(f"a frame's meta data is a JSON {type(meta).__name__}, not an object")

@@ -1,11 +1,20 @@
-"""Fixtures for all tests: the databases."""
+"""Fixtures for all tests: the databases; and how hard the property tests try."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.databases import DatabaseServer, PostgresServer, SqliteFolder
+
+
+def pytest_configure() -> None:
+    """Under `make fuzz` the property tests look at more examples than in `make test`."""
+    if chosen := os.environ.get("HYPOTHESIS_MAX_EXAMPLES"):
+        settings.register_profile("fuzz", max_examples=int(chosen), deadline=None)
+        settings.load_profile("fuzz")
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,27 @@ def test_a_stream_may_be_cut_at_any_byte(sent: list[Frame], data: st.DataObject)
     assert received == sent
 
 
+@given(
+    st.binary(max_size=64) | st.builds(bytes.__add__, st.builds(encode, any_frame), st.binary(max_size=64)), st.data()
+)
+def test_any_bytes_are_frames_or_no_frames_but_nothing_worse(stream: bytes, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, max(0, len(stream) - 1)))
+    damaged = stream[:place] + data.draw(st.binary(max_size=2)) + stream[place + 1 :]
+    try:
+        read = FrameDecoder().feed(damaged)
+    except FrameError:
+        return
+    assert len(read) <= len(damaged) // 13
+
+
+def test_meta_data_that_is_nested_beyond_all_measure_is_no_frame() -> None:
+    meta = b'{"a":' + b"[" * 200_000
+    with pytest.raises(FrameError, match="is not JSON"):
+        FrameDecoder().feed(
+            (9 + len(meta)).to_bytes(4, "big") + b"\x0c" + bytes(4) + len(meta).to_bytes(4, "big") + meta
+        )
+
+
 def test_a_stream_may_come_byte_by_byte() -> None:
     sent = [frame_of(row) for row in DEFINITION["frames"]]
     decoder = FrameDecoder()

@@ -26,7 +26,7 @@ type definition struct {
 	Refused       []example
 }
 
-func readDefinition(t *testing.T) definition {
+func readDefinition(t testing.TB) definition {
 	t.Helper()
 	text, err := os.ReadFile("../../testdata/frames.json")
 	if err != nil {
@@ -39,7 +39,7 @@ func readDefinition(t *testing.T) definition {
 	return d
 }
 
-func unhex(t *testing.T, text string) []byte {
+func unhex(t testing.TB, text string) []byte {
 	t.Helper()
 	data, err := hex.DecodeString(text)
 	if err != nil {
