@@ -2,31 +2,15 @@
 
 import functools
 import time
-from collections.abc import Iterable
 from email.utils import formatdate
 
 from aiohttp import web
 from multidict import CIMultiDict
 
 from malgomaj.tasks import Ended
+from malgomaj.webhook import programs_headers, task_answer
 from shared.http import error_response
-from shared.wire import REPORT_CONTENT_TYPE, Outcome, Report, Task, TaskAnswer
-
-NOT_THE_PROGRAMS = frozenset(
-    {
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that belong to a connection, not to what the program wrote."""
+from shared.wire import REPORT_CONTENT_TYPE, Outcome, Report, Task
 
 
 def answer(task: Task, ended: Ended) -> web.Response:
@@ -48,7 +32,7 @@ def _report(task: Task, ended: Ended) -> web.Response:
         log=ended.progress.lines,
         duration_ms=round(ended.duration_ms, 3),
         modules=ended.progress.modules,
-        response=_task_answer(ended) if succeeded and task.http is not None else None,
+        response=task_answer(ended.done) if ended.done and succeeded and task.http else None,
     )
     return web.Response(
         status=200 if succeeded else 500,
@@ -58,25 +42,14 @@ def _report(task: Task, ended: Ended) -> web.Response:
     )
 
 
-def _task_answer(ended: Ended) -> TaskAnswer:
-    assert ended.done is not None
-    written = ended.done.meta.get("response", {})
-    headers = [(name, value) for name, value in _kept(written.get("headers", ()))]
-    return TaskAnswer(status=written.get("status", 200), headers=headers, body=ended.done.body)
-
-
 def _written_by_program(ended: Ended) -> web.Response:
     assert ended.done is not None
     written = ended.done.meta.get("response", {})
-    headers = CIMultiDict(_kept(written.get("headers", ())))
+    headers = CIMultiDict(programs_headers(written.get("headers", ())))
     if "Content-Type" not in headers and ended.done.body:
         headers["Content-Type"] = _content_type(ended.done.body)
     headers.update(_expires(ended))
     return web.Response(status=written.get("status", 200), headers=headers, body=ended.done.body)
-
-
-def _kept(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in headers if name.lower() not in NOT_THE_PROGRAMS]
 
 
 def _content_type(body: bytes) -> str:

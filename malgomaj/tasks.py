@@ -3,9 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 from structlog.contextvars import bind_contextvars
@@ -16,7 +15,8 @@ from malgomaj.executors import Executors
 from malgomaj.modules import Library, ModuleSet
 from malgomaj.plate import Plate
 from malgomaj.programs import Import, Source, program_key, source_key
-from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError, Task, TaskRequest
+from malgomaj.webhook import request_parts
+from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError, Task
 from tengo_bridge.frames import Frame, Kind
 
 ANSWER_SLACK_SECONDS = 0.02
@@ -105,7 +105,7 @@ class Tasks:
             try:
                 key = await self._compiled(executor, task, progress)
                 deadline_ms = max(1, math.ceil((deadline - asyncio.get_running_loop().time()) * 1000))
-                request, body = _request(task.http)
+                request, body = request_parts(task.http)
                 done = await executor.run(key, deadline_ms, request, body, progress.lines.append)
                 # It may have been forgotten during a long run; otherwise it is kept from now on.
                 progress.compiled = executor.note_used(key)
@@ -160,14 +160,6 @@ async def _learn(answer: Frame, known: tuple[Import, ...], modules: ModuleSet) -
 def _log_context(task: Task) -> dict[str, str]:
     context = {"domain": task.domain, "program": task.program_name or task.program_uuid}
     return context | {"run": task.run_id} if task.run_id else context
-
-
-def _request(http: TaskRequest | None) -> tuple[Mapping[str, Any] | None, bytes]:
-    """The meta data and the body of the call that a webhook answers."""
-    if http is None:
-        return None, b""
-    facts = {"method": http.method, "path": http.path, "query": http.query, "remote": http.remote}
-    return facts | {"headers": http.headers}, http.body
 
 
 def _judged(done: Frame, task: Task) -> tuple[Outcome, ProgramError | None]:
