@@ -30,6 +30,8 @@ DOMAIN = "demo"
 READY_TIMEOUT_SECONDS = 30.0
 SECOND_SIGNAL_SECONDS = 0.3
 """Between two signals to a daemon; two that are sent at the same moment reach it as one."""
+DEMO_EGRESS = "egress: {allow: {networks: [public, private, loopback]}}\n"
+"""The demo's programs may call what runs beside it."""
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
 
 
@@ -65,7 +67,7 @@ def prepare(var: Path, environ: Mapping[str, str]) -> Place:
     database = f"sqlite:///{absolute}/{DOMAIN}.db"
     write_if_missing(var / "domains.yaml", f"domains:\n  {DOMAIN}: {database}\n")
     write_if_missing(var / "juvuln.yaml", f"domainfile: {absolute}/domains.yaml\nstate_dir: {absolute}\n")
-    write_if_missing(var / "malgomaj.yaml", f"state_dir: {absolute}\n")
+    write_if_missing(var / "malgomaj.yaml", f"state_dir: {absolute}\n{DEMO_EGRESS}")
     manager = load_settings(JuvulnSettings, var / "juvuln.yaml", environ).listen
     address = f"{manager.host}:{manager.port}"
     told = {"MALGOMAJ_PROGRAM_MANAGER__AUTHORITY": address, **environ}

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
+from malgomaj.egress import EgressSection
 from shared.config import DaemonSettings, ListenSection, Port, Seconds, Section
 from shared.wire import MAX_BODY_BYTES, MAX_SOURCE_BYTES
 
@@ -124,6 +125,7 @@ class WorkerSettings(DaemonSettings):
     subscription: SubscriptionSection = SubscriptionSection()
     executors: ExecutorsSection = ExecutorsSection()
     limits: LimitsSection = LimitsSection()
+    egress: EgressSection = EgressSection()
 
     @property
     def library_scheme(self) -> Scheme:

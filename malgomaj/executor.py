@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,8 +33,10 @@ class ExecutorOptions:
     start_timeout_seconds: float
     max_programs: int
     program_kept_seconds: float
-    limits: Mapping[str, int]
+    configuration: Mapping[str, Any]
     """The meta data of the CONFIGURE frame."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """All the environment variables of the process. The address of a proxy may hold a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ class Executor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)
-        self._send(Frame(Kind.CONFIGURE, 0, self._options.limits))
+        self._send(Frame(Kind.CONFIGURE, 0, self._options.configuration))
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -310,7 +312,7 @@ async def spawn(domain: str, options: ExecutorOptions) -> Executor:
     ours, theirs = socket.socketpair()
     try:
         with theirs:
-            process = await _spawn_process(theirs.fileno(), options.memory_bytes)
+            process = await _spawn_process(theirs.fileno(), options)
         executor = Executor(domain, process, options)
         await asyncio.get_running_loop().create_unix_connection(lambda: executor, sock=ours)
     except BaseException as error:
@@ -328,8 +330,9 @@ def _entry_point() -> Path:
     return Path(tengo_bridge.__file__).absolute().with_name("executor.py")
 
 
-async def _spawn_process(descriptor: int, memory_bytes: int) -> asyncio.subprocess.Process:
-    arguments = ["--fd", str(descriptor), "--parent", str(os.getpid()), "--memory-bytes", str(memory_bytes)]
+async def _spawn_process(descriptor: int, options: ExecutorOptions) -> asyncio.subprocess.Process:
+    arguments = ["--fd", str(descriptor), "--parent", str(os.getpid())]
+    arguments += ["--memory-bytes", str(options.memory_bytes)]
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-I",
@@ -337,7 +340,7 @@ async def _spawn_process(descriptor: int, memory_bytes: int) -> asyncio.subproce
         str(_entry_point()),
         *arguments,
         pass_fds=[descriptor],
-        env={},
+        env=options.environment,
         cwd="/",
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,

@@ -1,11 +1,12 @@
 """What executors are told of the settings: the same for those of the daemon and of the command line."""
 
 from malgomaj.config import WorkerSettings
+from malgomaj.egress import EgressPolicy
 from malgomaj.executor import ExecutorOptions
 
 
-def executor_options(settings: WorkerSettings) -> ExecutorOptions:
-    """How this installation's executors are made."""
+def executor_options(settings: WorkerSettings, egress: EgressPolicy, domain: str) -> ExecutorOptions:
+    """For the executors of ``domain``."""
     section = settings.executors
     return ExecutorOptions(
         memory_bytes=section.memory_bytes,
@@ -13,7 +14,8 @@ def executor_options(settings: WorkerSettings) -> ExecutorOptions:
         start_timeout_seconds=section.start_timeout_seconds,
         max_programs=settings.cache.max_programs,
         program_kept_seconds=settings.cache.program_timeout,
-        limits=executor_limits(settings),
+        configuration={**executor_limits(settings), "egress": egress.rules_for(domain)},
+        environment=egress.proxy_variables,
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
 
@@ -16,13 +16,16 @@ from shared.wire import ErrorKind, Outcome, ProgramError
 
 HOUSEKEEPING_SECONDS = 1.0
 
+OptionsFor = Callable[[str], ExecutorOptions]
+"""What the executors of a domain are made with."""
+
 log = structlog.get_logger()
 
 
 class Executors:
     """The executors of this worker, by domain."""
 
-    def __init__(self, options: ExecutorOptions, *, max_executors: int, idle_seconds: float) -> None:
+    def __init__(self, options: OptionsFor, *, max_executors: int, idle_seconds: float) -> None:
         self._options = options
         self._max_executors = max_executors
         self._idle_seconds = idle_seconds
@@ -92,7 +95,7 @@ class Executors:
     async def _spawn(self, domain: str) -> Executor:
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
-        executor = await spawn(domain, self._options)
+        executor = await spawn(domain, self._options(domain))
         # The watch outlives the task that this start was for, so it takes nothing of its logging context.
         watch = loop.create_task(executor.watch(), context=Context())
         self._alive[executor] = watch
@@ -129,9 +132,7 @@ class Executors:
 
 
 @asynccontextmanager
-async def open_executors(
-    options: ExecutorOptions, *, max_executors: int, idle_seconds: float
-) -> AsyncIterator[Executors]:
+async def open_executors(options: OptionsFor, *, max_executors: int, idle_seconds: float) -> AsyncIterator[Executors]:
     """Executors whose processes are all gone at the end."""
     executors = Executors(options, max_executors=max_executors, idle_seconds=idle_seconds)
     housekeeping = asyncio.create_task(supervise("executors", executors.keep_house))

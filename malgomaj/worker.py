@@ -1,6 +1,7 @@
 """The daemon: opens its parts in order, and closes them in the reverse one."""
 
 import asyncio
+import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -14,6 +15,7 @@ import structlog
 from malgomaj.advertise import introduction
 from malgomaj.api import Api, TaskLimits
 from malgomaj.config import WorkerSettings
+from malgomaj.egress import load_egress
 from malgomaj.executor_options import executor_options
 from malgomaj.executors import Executors, open_executors
 from malgomaj.modules import Library
@@ -122,7 +124,12 @@ def _session() -> aiohttp.ClientSession:
 
 def _executors(settings: WorkerSettings) -> AbstractAsyncContextManager[Executors]:
     section = settings.executors
-    return open_executors(executor_options(settings), max_executors=section.max, idle_seconds=section.idle_seconds)
+    egress = load_egress(settings.egress, os.environ)
+    return open_executors(
+        lambda domain: executor_options(settings, egress, domain),
+        max_executors=section.max,
+        idle_seconds=section.idle_seconds,
+    )
 
 
 def _library(parts: Parts, session: aiohttp.ClientSession) -> Library:

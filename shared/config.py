@@ -4,13 +4,14 @@ A variable is the daemon's prefix and the key in capitals, levels joined by two 
 ``listen.port``. Nothing is ignored in silence: an unknown key or variable is an error that names it.
 """
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -27,6 +28,18 @@ def _long_enough(secret: SecretStr) -> SecretStr:
         raise ValueError(f"must have {MIN_SECRET_LENGTH} characters or more")
     return secret
 
+
+def _parsed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("must be JSON, such as [1, 2] for a list") from None
+
+
+FromJson = BeforeValidator(_parsed)
+"""For lists and mappings, which a variable can only give as JSON."""
 
 SharedSecretText = Annotated[SecretStr, AfterValidator(_long_enough)]
 
@@ -45,7 +58,9 @@ class LogSection(Section):
 class DaemonSettings(BaseSettings):
     """What both daemons can be told."""
 
-    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_nested_delimiter="__", validate_default=True)
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_nested_delimiter="__", enable_decoding=False, validate_default=True
+    )
 
     log: LogSection = LogSection()
     state_dir: Path = Field(default_factory=lambda: default_state_dir(os.environ))
@@ -153,8 +168,7 @@ def load_settings(cls: type[SettingsT], path: Path | None, environ: Mapping[str,
     Raises ConfigurationError with one line per fault.
     """
     written = read_yaml_mapping(path) if path else {}
-    # A name with nothing behind it says nothing: a section whose lines are all commented out.
-    content = {name: value for name, value in written.items() if value is not None}
+    content = _without_empty(written)
     prefix = str(cls.model_config.get("env_prefix", ""))
     unknown = list(unknown_variables(cls, prefix, environ))
     if unknown:
@@ -164,6 +178,15 @@ def load_settings(cls: type[SettingsT], path: Path | None, environ: Mapping[str,
     except ValidationError as error:
         lines = [_fault(fault, path, prefix, environ) for fault in error.errors(include_input=False)]
         raise ConfigurationError("\n".join(lines)) from None
+
+
+def _without_empty(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A name with nothing behind it says nothing: a section whose lines are all commented out."""
+    return {
+        name: _without_empty(value) if isinstance(value, dict) else value
+        for name, value in content.items()
+        if value is not None
+    }
 
 
 def unknown_variables(cls: type[BaseModel], prefix: str, environ: Mapping[str, str]) -> Iterator[str]:
@@ -187,13 +210,20 @@ def _names_a_setting(cls: type[BaseModel], path: str) -> bool:
 def _fault(fault: ErrorDetails, path: Path | None, prefix: str, environ: Mapping[str, str]) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     variable = prefix + "__".join(str(part) for part in fault["loc"]).upper()
-    source = variable if variable in environ else f"{path or 'configuration'}: {key}"
+    source = _given_by(variable, environ) or f"{path or 'configuration'}: {key}"
     match fault["type"]:
         case "missing":
             return f"{path or 'no configuration file'}: {key} must be set, there or by the variable {variable}"
         case "extra_forbidden":
             return f"{source}: there is no such setting"
     return f"{source}: {_lower_first(fault['msg'])}"
+
+
+def _given_by(variable: str, environ: Mapping[str, str]) -> str | None:
+    """The variable that gave the value, or the list or mapping around it."""
+    parts = variable.split("__")
+    names = ("__".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((name for name in names if name in environ), None)
 
 
 def _lower_first(text: str) -> str:

@@ -23,6 +23,7 @@ WITHOUT_A_FIXED_DEFAULT = {
     "advertise.port",
     "database",
     "domainfile",
+    "egress.certificates",
     "module_library.authority",
     "module_library.scheme",
     "name",
@@ -44,7 +45,7 @@ def with_every_option(text: str) -> str:
 
 def leaves(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in content.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

@@ -97,6 +97,7 @@ def environment(folder: Path, authority: str, port: int, **settings: str) -> dic
         "LISTEN__PORT": str(port),
         "PROGRAM_MANAGER__AUTHORITY": authority,
         "SUBSCRIPTION__INTERVAL_SECONDS": "0.2",
+        "EGRESS__ALLOW__NETWORKS": '["public", "private", "loopback"]',
     }
     return {f"MALGOMAJ_{name}": value for name, value in (variables | settings).items()}
 

@@ -132,6 +132,7 @@ class Installation:
             "STATE_DIR": str(self.folder),
             "SUBSCRIPTION__INTERVAL_SECONDS": "0.5",
             "CACHE__LIBRARY_TIMEOUT": "0.2",
+            "EGRESS__ALLOW__NETWORKS": '["public", "private", "loopback"]',
             "SHUTDOWN_TIMEOUT_SECONDS": "10",
         } | settings
         return self._daemon("malgomaj", port, variables)
