@@ -48,3 +48,7 @@ class ManagerAway(WorkerError):
 
 class ManagerRefuses(WorkerError):
     """The program manager does not accept this worker's credentials."""
+
+
+class UnusableInput(WorkerError):
+    """What the command line was given cannot be used; nothing was run."""
