@@ -5,10 +5,14 @@ import base64
 import json
 import statistics
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
+import aiohttp
+
+from bench import engine
 from bench.installation import (
     children,
     daemon,
@@ -19,6 +23,8 @@ from bench.installation import (
     subscriber_desk,
 )
 from examples.demo_domain import make_demo_domain
+from malgomaj.config import WorkerSettings
+from malgomaj.executor_options import executor_options
 
 ROUNDS = 5
 SECONDS = 2.0
@@ -28,7 +34,7 @@ GREET = "11111111-0000-4000-8000-000000000003"
 
 def row(name: str, unit: str, values: Sequence[float]) -> None:
     print(
-        f"{name:<64} {statistics.median(values):>9.1f} {unit:<6} ({min(values):.1f} to {max(values):.1f})", flush=True
+        f"{name:<64} {statistics.median(values):>9.2f} {unit:<6} ({min(values):.2f} to {max(values):.2f})", flush=True
     )
 
 
@@ -41,6 +47,66 @@ def task(source: bytes) -> bytes:
         "source_code": base64.b64encode(source).decode(),
     }
     return json.dumps(content).encode()
+
+
+async def measure_engine(folder: Path) -> None:
+    """An executor alone, and what the engine in it costs."""
+    bare = engine.build_plain_go(folder)
+    ratios = [engine.bare_fibonacci_us(bare) / engine.engine_fibonacci_us() for _ in range(ROUNDS)]
+    row("fib(20) in the engine, times as fast as on Tengo's own machine", "x", ratios)
+    options = executor_options(WorkerSettings())
+    async with engine.one_executor(options) as (executor, _):
+        row("an executor at rest: resident memory", "MiB", [memory_mib(executor.pid)])
+        pooled = [await engine.pooled_run_us(executor) for _ in range(ROUNDS)]
+        row("a pooled run: its overhead in the executor", "us", pooled)
+        together = [await engine.waiting_together_ms(executor) for _ in range(ROUNDS)]
+        row("64 runs of one program that wait 50 ms each, together", "ms", together)
+
+
+async def measure_against_plain_go(folder: Path) -> None:
+    """The same task to the worker and to a plain Go server, in turn."""
+    bare = engine.build_plain_go(folder)
+    port = free_port()
+    content = task(b"x := 1")
+    async with subscriber_desk() as (desk, told), engine.plain_go_server(bare) as plain_port:
+        settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{desk}", "LOG__LEVEL": "warning"}
+        async with daemon("malgomaj", folder, port, "/readyz", **settings):
+            credentials = (await told).rpartition("@")[0]
+            ours = http_request("POST", "/v1/tasks", port, content, credentials, "application/json")
+            theirs = http_request("POST", "/v1/tasks", plain_port, content, "a:b", "application/json")
+            figures: dict[str, list[float]] = {"ours": [], "theirs": [], "ratio": []}
+            await run_load(port, CONNECTIONS, 0.5, ours)
+            for _ in range(ROUNDS):
+                pair = (
+                    await run_load(port, CONNECTIONS, SECONDS, ours),
+                    await run_load(plain_port, CONNECTIONS, SECONDS, theirs),
+                )
+                assert not any(each["failures"] for each in pair), "a task failed"
+                figures["ours"].append(pair[0]["per_second"])
+                figures["theirs"].append(pair[1]["per_second"])
+                figures["ratio"].append(pair[0]["per_second"] / pair[1]["per_second"])
+    row("a trivial cached task, plain Go with a new machine per run", "/s", figures["theirs"])
+    row("a trivial cached task, malgomaj", "/s", figures["ours"])
+    row("malgomaj, times as fast as plain Go", "x", figures["ratio"])
+
+
+async def measure_first_call(folder: Path) -> None:
+    """The first call of new domains: an executor is started for each."""
+    port = free_port()
+    async with subscriber_desk() as (desk, told), aiohttp.ClientSession() as session:
+        settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{desk}", "LOG__LEVEL": "warning"}
+        async with daemon("malgomaj", folder, port, "/readyz", **settings):
+            user, _, password = (await told).rpartition("@")[0].partition(":")
+            took = []
+            for number in range(20):
+                content = json.loads(task(b"x := 1")) | {"domain": f"new-{number}"}
+                began = time.perf_counter()
+                async with session.post(
+                    f"http://127.0.0.1:{port}/v1/tasks", json=content, auth=aiohttp.BasicAuth(user, password)
+                ) as answer:
+                    assert answer.status == 200
+                took.append((time.perf_counter() - began) * 1000)
+    row("the first call of a new domain, executor and compile included", "ms", took)
 
 
 async def measure_worker(folder: Path) -> None:
@@ -96,7 +162,7 @@ async def measure_both(folder: Path) -> None:
 
 async def main() -> None:
     print(f"Medians of {ROUNDS} rounds of {SECONDS:g} s (least to most). The load generator shares the machine.\n")
-    for measure in (measure_worker, measure_both):
+    for measure in (measure_engine, measure_against_plain_go, measure_first_call, measure_worker, measure_both):
         with tempfile.TemporaryDirectory() as folder:
             await measure(Path(folder))
 

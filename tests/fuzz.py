@@ -1,4 +1,4 @@
-"""`make fuzz SECONDS=…`: every fuzz target of the Go side, and the frame codec from Python, for a share of the time each.
+"""`make fuzz SECONDS=…`: every fuzz target of the Go side, and the codec from Python, for a share of the time each.
 
 What a Go target finds, Go leaves in a file below ``testdata/fuzz`` next to it: committed, it is a regression test. What
 hypothesis finds it prints, to be written down as a test.
