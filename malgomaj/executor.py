@@ -84,6 +84,7 @@ class Executor(asyncio.Protocol):
         self._expected: dict[int, _Expected] = {}
         self._compiling: dict[str, int] = {}
         self._last_id = 0
+        self._outgoing: list[bytes] = []
         self._retired = False
         self._ending = False
         self._dead = False
@@ -258,6 +259,14 @@ class Executor(asyncio.Protocol):
 
     def _send(self, frame: Frame) -> None:
         data = encode(frame)
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(data)
+
+    def _flush(self) -> None:
+        """Write what has gathered in this turn of the loop; a system call for each frame would cost more than a run."""
+        data = b"".join(self._outgoing)
+        self._outgoing.clear()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
@@ -283,6 +292,7 @@ class Executor(asyncio.Protocol):
         if self._expected:
             self.kill()
         elif self._transport is not None:
+            self._flush()
             self._transport.close()
 
     def _died(self, reason: ProgramError, status: int) -> None:

@@ -5,7 +5,7 @@ Nothing here reads a clock or talks to anybody: times are seconds on any one clo
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MIN_KEPT_SECONDS = 1.0
@@ -48,13 +48,10 @@ def program_key(source: str, modules: Mapping[str, bytes]) -> str:
     return _digest(parts)
 
 
-def _digest(parts: Iterable[bytes]) -> str:
-    # The length goes before each part, so that no two lists of parts read the same.
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.hexdigest()
+def _digest(parts: Sequence[bytes]) -> str:
+    # The lengths go before the parts, so that no two lists of parts read the same.
+    lengths = b"".join([len(part).to_bytes(8, "big") for part in parts])
+    return hashlib.sha256(b"".join((lengths, *parts))).hexdigest()
 
 
 class CompiledPrograms:

@@ -138,6 +138,8 @@ class Tasks:
 
 async def _still_there(imports: tuple[Import, ...], modules: ModuleSet) -> tuple[Import, ...]:
     """Those of ``imports`` that can be had. Of the others the executor will say whether they are needed still."""
+    if not imports:
+        return imports
     try:
         await modules.add(imports)
     except TaskFailed:

@@ -113,7 +113,7 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
         raise _too_large(max_bytes)
     body = bytearray()
     try:
-        async for chunk in request.content.iter_any():
+        while chunk := await request.content.readany():
             body += chunk
             if len(body) > max_bytes:
                 raise _too_large(max_bytes)

@@ -25,6 +25,7 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 """The largest length field that either side sends or accepts."""
 
 _HEADER = Struct(">IBII")
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _LENGTH_FIELD_BYTES = 4
 _SHORTEST_FRAME_BYTES = _HEADER.size - _LENGTH_FIELD_BYTES
 
@@ -63,7 +64,7 @@ class Frame:
 
 def encode(frame: Frame) -> bytes:
     """The bytes of ``frame``; FrameError if it is larger than MAX_FRAME_BYTES."""
-    meta = json.dumps(frame.meta, separators=(",", ":")).encode() if frame.meta else b""
+    meta = _JSON.encode(frame.meta).encode() if frame.meta else b""
     length = _SHORTEST_FRAME_BYTES + len(meta) + len(frame.body)
     if length > MAX_FRAME_BYTES:
         raise FrameError(f"a {frame.kind.name} frame of {length} bytes is over the limit of {MAX_FRAME_BYTES} bytes")
