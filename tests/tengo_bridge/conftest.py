@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def start_executor(library: Path) -> Iterator[Callable[..., ExecutorProcess]]:
     """Starts executors with the given options; they end with the test."""
     with ExitStack() as stack:
 
-        def start(*options: str) -> ExecutorProcess:
-            return stack.enter_context(executor_process(*options))
+        def start(*options: str, **others: Any) -> ExecutorProcess:
+            return stack.enter_context(executor_process(*options, **others))
 
         yield start

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,12 +65,21 @@ def command(fd: int, *options: str, parent: int | None = None) -> list[str]:
 
 
 @contextmanager
-def executor_process(*options: str) -> Iterator[ExecutorProcess]:
-    """A started executor, which is killed at the end if it is still there."""
+def executor_process(
+    *options: str,
+    prefix: Sequence[str] = (),
+    inherited: Sequence[int] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[ExecutorProcess]:
+    """A started executor, which is killed at the end if it is still there.
+
+    ``prefix`` goes before the command line, ``inherited`` are descriptors that the process gets besides its own.
+    """
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE_SECONDS)
-    popen: dict[str, Any] = {"pass_fds": [theirs.fileno()], "env": {}, "stderr": subprocess.PIPE, "text": True}
-    with ours, subprocess.Popen(command(theirs.fileno(), *options), **popen) as process:
+    popen: dict[str, Any] = {"pass_fds": [theirs.fileno(), *inherited], "env": environment or {}}
+    popen |= {"stderr": subprocess.PIPE, "text": True}
+    with ours, subprocess.Popen([*prefix, *command(theirs.fileno(), *options)], **popen) as process:
         theirs.close()
         try:
             yield ExecutorProcess(process, ours)

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from tengo_bridge.frames import Frame, Kind, encode
+from tengo_bridge.lockdown import MAX_OPEN_FILES, NICENESS, OOM_SCORE
+from tests.support import without_landlock
 
 from .process import PATIENCE_SECONDS, ExecutorProcess, command
 
@@ -22,6 +24,9 @@ Start = Callable[..., ExecutorProcess]
 MIB = 1024 * 1024
 CYCLE = 'a := [1]; a[0] = a; import("json").encode(a)'
 GROWTH = 'a := []; for true { a = append(a, {"x": a}) }'
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root sees inside a process that cannot be dumped")
 
 
 def kind(frame: Frame | None) -> Kind:
@@ -54,15 +59,95 @@ def test_an_executor_is_locked_down(start_executor: Start) -> None:
     executor = start_executor("--memory-bytes", str(400 * MIB))
     executor.receive()
     status = executor.status()
-    assert status["NoNewPrivs"] == "1"
     ignored = int(status["SigIgn"], 16)
     assert ignored >> (signal.SIGINT - 1) & 1
     assert not ignored >> (signal.SIGTERM - 1) & 1
+    assert status["Umask"] == "0077"
+    assert status["Seccomp"] == Path("/proc/self/status").read_text().partition("Seccomp:")[2].split()[0]
+    assert os.getpriority(os.PRIO_PROCESS, executor.process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+    assert int(Path(f"/proc/{executor.process.pid}/oom_score_adj").read_text()) >= OOM_SCORE
+
+
+def test_every_thread_is_one_that_was_started_after_the_lockdown(start_executor: Start) -> None:
+    """What binds a thread and those it starts would miss threads that Go had started before."""
+    executor = start_executor()
+    executor.receive()
+    threads = list(Path(f"/proc/{executor.process.pid}/task").iterdir())
+    assert len(threads) > 1
+    for thread in threads:
+        assert "NoNewPrivs:\t1\n" in (thread / "status").read_text()
+
+
+@pytest.mark.parametrize(
+    ("limit", "most"),
+    [
+        ("Max data size", 400 * MIB),
+        ("Max core file size", 0),
+        ("Max file size", 0),
+        ("Max locked memory", 0),
+        ("Max msgqueue size", 0),
+        ("Max open files", MAX_OPEN_FILES),
+    ],
+)
+def test_an_executor_has_limits_that_it_cannot_raise(start_executor: Start, limit: str, most: int) -> None:
+    executor = start_executor("--memory-bytes", str(400 * MIB))
+    executor.receive()
     lines = Path(f"/proc/{executor.process.pid}/limits").read_text().splitlines()
     limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
-    assert limits["Max data size"] == [str(400 * MIB), str(400 * MIB)]
-    assert limits["Max core file size"] == ["0", "0"]
-    assert limits["Max open files"] == ["1024", "1024"]
+    assert limits[limit] == [str(most), str(most)]
+
+
+@needs_root
+def test_an_executor_keeps_no_descriptor_that_it_was_started_with(start_executor: Start, tmp_path: Path) -> None:
+    with (tmp_path / "secret").open("w") as inherited:
+        executor = start_executor(inherited=[inherited.fileno()])
+        executor.receive()
+        folder = Path(f"/proc/{executor.process.pid}/fd")
+        opened = {int(entry.name): str(entry.readlink()) for entry in folder.iterdir()}
+    assert opened.pop(0) == "/dev/null"
+    del opened[1], opened[2]
+    # Go watches sockets by the next two, and keeps an eye on how much of the processor its control group may use.
+    expected = ("socket:", "anon_inode:[eventpoll]", "anon_inode:[eventfd]", "/sys/fs/cgroup/")
+    assert [target for target in opened.values() if not target.startswith(expected)] == []
+    assert sum(target.startswith("socket:") for target in opened.values()) == 1
+
+
+@needs_root
+def test_no_variable_gets_into_an_executor_but_the_proxies(start_executor: Start) -> None:
+    """Go reads them where the kernel put them, so it is not enough to unset them."""
+    variables = {"HTTP_PROXY": "http://proxy:1", "GODEBUG": "gctrace=1", "MALGOMAJ_SECRET": "x", "LANG": "C"}
+    executor = start_executor(environment=variables)
+    executor.receive()
+    assert Path(f"/proc/{executor.process.pid}/environ").read_bytes() == b"HTTP_PROXY=http://proxy:1\0"
+
+
+def test_a_locked_down_executor_resolves_names_and_calls(start_executor: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        executor = start_executor()
+        executor.receive()
+        url = f"http://localhost:{server.getsockname()[1]}/"
+        executor.compile(f'r := import("http").get("{url}"); if is_error(r) {{ import("log").error("%v", r) }}')
+        executor.send(Frame(Kind.RUN, 2, {"key": "main", "deadline_ms": 10_000}))
+        server.settimeout(PATIENCE_SECONDS)
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            assert kind(executor.receive()) is Kind.DONE
+
+
+def test_a_kernel_without_landlock_runs_programs_all_the_same(start_executor: Start) -> None:
+    executor = start_executor(prefix=without_landlock.command_prefix("ENOSYS"))
+    executor.receive()
+    assert executor.status()["NoNewPrivs"] == "1"
+    assert kind(executor.compile("x := 1")) is Kind.COMPILED
+
+
+def test_a_kernel_that_refuses_landlock_gets_no_executor(start_executor: Start) -> None:
+    status, errors = start_executor(prefix=without_landlock.command_prefix("EPERM")).end()
+    assert status == 1
+    assert errors.startswith("executor: the kernel has Landlock and does not let it be used (Operation not permitted)")
+    assert errors.count("\n") == 1
 
 
 def test_ctrl_c_is_left_to_the_worker_and_sigterm_ends(start_executor: Start) -> None:
