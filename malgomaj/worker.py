@@ -31,6 +31,7 @@ from shared.health import Readiness
 from shared.http import listening, make_app
 from shared.status_api import StatusApi
 from shared.wire import Subscriber
+from tengo_bridge import landlock
 
 ANSWER_SECONDS = 2.0
 """How long what has been answered may take to reach the caller when the worker stops."""
@@ -94,6 +95,7 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         session = await stack.enter_async_context(_session())
         executors = await stack.enter_async_context(_executors(settings))
         languages = await executors.languages()
+        _tell_what_landlock_lacks()
         # Of its own, for it keeps to so many connections: slow look-ups must not hold up the worker's sign of life.
         library_session = await stack.enter_async_context(_session())
         library = _library(parts, library_session)
@@ -116,6 +118,12 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
 def kept_seconds(settings: WorkerSettings) -> float:
     """How long a compiled program stays cached after its last use: no longer than the executor that holds it."""
     return min(max(settings.cache.program_timeout, MIN_KEPT_SECONDS), settings.executors.idle_seconds)
+
+
+def _tell_what_landlock_lacks() -> None:
+    """Once, as it is the same for all executors."""
+    if lost := landlock.losses(landlock.abi_version()):
+        log.warning("landlock_missing", lost=lost)
 
 
 def _session() -> aiohttp.ClientSession:

@@ -69,3 +69,11 @@ def test_both_daemons_are_one_user_with_one_state_folder() -> None:
         assert juvuln[name] == malgomaj[name]
     assert juvuln["StateDirectoryMode"] == ["0700"]
     assert f"u {juvuln['User'][0]} " in (DEPLOY / "sysusers.d" / "selfhost.conf").read_text(encoding="utf-8")
+
+
+def test_executors_may_lock_themselves_down() -> None:
+    malgomaj = service_section("malgomaj")
+    allowed = " ".join(filtered for filtered in malgomaj["SystemCallFilter"] if not filtered.startswith("~")).split()
+    assert {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= set(allowed)
+    refused = " ".join(filtered for filtered in malgomaj["SystemCallFilter"] if filtered.startswith("~"))
+    assert "@resources" not in refused

@@ -11,8 +11,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tengo_bridge import landlock
 from tests.malgomaj.manager import SECRET, LocalManager, local_manager
 from tests.malgomaj.worker import RunningWorker, alive, environment, running_worker, task
+from tests.support import without_landlock
 from tests.support.daemons import DaemonProcess
 from tests.support.waiting import free_port, until
 
@@ -254,6 +256,26 @@ async def test_a_slow_library_does_not_hold_up_the_sign_of_life(worker: RunningW
     manager.hold.set()
     for answered in await asyncio.gather(*calls):
         assert answered.status == 500
+
+
+async def test_a_kernel_without_landlock_is_told_once(tmp_path: Path, manager: LocalManager) -> None:
+    port = free_port()
+    variables = environment(tmp_path, manager.authority, port)
+    process = DaemonProcess(
+        "malgomaj", variables, tmp_path / "log", port, prefix=without_landlock.command_prefix("ENOSYS")
+    )
+    try:
+        await process.start()
+    finally:
+        await process.kill()
+    (missing,) = process.events("landlock_missing")
+    assert missing["level"] == "warning"
+    assert "an executor's files are not limited" in missing["lost"]
+
+
+@pytest.mark.skipif(bool(landlock.losses(landlock.abi_version())), reason="this kernel's Landlock lacks something")
+async def test_a_kernel_with_all_of_landlock_is_nothing_to_tell(worker: RunningWorker) -> None:
+    assert worker.process.events("landlock_missing") == []
 
 
 async def test_it_ends_well_though_nobody_reads_its_log(tmp_path: Path, manager: LocalManager) -> None:

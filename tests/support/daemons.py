@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,24 @@ from tests.support.waiting import until
 
 
 class DaemonProcess:
-    """A running juvuln or malgomaj. Its log lines are in ``log_path``."""
+    """A running juvuln or malgomaj. Its log lines are in ``log_path``; ``prefix`` goes before its command."""
 
-    def __init__(self, name: str, environ: Mapping[str, str], log_path: Path, port: int) -> None:
+    def __init__(
+        self, name: str, environ: Mapping[str, str], log_path: Path, port: int, prefix: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.log_path = log_path
         self.environ = environ
+        self.prefix = prefix
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start the process and wait until it listens."""
         with self.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
+                *self.prefix,
                 Path(sys.executable).with_name(self.name),
                 env={"PATH": os.environ["PATH"], "HOME": str(self.log_path.parent), **self.environ},
                 stdin=asyncio.subprocess.DEVNULL,
