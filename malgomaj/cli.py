@@ -77,9 +77,10 @@ def check_command(
     """
 
     def work() -> int:
-        from malgomaj.local_commands import check_files
+        from malgomaj.local_commands import check_files, options_for
 
-        return check_files(_settings(context, config), files, module or [], as_json=as_json)
+        options = options_for(_local_settings(context, config), domain="")
+        return check_files(options, files, module or [], as_json=as_json)
 
     _exit_with(work)
 
@@ -99,6 +100,7 @@ def run_command(
     body: Annotated[Path | None, typer.Option(metavar="FILE|-", help="The body: a file, or standard input.")] = None,
     path: Annotated[str | None, typer.Option(help="The path of the call; / unless given.")] = None,
     query: Annotated[str | None, typer.Option(help="The query of the call, such as a=1&b=2.")] = None,
+    domain: Annotated[str, typer.Option(help="The domain whose rules for HTTP calls apply (egress.domains).")] = "",
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -109,23 +111,26 @@ def run_command(
     """
 
     def work() -> int:
-        from malgomaj.local_commands import Call, run_file
+        from malgomaj.local_commands import Call, options_for, read_order, run_order
 
+        settings = _local_settings(context, config)
         is_call = any(part is not None for part in (request, header, body, path, query))
         call = Call(request or "POST", path or "/", query or "", header or [], body) if is_call else None
-        return run_file(_settings(context, config), file, module or [], call, deadline, as_json=as_json)
+        order = read_order(file, module or [], call, deadline, settings.limits.body_bytes)
+        return run_order(options_for(settings, domain), order, as_json=as_json)
 
     _exit_with(work)
 
 
-def _settings(context: typer.Context, config: Path | None) -> WorkerSettings:
+def _local_settings(context: typer.Context, config: Path | None) -> WorkerSettings:
     """Those of the daemon; ``--config`` may stand before the command or after it."""
-    explicit = config or context.find_root().params["config"]
-    settings = load_settings(WorkerSettings, find_config_file(explicit, os.environ), os.environ)
+    from malgomaj.local_commands import without_configuration
     from shared.logging import configure_logging
 
+    config_file = find_config_file(config or context.find_root().params["config"], os.environ)
+    settings = load_settings(WorkerSettings, config_file, os.environ)
     configure_logging(PROGRAM, log_format=settings.log.format, level="error")
-    return settings
+    return settings if config_file else without_configuration(settings)
 
 
 def _exit_with(work: Callable[[], int]) -> NoReturn:

@@ -1,6 +1,7 @@
 """The commands `malgomaj check` and `malgomaj run`: from what the command line says to what is printed."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -8,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from malgomaj.config import WorkerSettings
+from malgomaj.egress import AllowSection, EgressSection, load_egress
 from malgomaj.errors import UnusableInput, WorkerError
 from malgomaj.excerpt import harmless
+from malgomaj.executor import ExecutorOptions
 from malgomaj.executor_options import executor_options
 from malgomaj.local import Ended, Order, check_all, open_executor, run
 from malgomaj.local_output import answer_bytes, check_json, error_text, exit_status, log_text, run_json
@@ -31,34 +34,46 @@ class Call:
     body: Path | None
 
 
-def check_files(settings: WorkerSettings, files: Sequence[Path], modules: Sequence[str], *, as_json: bool) -> int:
+def without_configuration(settings: WorkerSettings) -> WorkerSettings:
+    """Where no operator has said what programs may call, they may call what runs beside them, as in the demo."""
+    if "egress" in settings.model_fields_set:
+        return settings
+    egress = EgressSection(allow=AllowSection(networks=("public", "private", "loopback")))
+    return settings.model_copy(update={"egress": egress})
+
+
+def options_for(settings: WorkerSettings, domain: str) -> ExecutorOptions:
+    """As the daemon's executors of ``domain`` are made. Raises ConfigurationError."""
+    return executor_options(settings, load_egress(settings.egress, os.environ), domain)
+
+
+def check_files(options: ExecutorOptions, files: Sequence[Path], modules: Sequence[str], *, as_json: bool) -> int:
     """Compile each file and print what is wrong with it; gives the exit status. Raises WorkerError."""
     supplied = read_modules(modules)
     programs = [Sources(read_source(file), supplied) for file in files]
-    return asyncio.run(_check_all(settings, programs, as_json=as_json))
+    return asyncio.run(_check_all(options, programs, as_json=as_json))
 
 
-def run_file(
-    settings: WorkerSettings, file: Path, modules: Sequence[str], call: Call | None, deadline_ms: int, *, as_json: bool
-) -> int:
-    """Run a program and print what came of it; gives the exit status. Raises WorkerError.
-
-    A deadline of 0 asks for the longest.
-    """
+def read_order(file: Path, modules: Sequence[str], call: Call | None, deadline_ms: int, max_body_bytes: int) -> Order:
+    """What the command line says is to be run; a deadline of 0 asks for the longest. Raises WorkerError."""
     sources = Sources(read_source(file), read_modules(modules))
-    request = _request(call, settings.limits.body_bytes) if call else None
-    order = Order(sources, request, deadline_ms or MAX_DEADLINE_MS)
-    ended = asyncio.run(_run(settings, order))
+    request = _request(call, max_body_bytes) if call else None
+    return Order(sources, request, deadline_ms or MAX_DEADLINE_MS)
+
+
+def run_order(options: ExecutorOptions, order: Order, *, as_json: bool) -> int:
+    """Run a program and print what came of it; gives the exit status. Raises WorkerError."""
+    ended = asyncio.run(_run(options, order))
     if as_json:
         print(run_json(ended))
     else:
-        _print_ended(ended, sources)
+        _print_ended(ended, order.sources)
     return exit_status(ended.errors)
 
 
-async def _check_all(settings: WorkerSettings, programs: Iterable[Sources], *, as_json: bool) -> int:
+async def _check_all(options: ExecutorOptions, programs: Iterable[Sources], *, as_json: bool) -> int:
     status = 0
-    async for sources, errors in check_all(programs, executor_options(settings)):
+    async for sources, errors in check_all(programs, options):
         status = max(status, exit_status(errors))
         if as_json:
             print(check_json(sources, errors), flush=True)
@@ -67,8 +82,8 @@ async def _check_all(settings: WorkerSettings, programs: Iterable[Sources], *, a
     return status
 
 
-async def _run(settings: WorkerSettings, order: Order) -> Ended:
-    async with open_executor(executor_options(settings)) as executor:
+async def _run(options: ExecutorOptions, order: Order) -> Ended:
+    async with open_executor(options) as executor:
         return await run(executor, order, _print_line)
 
 
