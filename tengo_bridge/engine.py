@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tengo_bridge.errors import BridgeError
 from tengo_bridge.frames import Frame, FrameDecoder, Kind, encode
@@ -28,7 +28,7 @@ class Engine:
     ``limits`` is the meta data of a CONFIGURE frame; sizes of strings and memory hold for the whole process.
     """
 
-    def __init__(self, library: Path = DEFAULT_PATH, limits: Mapping[str, int] | None = None) -> None:
+    def __init__(self, library: Path = DEFAULT_PATH, limits: Mapping[str, Any] | None = None) -> None:
         self._library = library
         self._limits = limits or {}
         self._ids = count(1)
