@@ -12,6 +12,19 @@ import (
 	"selfhost/libtengo/internal/frame"
 )
 
+// loopback are rules for egress that let programs call the servers of these tests.
+func loopback() frame.Egress {
+	return frame.Egress{Allow: frame.EgressRules{Networks: []string{"loopback"}}}
+}
+
+// connectToLoopback starts an executor that may call the servers of these tests.
+func connectToLoopback(t *testing.T) *client {
+	t.Helper()
+	c := connect(t)
+	c.configure(frame.ConfigureMeta{Egress: loopback()})
+	return c
+}
+
 // echo answers with what it was asked, and acts on the path.
 func echo(t *testing.T) *httptest.Server {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -25,6 +38,9 @@ func echo(t *testing.T) *httptest.Server {
 			return
 		case "/moved":
 			http.Redirect(w, r, "/here", http.StatusFound)
+			return
+		case "/to":
+			http.Redirect(w, r, r.URL.RawQuery, http.StatusFound)
 			return
 		case "/missing":
 			w.WriteHeader(http.StatusNotFound)
@@ -61,7 +77,7 @@ func TestHTTPRequestsAreWhatTheProgramAsksFor(t *testing.T) {
 		{`postform("URL/a", ["y=2 3", "z=4"])`, "POST /a|HOST|" + agent + "|application/x-www-form-urlencoded||y=2+3&z=4"},
 		{`postform("URL/a", undefined, {"Content-Type": "own"})`, "POST /a|HOST|" + agent + "|own||"},
 	}
-	c, server := connect(t), echo(t)
+	c, server := connectToLoopback(t), echo(t)
 	for _, row := range rows {
 		source := filled(fmt.Sprintf(`import("log").info("%%s", string(import("http").%s.Body))`, row.call), server)
 		if got := c.prints(source); got != filled(row.want, server) {
@@ -71,7 +87,7 @@ func TestHTTPRequestsAreWhatTheProgramAsksFor(t *testing.T) {
 }
 
 func TestAnHTTPAnswerIsAnImmutableMap(t *testing.T) {
-	c, server := connect(t), echo(t)
+	c, server := connectToLoopback(t), echo(t)
 	got := c.prints(filled(`
 a := import("http").get("URL/missing")
 import("log").info("%v %v %v %v %v %v", a.StatusCode, is_bytes(a.Body), a.ContentLength == len(a.Body), a.ContentLength > 0,
@@ -84,13 +100,13 @@ import("log").info("%v %v %v %v %v %v", a.StatusCode, is_bytes(a.Body), a.Conten
 func TestWhatFailsOnTheWayIsAnErrorValue(t *testing.T) {
 	c, server := connect(t), echo(t)
 	limit, redirects := 1000, 3
-	c.configure(frame.ConfigureMeta{MaxHTTPAnswerBytes: &limit, MaxHTTPRedirects: &redirects})
+	c.configure(frame.ConfigureMeta{MaxHTTPAnswerBytes: &limit, MaxHTTPRedirects: &redirects, Egress: loopback()})
 	for url, want := range map[string]string{
 		"http://127.0.0.1:1/": "connection refused",
 		"ftp://127.0.0.1/":    "unsupported protocol scheme",
 		"http://[":            "missing ']'",
-		"URL/large":           "the answer is over 1000 bytes",
-		"URL/loop":            "more than 3 redirects",
+		"URL/large":           "the answer is over 1000 bytes (limits.http_answer_bytes)",
+		"URL/loop":            "more than 3 redirects (limits.http_redirects)",
 		"URL/cut":             "unexpected EOF",
 	} {
 		got := c.prints(filled(fmt.Sprintf(`a := import("http").get(%q); import("log").info("%%v %%s", is_error(a), a.value)`, url), server))
@@ -235,5 +251,88 @@ func TestWithoutARequestThereIsNoCGI(t *testing.T) {
 		if got := c.run(`import("cgi").` + call).failure(t).Message; got != "cgi: this run has no request" {
 			t.Errorf("%s: %s", call, got)
 		}
+	}
+}
+
+func TestWithoutAConfigurationOnlyThePublicNetworkCanBeCalled(t *testing.T) {
+	got := connect(t).prints(`a := import("http").get("http://127.0.0.1:8095/"); import("log").info("%v %s", is_error(a), a.value)`)
+	if got != "true calling 127.0.0.1:8095 is not allowed: loopback addresses are not among egress.allow.networks" {
+		t.Error(got)
+	}
+}
+
+func TestARedirectGetsNoFurtherThanACall(t *testing.T) {
+	c, server := connect(t), echo(t)
+	rules := loopback()
+	rules.Deny.Hosts = []string{"localhost"}
+	c.configure(frame.ConfigureMeta{Egress: rules})
+	for to, want := range map[string]string{
+		"http://localhost:1/":        "calling localhost:1 is not allowed: host localhost is among egress.deny.hosts",
+		"http://169.254.169.254/":    "calling 169.254.169.254:80 is not allowed: cloud metadata addresses are never allowed",
+		"http://[::ffff:10.0.0.1]/":  "calling 10.0.0.1:80 is not allowed: private addresses are not among egress.allow.networks",
+		"http://x@10.0.0.1:8080/a?b": "calling 10.0.0.1:8080 is not allowed: private addresses are not among egress.allow.networks",
+	} {
+		source := filled(fmt.Sprintf(`import("log").info("%%s", import("http").get("URL/to?%s").value)`, to), server)
+		if got := c.prints(source); got != want {
+			t.Errorf("to %s\n gave %s\n  not %s", to, got, want)
+		}
+	}
+}
+
+func TestAnExecutorWithRulesThatCannotBeReadEnds(t *testing.T) {
+	c := connect(t)
+	c.configure(frame.ConfigureMeta{Egress: frame.Egress{Allow: frame.EgressRules{Networks: []string{"nowhere"}}}})
+	if err := c.streamEnds(); err == nil || !strings.Contains(err.Error(), "egress.allow.networks") {
+		t.Error(err)
+	}
+}
+
+func TestARunMayMakeSoManyCalls(t *testing.T) {
+	c, server := connect(t), echo(t)
+	calls := 3
+	c.configure(frame.ConfigureMeta{MaxHTTPCalls: &calls, Egress: loopback()})
+	source := filled(`http := import("http"); for i := 0; i < 4; i++ { import("log").info("%d", http.get("URL/").StatusCode) }`, server)
+	for range 2 { // a run starts anew
+		got := c.run(source)
+		if failed := got.failure(t); failed.Kind != "runtime" || failed.Message != "a run may make 3 http calls (limits.http_calls)" {
+			t.Errorf("%+v", failed)
+		}
+		if got.messages() != "200\n200\n200" {
+			t.Errorf("it logged %q", got.messages())
+		}
+	}
+}
+
+func TestCallsWaitForTheirTurnNoLongerThanTheirRun(t *testing.T) {
+	c, parallel := connect(t), 1
+	c.configure(frame.ConfigureMeta{MaxHTTPParallel: &parallel, Egress: loopback()})
+	arrived, release := make(chan string, 3), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- r.URL.Path
+		<-release
+	}))
+	defer server.Close()
+	defer close(release)
+	first, second := filled(`import("http").get("URL/first")`, server), filled(`import("http").get("URL/second")`, server)
+	c.compiles(first)
+	c.compiles(second)
+	holding := c.start(first, 60_000, nil, "")
+	if path := <-arrived; path != "/first" {
+		t.Fatal(path)
+	}
+	if done := c.finish(c.start(second, 50, nil, "")); done.Outcome != "timed_out" {
+		t.Errorf("%+v", done)
+	}
+	last := c.start(second, 60_000, nil, "")
+	release <- struct{}{}
+	if done := c.finish(holding); done.Outcome != "succeeded" {
+		t.Errorf("%+v", done)
+	}
+	release <- struct{}{}
+	if done := c.finish(last); done.Outcome != "succeeded" {
+		t.Errorf("%+v", done)
+	}
+	if path := <-arrived; path != "/second" || len(arrived) > 0 {
+		t.Errorf("%s came, and %d more", path, len(arrived))
 	}
 }

@@ -72,7 +72,7 @@ func TestADeadlineEndsWhateverTheProgramDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	c := connect(t)
+	c := connectToLoopback(t)
 	for name, source := range map[string]string{
 		"a loop":             "for true {}",
 		"a sleep":            `import("times").sleep(3600000000000)`,

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"runtime"
 	"runtime/metrics"
 	"sync"
@@ -46,7 +45,7 @@ type server struct {
 
 	// Read and changed by the reader alone.
 	limits limits
-	client *http.Client // nil until the first compile, which ends the time to configure
+	client *modules.Client // nil until the first compile, which ends the time to configure
 }
 
 func newServer(connection net.Conn) *server {

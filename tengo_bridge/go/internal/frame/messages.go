@@ -27,7 +27,8 @@ type ConfigureMeta struct {
 	Egress             Egress `json:"egress"`
 }
 
-// Egress says where the programs of an executor may call over HTTP. Without networks nothing can be called.
+// Egress says where the programs of an executor may call over HTTP. Empty lists of what is allowed stand for every host,
+// every port, and the public networks.
 type Egress struct {
 	Allow EgressRules `json:"allow"`
 	Deny  EgressRules `json:"deny"`

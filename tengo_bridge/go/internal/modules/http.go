@@ -3,55 +3,23 @@ package modules
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/d5/tengo/v2"
 
-	"selfhost/libtengo/internal/frame"
+	"selfhost/libtengo/internal/egress"
 )
 
 const (
 	userAgent       = "Selfhost-tengo-client/1.0"
 	formContentType = "application/x-www-form-urlencoded"
 )
-
-// ClientOptions bounds what the programs of an executor may do over HTTP together.
-type ClientOptions struct {
-	Redirects int // that one call follows
-	Parallel  int // calls at once
-	Egress    frame.Egress
-}
-
-// NewClient makes the HTTP client of an executor. It keeps connections but no cookies, and takes no proxy from the
-// environment. It is an error if the rules for egress cannot be read.
-func NewClient(options ClientOptions) (*http.Client, error) {
-	// Go's own resolver, since each look-up by the C library would take a thread with megabytes of stack.
-	dialer := &net.Dialer{Timeout: 30 * time.Second, Resolver: &net.Resolver{PreferGo: true}}
-	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
-			ForceAttemptHTTP2:      true,
-			MaxIdleConns:           32,
-			MaxIdleConnsPerHost:    8,
-			MaxConnsPerHost:        128,
-			IdleConnTimeout:        30 * time.Second,
-			TLSHandshakeTimeout:    10 * time.Second,
-			MaxResponseHeaderBytes: 1 << 20,
-		},
-		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
-			if len(via) > options.Redirects {
-				return fmt.Errorf("more than %d redirects", options.Redirects)
-			}
-			return nil
-		},
-	}, nil
-}
 
 // call is one HTTP request as a program asks for it.
 type call struct {
@@ -148,12 +116,16 @@ func escaped(pairs [][2]string) string {
 // fetch performs a call. What goes wrong on the way becomes an error value, which the program can look at; only a run
 // that must end is an error.
 func (r *Run) fetch(asked call) (tengo.Object, error) {
+	if r.httpCalls == r.Limits.HTTPCalls {
+		return nil, fmt.Errorf("a run may make %d http calls (limits.http_calls)", r.Limits.HTTPCalls)
+	}
+	r.httpCalls++
 	answer, err := r.exchange(asked)
 	if r.Context.Err() != nil {
 		return nil, context.Cause(r.Context)
 	}
 	if err != nil {
-		return &tengo.Error{Value: &tengo.String{Value: err.Error()}}, nil
+		return &tengo.Error{Value: &tengo.String{Value: described(err)}}, nil
 	}
 	return answer, nil
 }
@@ -163,23 +135,31 @@ func (r *Run) exchange(asked call) (tengo.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := r.Client.Do(request)
+	response, body, err := r.Client.exchange(request, r.Limits.HTTPAnswerBytes)
 	if err != nil {
 		return nil, err
-	}
-	defer response.Body.Close()
-	body, err := readAtMost(response.Body, r.Limits.HTTPAnswerBytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s %q: %w", request.Method, asked.url, err)
 	}
 	return answerValue(response, body), nil
 }
 
+// described leaves out where in Go's layers a call was refused.
+func described(err error) string {
+	var refusal *egress.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Error()
+	}
+	return err.Error()
+}
+
 func (c call) request(ctx context.Context) (*http.Request, error) {
-	request, err := http.NewRequestWithContext(ctx, c.method, c.url, bytes.NewReader(c.content))
-	if err != nil {
+	if err := checkURL(c.url); err != nil {
 		return nil, err
 	}
+	request, err := http.NewRequestWithContext(ctx, c.method, c.url, bytes.NewReader(c.content))
+	if err != nil {
+		return nil, unreadable(c.url, err)
+	}
+	request.URL.RawQuery = plainQuery(request.URL.RawQuery)
 	if query := escaped(c.query); query != "" {
 		request.URL.RawQuery = strings.TrimPrefix(request.URL.RawQuery+"&"+query, "&")
 	}
@@ -193,15 +173,40 @@ func (c call) request(ctx context.Context) (*http.Request, error) {
 	return request, nil
 }
 
-func readAtMost(body io.Reader, limit int) ([]byte, error) {
-	content, err := io.ReadAll(io.LimitReader(body, int64(limit)+1))
-	if err != nil {
-		return nil, err
+// checkURL refuses what could end the line of the request that the URL is part of.
+func checkURL(text string) error {
+	if !utf8.ValidString(text) {
+		return errors.New("the url is not valid UTF-8")
 	}
-	if len(content) > limit {
-		return nil, fmt.Errorf("the answer is over %d bytes", limit)
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return errors.New("the url holds a control character")
 	}
-	return content, nil
+	return nil
+}
+
+// unreadable says what is wrong with a URL, but for one that may hold a password: that shall not reach a log.
+func unreadable(text string, err error) error {
+	var parsing *url.Error
+	if !errors.As(err, &parsing) {
+		return err
+	}
+	if strings.Contains(text, "@") {
+		return errors.New("the url cannot be read")
+	}
+	return fmt.Errorf("the url %q cannot be read: %w", text, parsing.Err)
+}
+
+// plainQuery escapes what may not stand in a request; Go does so in a path, but not here.
+func plainQuery(query string) string {
+	var plain strings.Builder
+	for _, c := range []byte(query) {
+		if c <= ' ' || c > '~' {
+			fmt.Fprintf(&plain, "%%%02X", c)
+		} else {
+			plain.WriteByte(c)
+		}
+	}
+	return plain.String()
 }
 
 func answerValue(response *http.Response, body []byte) tengo.Object {

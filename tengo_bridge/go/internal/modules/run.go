@@ -25,7 +25,7 @@ type Limits struct {
 // Run is what the modules know of the run they act for; nothing of it outlives the run.
 type Run struct {
 	Context context.Context // its cause tells why the run must end
-	Client  *http.Client
+	Client  *Client
 	Limits  Limits
 	Log     func(level, message string) error // passes one line on, and waits while the worker is slow
 
@@ -34,6 +34,7 @@ type Run struct {
 	Answer  Answer
 
 	log       logCount
+	httpCalls int
 	generator *rand.Rand
 }
 
