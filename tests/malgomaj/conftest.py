@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.malgomaj.local_command import LocalCommand
 from tests.malgomaj.manager import LocalManager, local_manager
 from tests.malgomaj.worker import RunningWorker, running_worker
 
@@ -20,3 +21,9 @@ async def worker(tmp_path: Path, manager: LocalManager) -> AsyncIterator[Running
     """A worker with the default limits."""
     async with running_worker(tmp_path, manager) as worker:
         yield worker
+
+
+@pytest.fixture
+def malgomaj(tmp_path: Path) -> LocalCommand:
+    """The command, called in a folder that is empty but for what the test writes."""
+    return LocalCommand(tmp_path)
