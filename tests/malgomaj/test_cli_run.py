@@ -227,7 +227,7 @@ async def test_a_deadline_of_zero_is_the_longest(malgomaj: LocalCommand) -> None
     assert (await malgomaj("run", "hello.tengo", "--deadline", "0")).status == 0
 
 
-async def test_it_may_call_what_runs_beside_it_and_what_the_configuration_allows_a_domain(
+async def test_it_may_call_what_runs_beside_it_unless_a_configuration_says_otherwise(
     malgomaj: LocalCommand,
 ) -> None:
     async def answer(_request: web.Request) -> web.Response:
@@ -242,6 +242,8 @@ async def test_it_may_call_what_runs_beside_it_and_what_the_configuration_allows
         assert (await malgomaj("run", "fetch.tengo")).err == "info: hello from beside\n"
         said = await malgomaj("run", "fetch.tengo", "--config", "malgomaj.yaml", "--domain", "home")
         assert said.err == "info: hello from beside\n"
+        said = await malgomaj("run", "fetch.tengo", "--config", "malgomaj.yaml")
+        assert "egress.allow.networks" in said.err
 
 
 async def test_it_needs_no_secret_and_writes_nothing(malgomaj: LocalCommand) -> None:
