@@ -24,6 +24,7 @@ from bench.installation import (
 )
 from examples.demo_domain import make_demo_domain
 from malgomaj.config import WorkerSettings
+from malgomaj.egress import load_egress
 from malgomaj.executor_options import executor_options
 
 ROUNDS = 5
@@ -54,7 +55,8 @@ async def measure_engine(folder: Path) -> None:
     bare = engine.build_plain_go(folder)
     ratios = [engine.bare_fibonacci_us(bare) / engine.engine_fibonacci_us() for _ in range(ROUNDS)]
     row("fib(20) in the engine, times as fast as on Tengo's own machine", "x", ratios)
-    options = executor_options(WorkerSettings())
+    settings = WorkerSettings()
+    options = executor_options(settings, load_egress(settings.egress, {}), "bench")
     async with engine.one_executor(options) as (executor, _):
         row("an executor at rest: resident memory", "MiB", [memory_mib(executor.pid)])
         pooled = [await engine.pooled_run_us(executor) for _ in range(ROUNDS)]

@@ -61,7 +61,7 @@ def shown(frames: list[Frame]) -> str:
 
 def test_the_page_has_an_example_of_every_module() -> None:
     imported = set(re.findall(r'import\("(\w+)"\)', "".join(code for _, code, _ in EXAMPLES)))
-    assert imported >= set(["base64", "cgi", "enum", "fmt", "hex", "http", "json", "log", "math", "rand", "text", "times"])
+    assert imported >= {"base64", "cgi", "enum", "fmt", "hex", "http", "json", "log", "math", "rand", "text", "times"}
 
 
 @pytest.mark.parametrize(("code", "result"), [row[1:] for row in EXAMPLES], ids=[row[0] for row in EXAMPLES])
