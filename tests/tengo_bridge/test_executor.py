@@ -3,12 +3,15 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,7 +29,31 @@ CYCLE = 'a := [1]; a[0] = a; import("json").encode(a)'
 GROWTH = 'a := []; for true { a = append(a, {"x": a}) }'
 
 
+GET = 'r := import("http").get("%s"); import("log").info("%%v", is_error(r) ? r : r.StatusCode)'
+
+LOOPBACK = {"allow": {"networks": ["loopback"]}}
+
+LOCALHOST_PEM = Path(__file__).with_name("localhost.pem")
+"""A certificate for localhost that signs itself, good until 2120, and its key, which guards nothing."""
+
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root sees inside a process that cannot be dumped")
+
+
+@contextmanager
+def answering(tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """The port of a server that answers one call with 204."""
+
+    def answer() -> None:
+        connection, _ = server.accept()
+        with connection, tls.wrap_socket(connection, server_side=True) if tls else connection as stream:
+            stream.recv(65536)
+            stream.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        server.settimeout(PATIENCE_SECONDS)
+        answered = pool.submit(answer)
+        yield server.getsockname()[1]
+        answered.result()
 
 
 def kind(frame: Frame | None) -> Kind:
@@ -122,18 +149,28 @@ def test_no_variable_gets_into_an_executor_but_the_proxies(start_executor: Start
 
 
 def test_a_locked_down_executor_resolves_names_and_calls(start_executor: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with answering() as port:
         executor = start_executor()
         executor.receive()
-        url = f"http://localhost:{server.getsockname()[1]}/"
-        executor.compile(f'r := import("http").get("{url}"); if is_error(r) {{ import("log").error("%v", r) }}')
-        executor.send(Frame(Kind.RUN, 2, {"key": "main", "deadline_ms": 10_000}))
-        server.settimeout(PATIENCE_SECONDS)
-        connection, _ = server.accept()
-        with connection:
-            connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
-            assert kind(executor.receive()) is Kind.DONE
+        executor.send(Frame(Kind.CONFIGURE, meta={"egress": LOOPBACK}))
+        executor.compile(GET % f"http://localhost:{port}/")
+        line = executor.run()
+        assert line is not None
+        assert line.meta["message"] == "204"
+
+
+def test_a_locked_down_executor_checks_certificates(start_executor: Start) -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(LOCALHOST_PEM)
+    certificate = "".join(LOCALHOST_PEM.read_text().partition("-----BEGIN CERTIFICATE-----")[1:])
+    with answering(server) as port:
+        executor = start_executor()
+        executor.receive()
+        executor.send(Frame(Kind.CONFIGURE, meta={"egress": LOOPBACK | {"certificates_pem": certificate}}))
+        executor.compile(GET % f"https://localhost:{port}/")
+        line = executor.run()
+        assert line is not None
+        assert line.meta["message"] == "204"
 
 
 def test_a_kernel_without_landlock_runs_programs_all_the_same(start_executor: Start) -> None:
