@@ -9,6 +9,7 @@ import typer
 
 from malgomaj.config import WorkerSettings
 from malgomaj.errors import UnusableInput
+from malgomaj.exit_status import EXIT_INTERRUPTED, EXIT_LIMIT
 from malgomaj.peer import Peer
 from shared.cli import (
     EXIT_USAGE,
@@ -25,8 +26,6 @@ from shared.errors import ConfigurationError, SelfhostError
 from shared.wire import MAX_DEADLINE_MS
 
 PROGRAM = "malgomaj"
-EXIT_LIMIT = 4
-EXIT_INTERRUPTED = 130
 
 ModuleOption = Annotated[
     list[str] | None,

@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from malgomaj.errors import TaskFailed
+from malgomaj.errors import ModuleMissing, TaskFailed
 from malgomaj.executor import CompileOrder, Executor, ExecutorOptions, spawn
+from malgomaj.imports import LATEST, import_name, parse_import
 from malgomaj.programs import Import, Source, program_key, source_key
-from malgomaj.sources import LocalFile, Revision, Sources, imported_revision, is_module
+from malgomaj.sources import LocalFile, Sources, is_module
 from malgomaj.webhook import request_parts, task_answer
 from shared.wire import MAX_DEADLINE_MS, ErrorKind, LogLine, ModuleUse, Outcome, ProgramError, TaskAnswer, TaskRequest
 from tengo_bridge.frames import Frame, Kind
@@ -187,8 +188,11 @@ def _supplied(needed: Sequence[Import], sources: Sources) -> dict[str, bytes]:
 
 
 def _not_supplied(needed: Import) -> ProgramError:
-    option = shlex.quote(f"{imported_revision(needed.name) or needed.name}=PATH")
-    message = f"module '{needed.name}' is not supplied; say where it is: --module {option}"
+    try:
+        option = shlex.quote(f"{import_name(*parse_import(needed.name))}=PATH")
+        message = f"module '{needed.name}' is not supplied; say where it is: --module {option}"
+    except ModuleMissing as error:
+        message = str(error)
     return ProgramError(kind=ErrorKind.COMPILE, message=message, stack=[needed.at])
 
 
@@ -208,13 +212,13 @@ def _deadline_exceeded(deadline_ms: int, stack: Sequence[str] = ()) -> ProgramEr
 
 
 def _module_use(imported: str) -> ModuleUse:
-    revision = imported_revision(imported)
-    return ModuleUse(name=imported, revision=revision.number if revision else None)
+    _, revision = parse_import(imported)
+    return ModuleUse(name=imported, revision=None if revision == LATEST else int(revision))
 
 
 def _imported_alone(sources: Sources) -> Sources:
     """A program that does nothing but import the module, for in a program of its own an ``export`` is not looked at."""
-    return Sources(_IMPORTER, {**sources.modules, Revision(_CHECKED_MODULE, None): sources.main})
+    return Sources(_IMPORTER, {**sources.modules, (_CHECKED_MODULE, LATEST): sources.main})
 
 
 def _in_file(error: ProgramError, file: LocalFile) -> ProgramError:

@@ -1,4 +1,4 @@
-"""What the commands on local files print, and the exit status that stands for it. Pure functions."""
+"""What the commands on local files print. Pure functions."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -9,21 +9,7 @@ from malgomaj.local import Ended
 from malgomaj.sources import Sources
 from shared.wire import ErrorKind, LogLine, ProgramError, Report, TaskAnswer
 
-EXIT_PROGRAM = 1
-EXIT_DEADLINE = 3
-EXIT_LIMIT = 4
-
-_EXIT_STATUS = {
-    ErrorKind.COMPILE: EXIT_PROGRAM,
-    ErrorKind.RUNTIME: EXIT_PROGRAM,
-    ErrorKind.DEADLINE: EXIT_DEADLINE,
-}
 _LINE_BREAKS = "\n\t"
-
-
-def exit_status(errors: Sequence[ProgramError]) -> int:
-    """0 if there are none, else that of the gravest."""
-    return max((_EXIT_STATUS.get(error.kind, EXIT_LIMIT) for error in errors), default=0)
 
 
 def error_text(error: ProgramError, sources: Sources) -> str:

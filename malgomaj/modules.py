@@ -11,13 +11,13 @@ import aiohttp
 import structlog
 
 from malgomaj.errors import LibraryAway, ModuleMissing, TaskFailed
+from malgomaj.imports import import_name, parse_import
 from malgomaj.peer import Peer, SharedSecret
 from malgomaj.programs import Import
 from malgomaj.single_flight import SingleFlight
 from shared.http import connection_fault
 from shared.wire import ModuleUse
 
-LATEST = "latest"
 MAX_KEPT_MODULES = 4096
 ANSWER_TIMEOUT_SECONDS = 10.0
 REVALIDATION_TIMEOUT_SECONDS = 1.0
@@ -25,8 +25,6 @@ REVALIDATION_TIMEOUT_SECONDS = 1.0
 AWAY_PAUSE_SECONDS = 5.0
 """How long the Library is not asked again for a module after it did not answer."""
 PARALLEL_FETCHES = 16
-
-_NAME = re.compile(r"(?P<name>[^@]+)(?:@(?P<revision>latest|\d{1,18}))?")
 
 log = structlog.get_logger()
 
@@ -41,7 +39,7 @@ class ModuleRef:
     revision: str
 
     def __str__(self) -> str:
-        return self.name if self.revision == LATEST else f"{self.name}@{self.revision}"
+        return import_name(self.name, self.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +50,6 @@ class Module:
     etag: str
     revision: int | None
     """Where the Library says which one it is."""
-
-
-def parse_import(name: str) -> tuple[str, str]:
-    """The module's name and revision in ``name``, ``name@latest`` or ``name@N``. Raises ModuleMissing."""
-    match = _NAME.fullmatch(name)
-    if match is None:
-        raise ModuleMissing(f"module '{name}' is not a name, name@latest or name@N")
-    revision = match["revision"] or LATEST
-    return match["name"], revision if revision == LATEST else str(int(revision))
 
 
 @dataclass(slots=True)

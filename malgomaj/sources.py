@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from malgomaj.config import MAX_PAYLOAD_BYTES
-from malgomaj.errors import UnusableInput
+from malgomaj.errors import ModuleMissing, UnusableInput
+from malgomaj.imports import import_name, parse_import
 
-LATEST = "latest"
+Revision = tuple[str, str]
+"""A module's name and revision, as ``parse_import`` gives them."""
 
-_SUPPLY = re.compile(r"(?P<module>[^@=\x00-\x1f\x7f]+)(@(?P<revision>latest|\d{1,18}))?=(?P<path>.+)", re.DOTALL)
-_IMPORTED = re.compile(r"(?P<module>[^@]+)(@(?P<revision>latest|\d{1,18}))?")
 _COMMENTS_STRINGS_AND_EXPORTS = re.compile(
     rb"""//[^\n]* | /\*.*?\*/ | "(?:\\.|[^"\\\n])*" | `[^`]*` | '(?:\\.|[^'\\\n])*' | \bexport\b""",
     re.DOTALL | re.VERBOSE,
@@ -26,49 +26,42 @@ class LocalFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
-    """A module as it is supplied or imported. ``number`` is None for the latest."""
-
-    module: str
-    number: int | None
-
-    def __str__(self) -> str:
-        return self.module if self.number is None else f"{self.module}@{self.number}"
-
-
-@dataclass(frozen=True, slots=True)
 class Sources:
     main: LocalFile
     modules: Mapping[Revision, LocalFile]
 
     def module(self, imported: str) -> LocalFile | None:
         """What ``import("…")`` of that name stands for, if it is supplied."""
-        revision = imported_revision(imported)
-        return self.modules.get(revision) if revision else None
+        try:
+            return self.modules.get(parse_import(imported))
+        except ModuleMissing:
+            return None
 
     def file_of_place(self, name: str) -> LocalFile | None:
         """The file that error positions call ``name``."""
         return self.main if name == self.main.name else self.module(name)
 
 
-def imported_revision(name: str) -> Revision | None:
-    """What ``name``, ``name@latest`` or ``name@N`` means; None for anything else."""
-    match = _IMPORTED.fullmatch(name)
-    return Revision(match["module"], _number(match["revision"])) if match else None
-
-
 def read_modules(supplied: Iterable[str]) -> dict[Revision, LocalFile]:
     """The modules of ``NAME[@N]=PATH``, each read. Raises UnusableInput."""
     modules: dict[Revision, LocalFile] = {}
     for text in supplied:
-        match = _SUPPLY.fullmatch(text)
-        if match is None:
-            raise UnusableInput(f"--module {text}: is not NAME=PATH, NAME@latest=PATH or NAME@N=PATH")
-        revision = Revision(match["module"], _number(match["revision"]))
+        revision, path = _supply(text)
         if revision in modules:
-            raise UnusableInput(f"--module {text}: module '{revision}' is given twice")
-        modules[revision] = read_source(Path(match["path"]))
+            raise UnusableInput(f"--module {text}: module '{import_name(*revision)}' is given twice")
+        modules[revision] = read_source(path)
     return modules
+
+
+def _supply(text: str) -> tuple[Revision, Path]:
+    name, _, path = text.partition("=")
+    try:
+        revision = parse_import(name)
+    except ModuleMissing:
+        path = ""
+    if not path:
+        raise UnusableInput(f"--module {text}: is not NAME=PATH, NAME@latest=PATH or NAME@N=PATH")
+    return revision, Path(path)
 
 
 def read_source(path: Path) -> LocalFile:
@@ -90,7 +83,3 @@ def read_at_most(path: Path, max_bytes: int) -> bytes:
 def is_module(code: bytes) -> bool:
     """Whether the code has an ``export``, which a program that is run does without."""
     return any(match[0] == b"export" for match in _COMMENTS_STRINGS_AND_EXPORTS.finditer(code))
-
-
-def _number(revision: str | None) -> int | None:
-    return None if revision in (None, LATEST) else int(revision or 0)

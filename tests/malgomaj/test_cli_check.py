@@ -80,6 +80,13 @@ async def test_an_error_in_a_module_is_shown_in_the_modules_file_and_who_imports
     )
 
 
+async def test_a_revision_that_cannot_be_is_told(malgomaj: LocalCommand) -> None:
+    malgomaj.write(use='a := import("a@99999999999999999999")\n')
+    said = await malgomaj("check", "use.tengo")
+    assert said.status == 1
+    assert "module 'a@99999999999999999999' is not a name, name@latest or name@N\n" in said.err
+
+
 async def test_what_no_program_may_import_is_refused_as_in_production(malgomaj: LocalCommand) -> None:
     malgomaj.write(use='os := import("os")\n')
     said = await malgomaj("check", "use.tengo")

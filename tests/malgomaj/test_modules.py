@@ -9,7 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from malgomaj.errors import LibraryAway, ModuleMissing, TaskFailed
-from malgomaj.modules import Library, ModuleRef, ModuleSet, parse_import
+from malgomaj.imports import parse_import
+from malgomaj.modules import Library, ModuleRef, ModuleSet
 from malgomaj.peer import Peer, SharedSecret
 from malgomaj.programs import Import
 from shared.wire import ModuleUse
