@@ -30,6 +30,7 @@ from malgomaj.executor_options import executor_options
 ROUNDS = 5
 SECONDS = 2.0
 CONNECTIONS = 32
+LOOPS = 8
 GREET = "11111111-0000-4000-8000-000000000003"
 
 
@@ -111,6 +112,36 @@ async def measure_first_call(folder: Path) -> None:
     row("the first call of a new domain, executor and compile included", "ms", took)
 
 
+async def measure_neighbour(folder: Path) -> None:
+    """One caller of one domain, while nothing else goes on and while another domain runs endless loops."""
+    port = free_port()
+    async with subscriber_desk() as (desk, told), aiohttp.ClientSession() as session:
+        settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{desk}", "LOG__LEVEL": "warning"}
+        async with daemon("malgomaj", folder, port, "/readyz", **settings):
+            credentials = (await told).rpartition("@")[0]
+            neighbour = http_request("POST", "/v1/tasks", port, task(b"x := 1"), credentials, "application/json")
+            user, _, password = credentials.partition(":")
+            loop = json.loads(task(b"for {}")) | {"domain": "hostile", "deadline": 500}
+
+            async def loop_for_ever() -> None:
+                while True:
+                    async with session.post(
+                        f"http://127.0.0.1:{port}/v1/tasks", json=loop, auth=aiohttp.BasicAuth(user, password)
+                    ) as answer:
+                        await answer.read()
+
+            await run_load(port, 1, 0.2, neighbour)
+            quiet = [await run_load(port, 1, SECONDS, neighbour) for _ in range(ROUNDS)]
+            loops = [asyncio.create_task(loop_for_ever()) for _ in range(LOOPS)]
+            beside = [await run_load(port, 1, SECONDS, neighbour) for _ in range(ROUNDS)]
+            for each in loops:
+                each.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+    for name, rounds in (("alone", quiet), (f"beside {LOOPS} endless loops of another domain", beside)):
+        row(f"a task, 1 caller, {name}: median latency", "ms", [each["median_ms"] for each in rounds])
+        row(f"a task, 1 caller, {name}: 99 % within", "ms", [each["p99_ms"] for each in rounds])
+
+
 async def measure_worker(folder: Path) -> None:
     """The worker alone: tasks straight to it."""
     port = free_port()
@@ -164,7 +195,14 @@ async def measure_both(folder: Path) -> None:
 
 async def main() -> None:
     print(f"Medians of {ROUNDS} rounds of {SECONDS:g} s (least to most). The load generator shares the machine.\n")
-    for measure in (measure_engine, measure_against_plain_go, measure_first_call, measure_worker, measure_both):
+    for measure in (
+        measure_engine,
+        measure_against_plain_go,
+        measure_first_call,
+        measure_neighbour,
+        measure_worker,
+        measure_both,
+    ):
         with tempfile.TemporaryDirectory() as folder:
             await measure(Path(folder))
 
