@@ -94,7 +94,8 @@ func kindOf(err error) string {
 	switch {
 	case errors.Is(err, modules.ErrOutput):
 		return "output"
-	case errors.Is(err, tengo.ErrObjectAllocLimit), errors.Is(err, tengo.ErrStringLimit), errors.Is(err, tengo.ErrBytesLimit):
+	case errors.As(err, new(modules.TooManyElements)),
+		errors.Is(err, tengo.ErrObjectAllocLimit), errors.Is(err, tengo.ErrStringLimit), errors.Is(err, tengo.ErrBytesLimit):
 		return "memory"
 	default:
 		return "runtime"

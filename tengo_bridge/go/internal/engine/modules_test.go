@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"selfhost/libtengo/internal/frame"
 )
@@ -334,5 +335,78 @@ func TestCallsWaitForTheirTurnNoLongerThanTheirRun(t *testing.T) {
 	}
 	if path := <-arrived; path != "/second" || len(arrived) > 0 {
 		t.Errorf("%s came, and %d more", path, len(arrived))
+	}
+}
+
+func TestMonstrousInputIsRefusedBeforeItCostsAnything(t *testing.T) {
+	c, stringBytes, elementsMost := connect(t), 1<<20, 100_000
+	c.configure(frame.ConfigureMeta{MaxStringBytes: &stringBytes, MaxElements: &elementsMost})
+	setup := `text := import("text"); rand := import("rand"); json := import("json"); fmt := import("fmt"); hex := import("hex")
+base64 := import("base64"); times := import("times"); math := import("math"); log := import("log")
+large := text.repeat("a ", 1 << 19); brackets := text.repeat("[", 9000) + text.repeat("]", 9000)
+`
+	elements := "an array or map may have 100000 elements (limits.elements)"
+	matches := "the matches of a regular expression may have 100000 elements (limits.elements)"
+	strings, bytes := "exceeding string size limit", "exceeding bytes size limit"
+	for call, want := range map[string]string{
+		`rand.perm(1000000000)`:                     "memory: " + elements,
+		`rand.rand(1).perm(1000000000)`:             "memory: " + elements,
+		`text.split(large, " ")`:                    "memory: " + elements,
+		`text.split(large, "")`:                     "memory: " + elements,
+		`text.split_after_n(large, "a", 300000)`:    "memory: " + elements,
+		`text.fields(large)`:                        "memory: " + elements,
+		`text.re_split(" ", large)`:                 "memory: " + elements,
+		`text.re_compile("").split(large)`:          "memory: " + elements,
+		`text.re_find("a", large, -1)`:              "memory: " + matches,
+		`text.re_compile("(a)( )").find(large, -1)`: "memory: " + matches,
+		`text.re_replace("", large, "x")`:           "memory: " + matches,
+		`text.re_replace("a+", text.repeat("a", 100000), text.repeat("$0", 100))`: "memory: " + strings,
+		`text.re_replace("a", "aaa", large)`:                                      "memory: " + strings,
+		`text.replace(large, "a", large, -1)`:                                     "memory: " + strings,
+		`text.repeat(large, 1 << 62)`:                                             "memory: " + strings,
+		`text.repeat("ab", (1 << 62) + 1)`:                                        "memory: " + strings,
+		`text.pad_left("", 1 << 60, "ab")`:                                        "memory: " + strings,
+		`text.pad_right("", (1 << 20) + 1)`:                                       "memory: " + strings,
+		`text.join([large, large], "")`:                                           "memory: " + strings,
+		`text.quote(text.repeat("\x00", 1 << 20))`:                                "memory: " + strings,
+		`text.format_float(1.5, "f", 1 << 40, 64)`:                                "memory: " + strings,
+		`hex.encode(bytes(large))`:                                                "memory: " + strings,
+		`base64.encode(bytes(large))`:                                             "memory: " + strings,
+		`json.encode([large, large])`:                                             "memory: " + bytes,
+		`json.encode(text.repeat("\x00", 1 << 18))`:                               "memory: " + bytes,
+		`json.encode(bytes(large))`:                                               "memory: " + bytes,
+		`json.indent(brackets, "", " ")`:                                          "memory: " + bytes,
+		`json.indent(brackets, "", large)`:                                        "memory: " + bytes,
+		`json.indent("[1]", large, "")`:                                           "memory: " + bytes,
+		`json.html_escape(text.repeat("<", 1 << 19))`:                             "memory: " + bytes,
+		`json.decode("[" + text.repeat("1,", 200000) + "1]")`:                     "memory: decoded JSON may have 100000 elements (limits.elements)",
+		`json.decode("[" + text.repeat("{},", 200000) + "{}]")`:                   "memory: decoded JSON may have 100000 elements (limits.elements)",
+		`json.decode("\"" + text.repeat("\xff", 1 << 19) + "\"")`:                 "memory: " + strings,
+		`fmt.sprintf("%*d%*d%*d%*d%*d%*d%*d%*d%*d", 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1)`: "memory: " + strings,
+		`fmt.sprintf(text.repeat("%[1]", 100000), 1)`:       "runtime: a format may number 1000 arguments",
+		`log.info(text.repeat("%[", 400000), 1)`:            "runtime: a format may number 1000 arguments",
+		`math.jn(1 << 60, 0.5)`:                             "runtime: the order must be from -1000000 to 1000000",
+		`math.yn(-(1 << 60), 0.5)`:                          "runtime: the order must be from -1000000 to 1000000",
+		`times.parse(large, large)`:                         "runtime: the text of a time, a layout or a place may have 4096 bytes",
+		`text.repeat("x", -1)`:                              "runtime: text.repeat: the count must not be negative",
+		`text.format_float(1.5, "", 1, 64)`:                 "runtime: text.format_float: the format must be one of b e E f g G x X",
+		`text.format_float(1.5, "f", 1, 63)`:                "runtime: text.format_float: the bits must be 32 or 64",
+		`text.format_int(1, 1)`:                             "runtime: text.format_int: the base must be from 2 to 36",
+		`import("http").get("http://a/", [large, large])`:   "memory: " + strings,
+		`import("http").get("http://a/", [], {"A": large})`: "runtime: the headers of a call may have 65536 bytes",
+	} {
+		begin := time.Now()
+		got := c.run(setup + call)
+		if got.Error == nil {
+			t.Errorf("%s is not refused", call)
+			continue
+		}
+		failed := got.failure(t)
+		if text := failed.Kind + ": " + failed.Message; text != want {
+			t.Errorf("%s\n gave %s\n  not %s", call, text, want)
+		}
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("%s took %v", call, took)
+		}
 	}
 }

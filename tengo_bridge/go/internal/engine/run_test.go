@@ -21,10 +21,10 @@ func TestARunTimeErrorHasItsPlacesThroughModules(t *testing.T) {
 
 func TestAPanicOfGoIsAnErrorWithItsPlaceAndTheEngineGoesOn(t *testing.T) {
 	c := connect(t)
-	source := "text := import(\"text\")\nf := func(n) {\n  return text.repeat(\"x\", n)\n}\nf(-1)"
+	source := "f := func(n) {\n  return bytes(n)\n}\nf(-1)"
 	got := c.run(source).failure(t)
 	if got.Kind != "runtime" || !strings.HasPrefix(got.Message, "internal error: ") ||
-		!slices.Equal(got.Stack, []string{"main:3:10", "main:5:1"}) {
+		!slices.Equal(got.Stack, []string{"main:2:10", "main:4:1"}) {
 		t.Errorf("%+v", got)
 	}
 	c.prints("x := 1")
@@ -239,7 +239,7 @@ func TestALogThatIsTooLongIsCutAndSaysSo(t *testing.T) {
 	c := connect(t)
 	lines, bytes := 3, 1000
 	c.configure(frame.ConfigureMeta{MaxLogLines: &lines, MaxLogBytes: &bytes})
-	last := "the log is cut here: a run may log 3 lines of 1000 bytes in all"
+	last := "the log is cut here: a run may log 3 lines (limits.log_lines) and 1000 bytes (limits.log_bytes)"
 	for source, want := range map[string][]string{
 		`for i := 0; i < 10; i++ { import("log").info("%d", i) }`:                                            {"0", "1", "2", last},
 		`log := import("log"); log.info("a"); log.info(import("text").repeat("x", 1000)); log.info("after")`: {"a", last},

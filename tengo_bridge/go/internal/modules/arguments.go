@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/d5/tengo/v2"
 )
@@ -42,6 +43,35 @@ func (a arguments) integer(i int, name string) (int64, error) {
 	return n, nil
 }
 
+// compatibleText reads what Tengo's library takes for a string: nearly everything.
+func (a arguments) compatibleText(i int) (string, error) {
+	if i >= len(a) {
+		return "", tengo.ErrWrongNumArguments
+	}
+	text, ok := tengo.ToString(a[i])
+	if !ok {
+		return "", a.wrong(i, ordinal(i), "string(compatible)")
+	}
+	return text, nil
+}
+
+// compatibleInt reads what Tengo's library takes for an integer.
+func (a arguments) compatibleInt(i int) (int, error) {
+	if i >= len(a) {
+		return 0, tengo.ErrWrongNumArguments
+	}
+	n, ok := tengo.ToInt(a[i])
+	if !ok {
+		return 0, a.wrong(i, ordinal(i), "int(compatible)")
+	}
+	return n, nil
+}
+
+// ordinal names an argument as Tengo's library does.
+func ordinal(i int) string {
+	return []string{"first", "second", "third", "fourth"}[i]
+}
+
 func (a arguments) content(i int, name string) ([]byte, error) {
 	switch value := a[i].(type) {
 	case *tengo.String:
@@ -63,12 +93,16 @@ func (a arguments) pairs(i int, name string) ([][2]string, error) {
 		return nil, a.wrong(i, name, "array of \"key=value\" strings")
 	}
 	var pairs [][2]string
+	total := 0
 	for position, value := range values {
 		text, ok := value.(*tengo.String)
 		if !ok {
 			return nil, tengo.ErrInvalidArgumentType{
 				Name: fmt.Sprintf("%s[%d]", name, position), Expected: "string", Found: value.TypeName(),
 			}
+		}
+		if total += len(text.Value); total > tengo.MaxStringLen {
+			return nil, tengo.ErrStringLimit
 		}
 		key, rest, _ := strings.Cut(text.Value, "=")
 		pairs = append(pairs, [2]string{key, rest})
@@ -86,6 +120,7 @@ func (a arguments) headers(i int, name string) ([][2]string, error) {
 		return nil, a.wrong(i, name, "map of strings")
 	}
 	var headers [][2]string
+	total := 0
 	for key, value := range members {
 		text, ok := value.(*tengo.String)
 		if !ok {
@@ -95,6 +130,9 @@ func (a arguments) headers(i int, name string) ([][2]string, error) {
 		}
 		if err := checkHeader(key, text.Value); err != nil {
 			return nil, err
+		}
+		if total += len(key) + len(text.Value); total > maxHeaderBytes {
+			return nil, fmt.Errorf("the headers of a call may have %d bytes", maxHeaderBytes)
 		}
 		headers = append(headers, [2]string{key, text.Value})
 	}
@@ -124,10 +162,16 @@ func fields(value tengo.Object) (map[string]tengo.Object, bool) {
 	}
 }
 
+// maxHeaderBytes bounds the names and values of all headers of a message that a program writes.
+const maxHeaderBytes = 64 << 10
+
 // checkHeader keeps a program from writing into the message around its header.
 func checkHeader(name, value string) error {
 	if name == "" || strings.ContainsFunc(name, notInHeaderName) {
 		return fmt.Errorf("%q is not a valid header name", name)
+	}
+	if !utf8.ValidString(value) {
+		return fmt.Errorf("the value of header %q is not valid UTF-8", name)
 	}
 	if strings.ContainsFunc(value, notInHeaderValue) {
 		return fmt.Errorf("the value of header %q holds a control character", name)

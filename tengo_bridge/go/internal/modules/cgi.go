@@ -7,9 +7,6 @@ import (
 	"github.com/d5/tengo/v2"
 )
 
-// maxHeaderBytes bounds the names and values of all headers of an answer.
-const maxHeaderBytes = 64 << 10
-
 var (
 	errNoRequest   = errors.New("cgi: this run has no request")
 	errStatusRange = errors.New("cgi.response.status: a status is a number from 200 to 599")
@@ -100,7 +97,7 @@ func (r *Run) writeAnswer(args arguments) (tengo.Object, error) {
 		return nil, err
 	}
 	if len(r.Answer.Body)+len(content) > r.Limits.AnswerBytes {
-		return nil, fmt.Errorf("%w: its body may have %d bytes", ErrOutput, r.Limits.AnswerBytes)
+		return nil, fmt.Errorf("%w: its body may have %d bytes (limits.answer_bytes)", ErrOutput, r.Limits.AnswerBytes)
 	}
 	r.Answer.Body = append(r.Answer.Body, content...)
 	return &tengo.Int{Value: int64(len(content))}, nil

@@ -1,6 +1,15 @@
 package modules
 
-import "github.com/d5/tengo/v2"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/d5/tengo/v2"
+)
+
+// maxNumberedArguments bounds the directives of a format that name their argument, since for each of them the format may
+// be read to its end.
+const maxNumberedArguments = 1000
 
 func fmtModule(*Slot) map[string]tengo.Object {
 	return functions(map[string]tengo.CallableFunc{"sprintf": sprintf})
@@ -23,5 +32,21 @@ func formatted(args arguments) (string, error) {
 	if err != nil || len(args) == 1 {
 		return format, err
 	}
+	if numberedArguments(format) > maxNumberedArguments {
+		return "", fmt.Errorf("a format may number %d arguments", maxNumberedArguments)
+	}
 	return tengo.Format(format, args[1:]...)
+}
+
+// numberedArguments counts the directives that name their argument, such as %[1]d.
+func numberedArguments(format string) (count int) {
+	for i := strings.IndexByte(format, '%'); i >= 0; {
+		rest := strings.TrimLeft(format[i+1:], "+-# 0123456789.*")
+		if strings.HasPrefix(rest, "[") {
+			count++
+		}
+		i = strings.IndexByte(rest, '%')
+		format = rest
+	}
+	return count
 }

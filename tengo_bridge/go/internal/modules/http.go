@@ -102,7 +102,8 @@ func toFormData(args ...tengo.Object) (tengo.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tengo.String{Value: escaped(pairs)}, nil
+	form := &tengo.String{Value: escaped(pairs)}
+	return form, checkLength(form)
 }
 
 func escaped(pairs [][2]string) string {
@@ -125,7 +126,7 @@ func (r *Run) fetch(asked call) (tengo.Object, error) {
 		return nil, context.Cause(r.Context)
 	}
 	if err != nil {
-		return &tengo.Error{Value: &tengo.String{Value: described(err)}}, nil
+		return errorValue(described(err)), nil
 	}
 	return answer, nil
 }

@@ -35,7 +35,8 @@ func (r *Run) writeLog(level, message string) error {
 	if r.log.lines > r.Limits.LogLines || r.log.bytes > r.Limits.LogBytes {
 		r.log.cut = true
 		return r.Log("error", fmt.Sprintf(
-			"the log is cut here: a run may log %d lines of %d bytes in all", r.Limits.LogLines, r.Limits.LogBytes))
+			"the log is cut here: a run may log %d lines (limits.log_lines) and %d bytes (limits.log_bytes)",
+			r.Limits.LogLines, r.Limits.LogBytes))
 	}
 	return r.Log(level, message)
 }

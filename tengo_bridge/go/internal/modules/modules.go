@@ -15,7 +15,7 @@ type Slot struct {
 	Run *Run
 }
 
-// builders makes the functions of each module; those of Tengo's library that keep no state are taken as they are.
+// builders makes the functions of each module; those of Tengo's library are bounded.
 func builders() map[string]func(*Slot) map[string]tengo.Object {
 	return map[string]func(*Slot) map[string]tengo.Object{
 		"base64": library("base64"),
@@ -26,15 +26,15 @@ func builders() map[string]func(*Slot) map[string]tengo.Object {
 		"http":   httpModule,
 		"json":   jsonModule,
 		"log":    logModule,
-		"math":   library("math"),
+		"math":   mathModule,
 		"rand":   randModule,
-		"text":   library("text"),
+		"text":   textModule,
 		"times":  timesModule,
 	}
 }
 
 func library(name string) func(*Slot) map[string]tengo.Object {
-	return func(*Slot) map[string]tengo.Object { return stdlib.BuiltinModules[name] }
+	return func(slot *Slot) map[string]tengo.Object { return libraryModule(name, slot, nil) }
 }
 
 // Names lists what is importable without being supplied, sorted.

@@ -2,6 +2,7 @@ package modules
 
 import (
 	"errors"
+	"maps"
 	"math/rand"
 
 	"github.com/d5/tengo/v2"
@@ -15,8 +16,10 @@ var (
 
 // randModule is like Tengo's own, but each run has a generator of its own, so that a seed reaches no other run.
 func randModule(slot *Slot) map[string]tengo.Object {
-	members := generatorFunctions(func() *rand.Rand { return slot.Run.random() })
-	members["rand"] = &tengo.UserFunction{Name: "rand", Value: newGenerator}
+	members := generatorFunctions(slot, func() *rand.Rand { return slot.Run.random() })
+	maps.Copy(members, functions(map[string]tengo.CallableFunc{
+		"rand": func(args ...tengo.Object) (tengo.Object, error) { return newGenerator(slot, args) },
+	}))
 	return members
 }
 
@@ -28,39 +31,47 @@ func (r *Run) random() *rand.Rand {
 	return r.generator
 }
 
-func newGenerator(args ...tengo.Object) (tengo.Object, error) {
-	if err := arguments(args).between(1, 1); err != nil {
+func newGenerator(slot *Slot, args arguments) (tengo.Object, error) {
+	if err := args.between(1, 1); err != nil {
 		return nil, err
 	}
-	seed, err := arguments(args).integer(0, "seed")
+	seed, err := args.integer(0, "seed")
 	if err != nil {
 		return nil, err
 	}
 	generator := rand.New(rand.NewSource(seed))
-	return &tengo.ImmutableMap{Value: generatorFunctions(func() *rand.Rand { return generator })}, nil
+	return &tengo.ImmutableMap{Value: generatorFunctions(slot, func() *rand.Rand { return generator })}, nil
 }
 
-func generatorFunctions(random func() *rand.Rand) map[string]tengo.Object {
+func generatorFunctions(slot *Slot, random func() *rand.Rand) map[string]tengo.Object {
+	intn := stdlib.FuncAI64RI64(func(n int64) int64 { return random().Int63n(n) })
+	perm := stdlib.FuncAIRIs(func(n int) []int { return random().Perm(n) })
 	return functions(map[string]tengo.CallableFunc{
 		"int":        stdlib.FuncARI64(func() int64 { return random().Int63() }),
 		"float":      stdlib.FuncARF(func() float64 { return random().Float64() }),
 		"exp_float":  stdlib.FuncARF(func() float64 { return random().ExpFloat64() }),
 		"norm_float": stdlib.FuncARF(func() float64 { return random().NormFloat64() }),
 		"seed":       stdlib.FuncAI64R(func(seed int64) { random().Seed(seed) }),
-		"intn":       checked(errBoundNotPositive, 1, stdlib.FuncAI64RI64(func(n int64) int64 { return random().Int63n(n) })),
-		"perm":       checked(errNegativeSize, 0, stdlib.FuncAIRIs(func(n int) []int { return random().Perm(n) })),
+		"intn":       guarded(slot, checkBound, intn),
+		"perm":       guarded(slot, checkSize, perm),
 		"read":       stdlib.FuncAYRIE(func(target []byte) (int, error) { return random().Read(target) }),
 	})
 }
 
-// checked keeps an argument below the least from a function that would panic on it.
-func checked(tooSmall error, least int64, function tengo.CallableFunc) tengo.CallableFunc {
-	return func(args ...tengo.Object) (tengo.Object, error) {
-		if len(args) == 1 {
-			if n, ok := tengo.ToInt64(args[0]); ok && n < least {
-				return nil, tooSmall
-			}
-		}
-		return function(args...)
+func checkBound(_ *Run, args arguments) error {
+	if bound, err := args.compatibleInt(0); err == nil && bound < 1 {
+		return errBoundNotPositive
 	}
+	return nil
+}
+
+func checkSize(r *Run, args arguments) error {
+	size, err := args.compatibleInt(0)
+	if err != nil {
+		return nil
+	}
+	if size < 0 {
+		return errNegativeSize
+	}
+	return r.fits(size)
 }
