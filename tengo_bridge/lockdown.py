@@ -34,6 +34,9 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_NO_NEW_PRIVS = 38
 
+CAPABILITY_VERSION = 0x20080522
+"""Of the structures of capset(2): that with 64 capabilities."""
+
 NAME_RESOLUTION = (
     "/etc/resolv.conf",
     "/run/systemd/resolve",  # a folder, for the file in it is replaced when the network changes
@@ -162,9 +165,19 @@ def _lower_limit(limit: int, value: int) -> None:
 
 
 def drop_privileges() -> None:
-    """Gain no privileges by starting programs, and let no process of the same user look inside."""
+    """Have none of root's powers, gain none by starting programs, and let no process of the same user look inside."""
+    _drop_capabilities()
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
     _prctl(PR_SET_DUMPABLE, 0)
+
+
+def _drop_capabilities() -> None:
+    """The system call capset(2) with nothing in any of the three sets; without the powers of root it changes nothing."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    nothing = (ctypes.c_uint32 * 6)()
+    if libc.capset(header, nothing) != 0:
+        raise LockdownError(f"capset fails: {os.strerror(ctypes.get_errno())}")
 
 
 def limit_files(library: Path) -> None:

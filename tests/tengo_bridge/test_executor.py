@@ -102,7 +102,9 @@ def test_every_thread_is_one_that_was_started_after_the_lockdown(start_executor:
     threads = list(Path(f"/proc/{executor.process.pid}/task").iterdir())
     assert len(threads) > 1
     for thread in threads:
-        assert "NoNewPrivs:\t1\n" in (thread / "status").read_text()
+        status = (thread / "status").read_text()
+        assert "NoNewPrivs:\t1\n" in status
+        assert "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n" in status
 
 
 @pytest.mark.parametrize(
