@@ -30,6 +30,7 @@ def _report(task: Task, ended: Ended) -> web.Response:
         outcome=ended.outcome,
         error=ended.error,
         log=ended.progress.lines,
+        attempts=ended.progress.attempts,
         duration_ms=round(ended.duration_ms, 3),
         modules=ended.progress.modules,
         response=task_answer(ended.done) if ended.done and succeeded and task.http else None,

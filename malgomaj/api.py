@@ -1,5 +1,6 @@
 """The worker's HTTP API."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from malgomaj.errors import Busy, Draining
 from malgomaj.executors import Executors
 from malgomaj.plate import Plate
 from malgomaj.tasks import Tasks
+from malgomaj.turns import Turns
 from shared.auth import BasicCredentials, parse_basic, same_secret
 from shared.http import Answer, Refusal, Route, json_response, read_model
 from shared.wire import REPORT_CONTENT_TYPE, Load, Report, Task
@@ -17,7 +19,7 @@ from shared.wire import REPORT_CONTENT_TYPE, Load, Report, Task
 JSON_ROOM_BYTES = 256 * 1024
 """For everything in a task's JSON that is neither source code nor body, headers above all."""
 
-RETRY_AFTER_SECONDS = "1"
+DRAINING_RETRY_AFTER_SECONDS = "1"
 
 
 class Status(Load):
@@ -25,10 +27,15 @@ class Status(Load):
 
     runs: int
     """Runs and compiles under way in executors."""
+    waiting: int
+    """Runs that wait for their domain's turn."""
     executors: int
     """Executor processes alive."""
     programs: int
     """Programs held compiled."""
+    backing_off: dict[str, int]
+    """Domains whose calls are refused for a while because their programs crashed executors: how often in the last
+    minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Api:
         self,
         tasks: Tasks,
         plate: Plate,
+        turns: Turns,
         executors: Executors,
         *,
         credentials: BasicCredentials,
@@ -57,6 +65,7 @@ class Api:
     ) -> None:
         self._tasks = tasks
         self._plate = plate
+        self._turns = turns
         self._executors = executors
         self._credentials = credentials
         self._expected = credentials.header()
@@ -78,17 +87,19 @@ class Api:
         try:
             return answer(task, await self._tasks.run(task))
         except Busy as error:
-            raise Refusal(429, str(error), {"Retry-After": RETRY_AFTER_SECONDS}) from error
+            raise Refusal(429, str(error), {"Retry-After": str(math.ceil(error.retry_after_seconds))}) from error
         except Draining as error:
-            raise Refusal(503, str(error), {"Retry-After": RETRY_AFTER_SECONDS}) from error
+            raise Refusal(503, str(error), {"Retry-After": DRAINING_RETRY_AFTER_SECONDS}) from error
 
     async def status(self, request: web.Request) -> web.Response:
         self._authenticate(request)
         status = Status(
             load=self._plate.load,
             runs=self._executors.runs,
+            waiting=self._turns.waiting,
             executors=len(self._executors),
             programs=self._executors.programs,
+            backing_off=self._executors.backing_off(),
         )
         return json_response(status)
 
@@ -117,7 +128,7 @@ RUN_TASK = "Run a program and answer when it has ended"
 TASK_ANSWERS = {
     200: Answer(
         "The program ended well: what it wrote, or a report where the task asks for one. X-Expires says until when "
-        "the compiled program stays cached.",
+        "the compiled program stays cached, unless its memory is needed for others or the executor crashes.",
         Report,
         REPORT_CONTENT_TYPE,
     ),
@@ -125,7 +136,10 @@ TASK_ANSWERS = {
     401: Answer("No credentials, or wrong ones."),
     413: Answer("The source code or the body is too large."),
     422: Answer("Fields are missing or wrong."),
-    429: Answer("The worker has enough to do; Retry-After says when to ask again (s)."),
+    429: Answer(
+        "The worker or the domain has enough to do, or the domain's programs crashed executors again and again; "
+        "nothing ran. Retry-After says when to ask again (s)."
+    ),
     500: Answer("The program did not end well: why and where, or a report where the task asks for one."),
     503: Answer("The worker is about to stop."),
 }

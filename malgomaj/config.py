@@ -20,6 +20,7 @@ MIN_EXECUTOR_BYTES = 192 * MEBIBYTE
 Scheme = Literal["http", "https"]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 PayloadBytes = Annotated[int, Field(ge=1024, le=MAX_PAYLOAD_BYTES)]
+CacheBytes = Annotated[int, Field(ge=0, le=2**50)]
 KeptSeconds = Annotated[float, Field(ge=0, le=366 * 24 * 3600, allow_inf_nan=False)]
 
 
@@ -49,6 +50,10 @@ class CacheSection(Section):
     """Seconds for which a compiled program is kept after its last use."""
     max_programs: Count = 1000
     """Compiled programs kept per domain."""
+    max_bytes: CacheBytes = 64 * MEBIBYTE
+    """About how much memory the compiled programs of one domain may take. A larger one is kept, alone."""
+    library_bytes: CacheBytes = 64 * MEBIBYTE
+    """How much memory the modules' source code may take."""
 
 
 class ManagerSection(Section):
@@ -77,17 +82,26 @@ class SubscriptionSection(Section):
 
 class ExecutorsSection(Section):
     max: Count = 64
-    """Domains with an executor at the same time."""
+    """Executor processes at the same time, those included that end or are being replaced."""
     memory_bytes: Annotated[int, Field(ge=MIN_EXECUTOR_BYTES, le=2**50)] = 512 * MEBIBYTE
     idle_seconds: Seconds = 300.0
     grace_seconds: Seconds = 0.5
     """How long a run may take to stop after its deadline before its executor is replaced."""
     start_timeout_seconds: Seconds = 10.0
+    crashes_forgiven: Annotated[int, Field(ge=0, le=1000)] = 3
+    """So many crashes of a domain's executors within a minute cost nothing; each further one a pause."""
+    backoff_seconds: Seconds = 1.0
+    """The first pause; each further one is twice as long, until a run ends well."""
+    max_backoff_seconds: Seconds = 30.0
 
 
 class LimitsSection(Section):
     tasks: Count = 1024
     """Tasks at once; past it a task is refused with 429."""
+    domain_runs: Count = 128
+    """Runs of one domain at once; one more waits for its turn."""
+    domain_queue: Annotated[int, Field(ge=0, le=1_000_000)] = 256
+    """Runs of one domain that wait; past it a task is refused with 429."""
     source_bytes: PayloadBytes = MAX_SOURCE_BYTES
     body_bytes: PayloadBytes = MAX_BODY_BYTES
     answer_bytes: PayloadBytes = 8 * MEBIBYTE

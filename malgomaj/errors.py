@@ -27,7 +27,11 @@ class ExecutorGone(WorkerError):
 
 
 class Busy(WorkerError):
-    """The worker has as much on its plate as it may have; ask again in a moment."""
+    """The task cannot be taken now. Nothing of it ran; ask again after ``retry_after_seconds``."""
+
+    def __init__(self, message: str, retry_after_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Draining(WorkerError):

@@ -21,6 +21,8 @@ from tengo_bridge.frames import Frame, FrameDecoder, FrameError, Kind, encode
 EXIT_TIMEOUT_SECONDS = 2.0
 """How long an executor may take to exit by itself once its socket is closed."""
 
+COMPILED_BYTES, COMPILED_BYTES_PER_SOURCE_BYTE = 2048, 8
+
 _MAX_ID = 2**32 - 1
 
 log = structlog.get_logger()
@@ -32,6 +34,7 @@ class ExecutorOptions:
     grace_seconds: float
     start_timeout_seconds: float
     max_programs: int
+    max_programs_bytes: int
     program_kept_seconds: float
     configuration: Mapping[str, Any]
     """The meta data of the CONFIGURE frame."""
@@ -49,9 +52,23 @@ class CompileOrder:
     code: bytes
     modules: Mapping[str, bytes]
 
+    @property
+    def likely_bytes(self) -> int:
+        """A guess at the memory that the compiled program takes, where the executor does not say."""
+        source_bytes = len(self.code) + sum(map(len, self.modules.values()))
+        return source_bytes * COMPILED_BYTES_PER_SOURCE_BYTE + COMPILED_BYTES
+
 
 def _drop(_line: LogLine) -> None:
     """A compile logs nothing."""
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
+def _nothing_for(_reason: ProgramError) -> None:
+    """Nobody wants to know why."""
 
 
 @dataclass(slots=True)
@@ -59,24 +76,40 @@ class _Expected:
     """The answer to a frame that was sent: the executor's frame, or why it will never come."""
 
     answer: "asyncio.Future[Frame | TaskFailed]"
-    compiles: str | None = None
+    compiles: CompileOrder | None = None
     on_line: Callable[[LogLine], None] = _drop
+    on_gone: Callable[[], None] = _nothing
+
+    def gone(self) -> None:
+        """It takes no more of this executor's time, or of an executor that counts."""
+        on_gone, self.on_gone = self.on_gone, _nothing
+        on_gone()
 
 
 class Executor(asyncio.Protocol):
     """The worker's end. ``enter`` and ``leave`` go around every use, so that it is known whether it is in use.
 
     Its life: started, ready, perhaps retired (it takes nothing new, and ends when its last user leaves), dead.
+    Each user leaves by the deadline of its task, so that a retired one ends soon after the last of these.
+
+    ``on_crash`` is told once if the programs inside cost the process: it crashed, or must end as one does not stop.
     """
 
-    def __init__(self, domain: str, process: asyncio.subprocess.Process, options: ExecutorOptions) -> None:
+    def __init__(
+        self,
+        domain: str,
+        process: asyncio.subprocess.Process,
+        options: ExecutorOptions,
+        on_crash: Callable[[ProgramError], None],
+    ) -> None:
         self.domain = domain
-        self.programs = CompiledPrograms(options.max_programs, options.program_kept_seconds)
+        self.programs = CompiledPrograms(options.max_programs, options.max_programs_bytes, options.program_kept_seconds)
         self.languages: tuple[str, ...] = ()
         self.users = 0
         self.used_at = 0.0
         self._process = process
         self._options = options
+        self._on_crash: Callable[[ProgramError], None] | None = on_crash
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._decoder = FrameDecoder()
@@ -93,6 +126,11 @@ class Executor(asyncio.Protocol):
     def usable(self) -> bool:
         """Whether it takes new runs."""
         return not self._retired and not self._dead
+
+    @property
+    def ending(self) -> bool:
+        """Whether its process will be gone in a moment."""
+        return self._ending or (self._transport is not None and self._transport.is_closing())
 
     @property
     def runs(self) -> int:
@@ -143,11 +181,13 @@ class Executor(asyncio.Protocol):
         request: Mapping[str, Any] | None,
         body: bytes,
         on_line: Callable[[LogLine], None],
+        hold: Callable[[], Callable[[], None]] = lambda: _nothing,
     ) -> Frame:
         """The DONE frame of a run of the compiled program ``key``. Its log lines go to ``on_line`` as they come.
 
         Raises TaskFailed if the executor dies, ExecutorGone if it was dead before. Cancelling this cancels the run;
-        should that not end the run within the grace period, the executor retires.
+        should that not end the run within the grace period, the executor retires. ``hold`` is called if this is
+        cancelled, and what it gives is called when the run has really ended or the executor has retired.
         """
         meta: dict[str, Any] = {"key": key, "deadline_ms": deadline_ms}
         if request is not None:
@@ -156,7 +196,7 @@ class Executor(asyncio.Protocol):
         try:
             return _checked(await self._expected[number].answer)
         except asyncio.CancelledError:
-            self._cancel(number)
+            self._cancel(number, hold)
             raise
 
     def note_used(self, key: str) -> bool:
@@ -218,12 +258,18 @@ class Executor(asyncio.Protocol):
             self._take_answer(expected, frame)
 
     def _take_answer(self, expected: _Expected, frame: Frame) -> None:
+        expected.gone()
         if expected.compiles is not None:
-            del self._compiling[expected.compiles]
+            del self._compiling[expected.compiles.key]
             if frame.kind is Kind.COMPILED:
-                self._forget(self.programs.add(expected.compiles, self._loop.time()))
+                self._keep(expected.compiles, frame)
         if not expected.answer.done():
             expected.answer.set_result(frame)
+
+    def _keep(self, order: CompileOrder, compiled: Frame) -> None:
+        size_bytes = compiled.meta.get("bytes") or order.likely_bytes
+        log.debug("program_compiled", executor=self.pid, domain=self.domain, file=order.file, bytes=size_bytes)
+        self._forget(self.programs.add(order.key, size_bytes, self._loop.time()))
 
     def _take_log_line(self, frame: Frame) -> None:
         if expected := self._expected.get(frame.id):
@@ -238,7 +284,7 @@ class Executor(asyncio.Protocol):
             "modules": [{"name": name, "bytes": len(code)} for name, code in order.modules.items()],
         }
         body = b"".join((order.code, *order.modules.values()))
-        number = self._expect(Kind.COMPILE, meta, body, _Expected(self._loop.create_future(), compiles=order.key))
+        number = self._expect(Kind.COMPILE, meta, body, _Expected(self._loop.create_future(), compiles=order))
         self._compiling[order.key] = number
         return number
 
@@ -274,8 +320,9 @@ class Executor(asyncio.Protocol):
         for key in keys:
             self._send(Frame(Kind.FORGET, 0, {"key": key}))
 
-    def _cancel(self, number: int) -> None:
+    def _cancel(self, number: int, hold: Callable[[], Callable[[], None]]) -> None:
         if number in self._expected:
+            self._expected[number].on_gone = hold()
             self._send(Frame(Kind.CANCEL, number))
             self._expect_end_soon(number)
 
@@ -283,8 +330,16 @@ class Executor(asyncio.Protocol):
         self._loop.call_later(self._options.grace_seconds, self._retire_if_overdue, number)
 
     def _retire_if_overdue(self, number: int) -> None:
-        if number in self._expected:
-            self.retire("a program does not stop")
+        if number not in self._expected:
+            return
+        self._tell_crash(ProgramError(kind=ErrorKind.DEADLINE, message="a program did not stop at its deadline"))
+        self._expected[number].gone()
+        self.retire("a program does not stop")
+
+    def _tell_crash(self, reason: ProgramError) -> None:
+        if self._on_crash is not None:
+            on_crash, self._on_crash = self._on_crash, None
+            on_crash(reason)
 
     def _end(self) -> None:
         """Nobody uses it any more: let it exit, or end it if something inside does not stop."""
@@ -294,6 +349,7 @@ class Executor(asyncio.Protocol):
         elif self._transport is not None:
             self._flush()
             self._transport.close()
+            self._loop.call_later(EXIT_TIMEOUT_SECONDS, self.kill)
 
     def _died(self, reason: ProgramError, status: int) -> None:
         self._dead = True
@@ -302,8 +358,11 @@ class Executor(asyncio.Protocol):
             log.info("executor_ended", **facts)
         else:
             log.warning("executor_crashed", **facts, reason=reason.message, runs=self.runs)
+            if self._ready.done():
+                self._tell_crash(reason)
         outcome = TaskFailed(Outcome.CRASHED, reason)
         for expected in self._expected.values():
+            expected.gone()
             if not expected.answer.done():
                 expected.answer.set_result(outcome)
         self._expected.clear()
@@ -314,7 +373,9 @@ class Executor(asyncio.Protocol):
             self._transport.close()
 
 
-async def spawn(domain: str, options: ExecutorOptions) -> Executor:
+async def spawn(
+    domain: str, options: ExecutorOptions, on_crash: Callable[[ProgramError], None] = _nothing_for
+) -> Executor:
     """A new executor process, not ready yet. Its ``watch`` must run, and ``ready`` be awaited before it is used.
 
     Raises WorkerError if there can be no process.
@@ -323,7 +384,7 @@ async def spawn(domain: str, options: ExecutorOptions) -> Executor:
     try:
         with theirs:
             process = await _spawn_process(theirs.fileno(), options)
-        executor = Executor(domain, process, options)
+        executor = Executor(domain, process, options, on_crash)
         await asyncio.get_running_loop().create_unix_connection(lambda: executor, sock=ours)
     except BaseException as error:
         # A process whose socket is closed ends by itself.

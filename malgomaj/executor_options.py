@@ -13,6 +13,7 @@ def executor_options(settings: WorkerSettings, egress: EgressPolicy, domain: str
         grace_seconds=section.grace_seconds,
         start_timeout_seconds=section.start_timeout_seconds,
         max_programs=settings.cache.max_programs,
+        max_programs_bytes=settings.cache.max_bytes,
         program_kept_seconds=settings.cache.program_timeout,
         configuration={**executor_limits(settings), "egress": egress.rules_for(domain)},
         environment=egress.proxy_variables,

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
 
 import structlog
 
+from malgomaj.backoff import BackoffRules, CrashHistory
 from malgomaj.errors import Busy, TaskFailed, WorkerError
 from malgomaj.executor import Executor, ExecutorOptions, spawn
 from malgomaj.single_flight import SingleFlight
@@ -23,15 +25,26 @@ log = structlog.get_logger()
 
 
 class Executors:
-    """The executors of this worker, by domain."""
+    """The executors of this worker, by domain.
 
-    def __init__(self, options: OptionsFor, *, max_executors: int, idle_seconds: float) -> None:
+    There are never more processes than there may be, retired and ending ones included. Where one more is needed, the
+    idle one that was used least lately goes; if none is idle, the domain is refused.
+    """
+
+    def __init__(self, options: OptionsFor, *, max_executors: int, idle_seconds: float, backoff: BackoffRules) -> None:
         self._options = options
         self._max_executors = max_executors
+        self._backoff = backoff
         self._idle_seconds = idle_seconds
         self._by_domain: dict[str, Executor] = {}
         self._alive: dict[Executor, asyncio.Task[None]] = {}
         self._starts: SingleFlight[str, Executor] = SingleFlight()
+        self._places = asyncio.Semaphore(max_executors)
+        self._seeking = 0
+        """Starts that wait for a process to be gone."""
+        self._awaited: Counter[str] = Counter()
+        """Those who wait for the executor of a domain to start."""
+        self._crashes: dict[str, CrashHistory] = {}
 
     def __len__(self) -> int:
         """Processes alive, retired ones included."""
@@ -46,18 +59,36 @@ class Executors:
         """Programs held compiled."""
         return sum(len(executor.programs) for executor in self._by_domain.values())
 
+    def backing_off(self) -> dict[str, int]:
+        """The domains that are refused for now, and how often their executors crashed in the last minute."""
+        now = asyncio.get_running_loop().time()
+        paused = ((domain, history) for domain, history in self._crashes.items() if history.seconds_left(now))
+        return {domain: history.crashes(now) for domain, history in paused}
+
+    def check(self, domain: str) -> None:
+        """Raises Busy while the domain is slowed down because its programs crash executors."""
+        if (history := self._crashes.get(domain)) is not None:
+            history.check(domain, asyncio.get_running_loop().time())
+
+    def note_success(self, domain: str) -> None:
+        """A run of the domain ended well."""
+        if (history := self._crashes.get(domain)) is not None:
+            history.succeeded(asyncio.get_running_loop().time())
+
     async def enter(self, domain: str) -> Executor:
         """The domain's executor, which the caller must ``leave``.
 
-        Raises Busy if there may be no more executors, TaskFailed if none can be started.
+        Raises Busy if there may be no more executors or the domain is slowed down, TaskFailed if none can be started.
         """
+        self.check(domain)
         while (executor := self._running(domain)) is None:
-            await asyncio.shield(self._starts.start(domain, lambda: self._start(domain)))
+            await self._started(domain)
         executor.enter()
         return executor
 
     async def languages(self) -> tuple[str, ...]:
         """The languages that executors of this installation run; found by starting one. Raises WorkerError."""
+        await self._take_place()
         executor = await self._spawn("")
         executor.retire("it was asked for its languages")
         return executor.languages
@@ -69,6 +100,7 @@ class Executors:
             self._retire_idle(asyncio.get_running_loop().time())
             for executor in self._by_domain.values():
                 executor.forget_expired()
+            self._forget_crashes(asyncio.get_running_loop().time())
 
     async def stop(self) -> None:
         """End every executor at once and wait for it. What is inside is lost."""
@@ -83,8 +115,18 @@ class Executors:
         executor = self._by_domain.get(domain)
         return executor if executor is not None and executor.usable else None
 
+    async def _started(self, domain: str) -> None:
+        """Wait until the domain's executor has started; somebody else's need does not end it before it is entered."""
+        self._awaited[domain] += 1
+        try:
+            await asyncio.shield(self._starts.start(domain, lambda: self._start(domain)))
+        finally:
+            self._awaited[domain] -= 1
+            if not self._awaited[domain]:
+                del self._awaited[domain]
+
     async def _start(self, domain: str) -> Executor:
-        self._make_room()
+        await self._take_place()
         try:
             executor = await self._spawn(domain)
         except WorkerError as error:
@@ -93,9 +135,14 @@ class Executors:
         return executor
 
     async def _spawn(self, domain: str) -> Executor:
+        """In the place that was taken for it."""
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
-        executor = await spawn(domain, self._options(domain))
+        try:
+            executor = await spawn(domain, self._options(domain), lambda reason: self._note_crash(domain, reason))
+        except BaseException:
+            self._places.release()
+            raise
         # The watch outlives the task that this start was for, so it takes nothing of its logging context.
         watch = loop.create_task(executor.watch(), context=Context())
         self._alive[executor] = watch
@@ -108,22 +155,45 @@ class Executors:
 
     def _ended(self, executor: Executor, watch: "asyncio.Task[None]") -> None:
         del self._alive[executor]
+        self._places.release()
         if self._by_domain.get(executor.domain) is executor:
             del self._by_domain[executor.domain]
         if (error := watch.exception()) is not None:
             log.error("executor_watch_failed", executor=executor.pid, exc_info=error)
 
-    def _make_room(self) -> None:
-        """Retire the idle executor that was used least lately, if there are as many as there may be."""
-        running = [executor for executor in self._by_domain.values() if executor.usable]
-        retired = sum(1 for executor in self._alive if not executor.usable and executor.users)
-        # The start that asks for room is among those under way.
-        if len(running) + retired + len(self._starts) <= self._max_executors:
-            return
-        idle = [executor for executor in running if not executor.users]
-        if not idle:
+    async def _take_place(self) -> None:
+        """Take a place among the processes, if need be that of one which ends now. Raises Busy if none does."""
+        if self._places.locked() and not self._one_ends():
             raise Busy(f"all executors that there may be (executors.max: {self._max_executors}) are in use")
+        self._seeking += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._seeking -= 1
+
+    def _one_ends(self) -> bool:
+        """Whether a process will be gone in a moment that nobody has an eye on yet; an idle one is ended for it."""
+        if sum(executor.ending for executor in self._alive) > self._seeking:
+            return True
+        idle = [executor for executor in self._by_domain.values() if self._is_idle(executor)]
+        if not idle:
+            return False
         min(idle, key=lambda executor: executor.used_at).retire("another domain needs its place")
+        return True
+
+    def _is_idle(self, executor: Executor) -> bool:
+        return executor.usable and not executor.users and executor.domain not in self._awaited
+
+    def _note_crash(self, domain: str, reason: ProgramError) -> None:
+        history = self._crashes.setdefault(domain, CrashHistory(self._backoff))
+        now = asyncio.get_running_loop().time()
+        history.crashed(now, reason.message)
+        if seconds := history.seconds_left(now):
+            log.warning("domain_slowed_down", domain=domain, crashes=history.crashes(now), seconds=seconds)
+
+    def _forget_crashes(self, now: float) -> None:
+        for domain in [domain for domain, history in self._crashes.items() if history.forgotten(now)]:
+            del self._crashes[domain]
 
     def _retire_idle(self, now: float) -> None:
         for executor in list(self._by_domain.values()):
@@ -132,9 +202,11 @@ class Executors:
 
 
 @asynccontextmanager
-async def open_executors(options: OptionsFor, *, max_executors: int, idle_seconds: float) -> AsyncIterator[Executors]:
+async def open_executors(
+    options: OptionsFor, *, max_executors: int, idle_seconds: float, backoff: BackoffRules
+) -> AsyncIterator[Executors]:
     """Executors whose processes are all gone at the end."""
-    executors = Executors(options, max_executors=max_executors, idle_seconds=idle_seconds)
+    executors = Executors(options, max_executors=max_executors, idle_seconds=idle_seconds, backoff=backoff)
     housekeeping = asyncio.create_task(supervise("executors", executors.keep_house))
     try:
         yield executors

@@ -69,6 +69,7 @@ class Library:
         *,
         kept_seconds: float,
         max_bytes: int,
+        max_kept_bytes: int,
         clock: Callable[[], float],
     ) -> None:
         self._session = session
@@ -76,6 +77,8 @@ class Library:
         self._secret = secret
         self._kept_seconds = kept_seconds
         self._max_bytes = max_bytes
+        self._max_kept_bytes = max_kept_bytes
+        self._kept_bytes = 0
         self._clock = clock
         self._copies: OrderedDict[ModuleRef, _Copy] = OrderedDict()
         self._fetches: SingleFlight[ModuleRef, Module] = SingleFlight()
@@ -104,7 +107,7 @@ class Library:
         try:
             module = await self._ask(ref, copy.module if copy else None)
         except ModuleMissing:
-            self._copies.pop(ref, None)
+            self._drop(ref)
             raise
         except LibraryAway as error:
             if copy is None:
@@ -154,10 +157,17 @@ class Library:
         return bytes(code)
 
     def _keep(self, ref: ModuleRef, module: Module) -> None:
+        """The least recently used ones go for it. A module that is larger than all may be is not kept."""
+        self._drop(ref)
         self._copies[ref] = _Copy(module, self._clock())
-        self._copies.move_to_end(ref)
-        if len(self._copies) > MAX_KEPT_MODULES:
-            self._copies.popitem(last=False)
+        self._kept_bytes += len(module.code)
+        while len(self._copies) > MAX_KEPT_MODULES or self._kept_bytes > self._max_kept_bytes:
+            self._drop(next(iter(self._copies)))
+
+    def _drop(self, ref: ModuleRef) -> None:
+        copy = self._copies.pop(ref, None)
+        if copy is not None:
+            self._kept_bytes -= len(copy.module.code)
 
     def _note_away(self, reason: str) -> None:
         if not self._away:

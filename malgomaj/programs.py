@@ -54,39 +54,60 @@ def _digest(parts: Sequence[bytes]) -> str:
     return hashlib.sha256(b"".join((lengths, *parts))).hexdigest()
 
 
-class CompiledPrograms:
-    """What one executor holds compiled, the least recently used first."""
+@dataclass(slots=True)
+class _Kept:
+    bytes: int
+    used_at: float
 
-    def __init__(self, max_programs: int, kept_seconds: float) -> None:
+
+class CompiledPrograms:
+    """What one executor holds compiled, the least recently used first.
+
+    What was used last stays, however large it is: it is about to run.
+    """
+
+    def __init__(self, max_programs: int, max_bytes: int, kept_seconds: float) -> None:
         self._max_programs = max_programs
+        self._max_bytes = max_bytes
         self._kept_seconds = max(kept_seconds, MIN_KEPT_SECONDS)
-        self._used_at: OrderedDict[str, float] = OrderedDict()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self.bytes = 0
+        """About how much memory they take together."""
         self._imports: OrderedDict[str, tuple[Import, ...]] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._used_at)
+        return len(self._kept)
 
     def use(self, key: str, now: float) -> bool:
         """Whether the program is there; if so it is kept for longer."""
-        if key not in self._used_at:
+        kept = self._kept.get(key)
+        if kept is None:
             return False
-        self._used_at[key] = now
-        self._used_at.move_to_end(key)
+        kept.used_at = now
+        self._kept.move_to_end(key)
         return True
 
-    def add(self, key: str, now: float) -> list[str]:
+    def add(self, key: str, size_bytes: int, now: float) -> list[str]:
         """Note a program as compiled; gives the keys that had to go for it."""
-        self._used_at[key] = now
-        self._used_at.move_to_end(key)
-        surplus = len(self._used_at) - self._max_programs
-        return [self._used_at.popitem(last=False)[0] for _ in range(surplus)]
+        if key in self._kept:
+            self._drop(key)
+        self._kept[key] = _Kept(size_bytes, now)
+        self.bytes += size_bytes
+        gone = []
+        while len(self._kept) > 1 and (len(self._kept) > self._max_programs or self.bytes > self._max_bytes):
+            gone.append(self._drop(next(iter(self._kept))))
+        return gone
 
     def expire(self, now: float) -> list[str]:
         """Drop the programs that were not used for too long; gives their keys."""
         expired = []
-        while self._used_at and next(iter(self._used_at.values())) + self._kept_seconds <= now:
-            expired.append(self._used_at.popitem(last=False)[0])
+        while self._kept and next(iter(self._kept.values())).used_at + self._kept_seconds <= now:
+            expired.append(self._drop(next(iter(self._kept))))
         return expired
+
+    def _drop(self, key: str) -> str:
+        self.bytes -= self._kept.pop(key).bytes
+        return key
 
     def imports(self, source: str) -> tuple[Import, ...]:
         """What the import graph of that source key needed when it was last compiled; nothing if that is not known."""

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from malgomaj.errors import ExecutorGone, TaskFailed
+from malgomaj.errors import Busy, ExecutorGone, TaskFailed
 from malgomaj.executor import CompileOrder, Executor
 from malgomaj.executors import Executors
 from malgomaj.modules import Library, ModuleSet
 from malgomaj.plate import Plate
 from malgomaj.programs import Import, Source, program_key, source_key
+from malgomaj.turns import Turn, Turns
 from malgomaj.webhook import request_parts
 from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError, Task
 from tengo_bridge.frames import Frame, Kind
@@ -32,6 +33,9 @@ class Progress:
     lines: list[LogLine] = field(default_factory=list)
     modules: list[ModuleUse] = field(default_factory=list)
     compiled: bool = False
+    began: bool = False
+    """Whether its turn came."""
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,11 @@ class Ended:
 class Tasks:
     """Runs tasks."""
 
-    def __init__(self, executors: Executors, library: Library, plate: Plate, kept_seconds: float) -> None:
+    def __init__(self, executors: Executors, library: Library, plate: Plate, turns: Turns, kept_seconds: float) -> None:
         self._executors = executors
         self._library = library
         self._plate = plate
+        self._turns = turns
         self._kept_seconds = kept_seconds
 
     async def run(self, task: Task) -> Ended:
@@ -62,6 +67,7 @@ class Tasks:
         To be called in an asyncio task of its own, since it binds the task's logging context.
         """
         self._plate.check()
+        self._executors.check(task.domain)
         bind_contextvars(**_log_context(task))
         return await self._run(task)
 
@@ -71,6 +77,8 @@ class Tasks:
         try:
             done = await self._run_in_time(task, progress)
             outcome, error = _judged(done, task)
+            if outcome is Outcome.SUCCEEDED:
+                self._executors.note_success(task.domain)
         except TaskFailed as failure:
             done, outcome, error = None, failure.outcome, failure.error
         duration_ms = (time.perf_counter() - began) * 1000
@@ -86,27 +94,55 @@ class Tasks:
             async with timeout:
                 self._plate.add(timeout, task.effective_deadline_ms)
                 try:
-                    return await self._run_in_executor(task, deadline, progress)
+                    return await self._run_in_turn(task, deadline, progress)
                 finally:
                     self._plate.remove(timeout)
         except TimeoutError:
             if not timeout.expired():
                 raise
-            raise self._out_of_time(task) from None
+            raise self._out_of_time(task, progress) from None
 
-    def _out_of_time(self, task: Task) -> TaskFailed:
+    def _out_of_time(self, task: Task, progress: Progress) -> TaskFailed:
         if self._plate.ended:
             return TaskFailed(Outcome.CANCELLED, _cancelled_by_stop())
+        if not progress.began:
+            return TaskFailed(Outcome.TIMED_OUT, _never_began(task, self._turns.max_running))
         return TaskFailed(Outcome.TIMED_OUT, _deadline_exceeded(task))
 
-    async def _run_in_executor(self, task: Task, deadline: float, progress: Progress) -> Frame:
+    async def _run_in_turn(self, task: Task, deadline: float, progress: Progress) -> Frame:
+        """Wait for one of the places that the domain has."""
+        turn = await self._turns.take(task.domain)
+        progress.began = True
+        try:
+            return await self._run_again_if_allowed(task, deadline, progress, turn)
+        finally:
+            turn.drop()
+
+    async def _run_again_if_allowed(self, task: Task, deadline: float, progress: Progress, turn: Turn) -> Frame:
+        try:
+            return await self._run_in_executor(task, deadline, progress, turn)
+        except TaskFailed as failure:
+            time_is_left = asyncio.get_running_loop().time() < deadline
+            if failure.outcome is not Outcome.CRASHED or not task.retry or not time_is_left:
+                raise
+            crash = failure
+        log.info("run_started_again", reason=str(crash))
+        progress.lines.append(_started_again(crash))
+        progress.attempts += 1
+        try:
+            return await self._run_in_executor(task, deadline, progress, turn)
+        except Busy as refusal:
+            # The caller must hear that the program ran.
+            raise crash from refusal
+
+    async def _run_in_executor(self, task: Task, deadline: float, progress: Progress, turn: Turn) -> Frame:
         while True:
             executor = await self._executors.enter(task.domain)
             try:
                 key = await self._compiled(executor, task, progress)
                 deadline_ms = max(1, math.ceil((deadline - asyncio.get_running_loop().time()) * 1000))
                 request, body = request_parts(task.http)
-                done = await executor.run(key, deadline_ms, request, body, progress.lines.append)
+                done = await executor.run(key, deadline_ms, request, body, progress.lines.append, turn.hold)
                 # It may have been forgotten during a long run; otherwise it is kept from now on.
                 progress.compiled = executor.note_used(key)
                 return done
@@ -178,6 +214,19 @@ def _judged(done: Frame, task: Task) -> tuple[Outcome, ProgramError | None]:
 def _deadline_exceeded(task: Task, stack: Sequence[str] = ()) -> ProgramError:
     message = f"deadline of {task.effective_deadline_ms} ms exceeded"
     return ProgramError(kind=ErrorKind.DEADLINE, message=message, stack=list(stack))
+
+
+def _never_began(task: Task, max_running: int) -> ProgramError:
+    message = (
+        f"deadline of {task.effective_deadline_ms} ms exceeded; the program never started, since its domain had "
+        f"{max_running} runs under way all the time (limits.domain_runs)"
+    )
+    return ProgramError(kind=ErrorKind.DEADLINE, message=message)
+
+
+def _started_again(crash: TaskFailed) -> LogLine:
+    message = f"the run crashed and is started again: {crash}"
+    return LogLine(at_ms=time.time_ns() // 1_000_000, level="error", message=message)
 
 
 def _cancelled_by_stop() -> ProgramError:

@@ -14,6 +14,7 @@ import structlog
 
 from malgomaj.advertise import introduction
 from malgomaj.api import Api, TaskLimits
+from malgomaj.backoff import BackoffRules
 from malgomaj.config import WorkerSettings
 from malgomaj.egress import load_egress
 from malgomaj.executor_options import executor_options
@@ -24,6 +25,7 @@ from malgomaj.plate import Plate
 from malgomaj.programs import MIN_KEPT_SECONDS
 from malgomaj.subscription import NOT_YET, PROBLEM, Manager, Subscription
 from malgomaj.tasks import Tasks
+from malgomaj.turns import Turns
 from shared.auth import BasicCredentials
 from shared.config import shared_secret
 from shared.daemon import supervise
@@ -100,8 +102,9 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         library_session = await stack.enter_async_context(_session())
         library = _library(parts, library_session)
         stack.push_async_callback(library.close)
-        tasks = Tasks(executors, library, parts.plate, kept_seconds(settings))
-        port = await stack.enter_async_context(_serving(parts, tasks, executors, languages))
+        turns = Turns(settings.limits.domain_runs, settings.limits.domain_queue)
+        tasks = Tasks(executors, library, parts.plate, turns, kept_seconds(settings))
+        port = await stack.enter_async_context(_serving(parts, tasks, turns, executors, languages))
         subscription = _subscription(parts, session, port, languages)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         rhythm = group.create_task(supervise("subscription", subscription.keep))
@@ -137,6 +140,7 @@ def _executors(settings: WorkerSettings) -> AbstractAsyncContextManager[Executor
         lambda domain: executor_options(settings, egress, domain),
         max_executors=section.max,
         idle_seconds=section.idle_seconds,
+        backoff=BackoffRules(section.crashes_forgiven, section.backoff_seconds, section.max_backoff_seconds),
     )
 
 
@@ -148,16 +152,17 @@ def _library(parts: Parts, session: aiohttp.ClientSession) -> Library:
         parts.secret,
         kept_seconds=settings.cache.library_timeout,
         max_bytes=settings.limits.source_bytes,
+        max_kept_bytes=settings.cache.library_bytes,
         clock=asyncio.get_running_loop().time,
     )
 
 
 def _serving(
-    parts: Parts, tasks: Tasks, executors: Executors, languages: Sequence[str]
+    parts: Parts, tasks: Tasks, turns: Turns, executors: Executors, languages: Sequence[str]
 ) -> AbstractAsyncContextManager[int]:
     settings = parts.settings
     limits = TaskLimits(settings.limits.source_bytes, settings.limits.body_bytes)
-    api = Api(tasks, parts.plate, executors, credentials=parts.credentials, languages=languages, limits=limits)
+    api = Api(tasks, parts.plate, turns, executors, credentials=parts.credentials, languages=languages, limits=limits)
     status = StatusApi(parts.readiness, "malgomaj", "The Program Worker of Self-host: runs what its manager sends.")
     app = make_app(status.with_status(api.routes()), max_body_bytes=limits.json_bytes)
     return listening(

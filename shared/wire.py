@@ -149,6 +149,8 @@ class Task(WireModel):
     """Ours: the file name in error positions; without it the uuid stands there."""
     run_id: Annotated[str, StringConstraints(max_length=64)] | None = None
     """Ours: bound to the worker's log lines, so that both daemons' logs of one run are found by one word."""
+    retry: bool = False
+    """Ours: if the executor crashes under the run, for whatever reason, and time is left, run it once more."""
     report: bool = False
     """Ours: answer with a :class:`Report` instead of the plain answer."""
 
@@ -200,6 +202,10 @@ class Report(WireModel):
     outcome: Outcome
     error: ProgramError | None = None
     log: list[LogLine] = []
+    """All lines, in order. Where the run was started again, those of the first start come first, and then a line of
+    the worker's that says why."""
+    attempts: int = 1
+    """How often the run was started: 2 if the executor crashed and the task allowed a retry."""
     duration_ms: float = 0.0
     modules: list[ModuleUse] = []
     response: TaskAnswer | None = None

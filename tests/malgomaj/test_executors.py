@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
+from malgomaj.backoff import BackoffRules
 from malgomaj.errors import ExecutorGone, TaskFailed, WorkerError
 from malgomaj.executor import CompileOrder, Executor, ExecutorOptions
 from malgomaj.executors import Executors, open_executors
@@ -23,14 +24,17 @@ OPTIONS = ExecutorOptions(
     grace_seconds=0.5,
     start_timeout_seconds=10,
     max_programs=2,
+    max_programs_bytes=1 * MEBIBYTE,
     program_kept_seconds=100,
     configuration={},
 )
 
+BACKOFF = BackoffRules(crashes_forgiven=3, first_seconds=1, max_seconds=30)
+
 
 @pytest.fixture
 async def executors() -> AsyncIterator[Executors]:
-    async with open_executors(lambda _: OPTIONS, max_executors=4, idle_seconds=100) as executors:
+    async with open_executors(lambda _: OPTIONS, max_executors=4, idle_seconds=100, backoff=BACKOFF) as executors:
         yield executors
 
 
@@ -164,7 +168,7 @@ async def test_retiring_waits_for_the_last_user(executors: Executors) -> None:
 
 
 async def test_nothing_is_left_at_the_end() -> None:
-    async with open_executors(lambda _: OPTIONS, max_executors=4, idle_seconds=100) as executors:
+    async with open_executors(lambda _: OPTIONS, max_executors=4, idle_seconds=100, backoff=BACKOFF) as executors:
         pids = [(await executors.enter(domain)).pid for domain in ("a", "b")]
         starting = asyncio.create_task(executors.enter("c"))
         await asyncio.sleep(0.01)
@@ -176,7 +180,7 @@ async def test_nothing_is_left_at_the_end() -> None:
 
 async def test_an_executor_that_is_not_ready_in_time_is_ended_and_told_of() -> None:
     hasty = replace(OPTIONS, start_timeout_seconds=0.001)
-    async with open_executors(lambda _: hasty, max_executors=4, idle_seconds=100) as executors:
+    async with open_executors(lambda _: hasty, max_executors=4, idle_seconds=100, backoff=BACKOFF) as executors:
         with pytest.raises(WorkerError, match=r"an executor did not get ready within 0\.001 s"):
             await executors.languages()
         with pytest.raises(TaskFailed) as caught:
@@ -186,7 +190,7 @@ async def test_an_executor_that_is_not_ready_in_time_is_ended_and_told_of() -> N
 
 async def test_an_executor_that_cannot_start_says_why() -> None:
     starved = replace(OPTIONS, memory_bytes=1 * MEBIBYTE)
-    async with open_executors(lambda _: starved, max_executors=4, idle_seconds=100) as executors:
+    async with open_executors(lambda _: starved, max_executors=4, idle_seconds=100, backoff=BACKOFF) as executors:
         with capture_logs() as logs, pytest.raises(WorkerError, match="no executor can be started: "):
             await executors.languages()
     assert [line["event"] for line in logs] == ["executor_crashed"]

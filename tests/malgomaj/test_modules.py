@@ -50,7 +50,9 @@ async def library(manager: LocalManager, session: aiohttp.ClientSession, clock: 
 
 def open_library(authority: str, session: aiohttp.ClientSession, clock: Clock) -> Library:
     secret = SharedSecret(lambda: SECRET)
-    return Library(session, Peer.at("http", authority), secret, kept_seconds=30, max_bytes=1000, clock=clock)
+    return Library(
+        session, Peer.at("http", authority), secret, kept_seconds=30, max_bytes=1000, max_kept_bytes=2500, clock=clock
+    )
 
 
 @pytest.mark.parametrize(

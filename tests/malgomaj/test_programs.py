@@ -37,19 +37,19 @@ def test_the_key_depends_on_every_module_and_not_on_their_order() -> None:
 
 
 def test_the_least_recently_used_program_goes_first() -> None:
-    programs = CompiledPrograms(max_programs=2, kept_seconds=100)
-    assert programs.add("a", now=0) == []
-    assert programs.add("b", now=1) == []
+    programs = CompiledPrograms(max_programs=2, max_bytes=1000, kept_seconds=100)
+    assert programs.add("a", 1, now=0) == []
+    assert programs.add("b", 1, now=1) == []
     assert programs.use("a", now=2)
-    assert programs.add("c", now=3) == ["b"]
+    assert programs.add("c", 1, now=3) == ["b"]
     assert not programs.use("b", now=3)
     assert len(programs) == 2
 
 
 def test_a_program_expires_when_it_was_not_used_for_long() -> None:
-    programs = CompiledPrograms(max_programs=10, kept_seconds=100)
-    programs.add("a", now=0)
-    programs.add("b", now=10)
+    programs = CompiledPrograms(max_programs=10, max_bytes=1000, kept_seconds=100)
+    programs.add("a", 1, now=0)
+    programs.add("b", 1, now=10)
     programs.use("a", now=50)
     assert programs.expire(now=109) == []
     assert programs.expire(now=110) == ["b"]
@@ -58,15 +58,15 @@ def test_a_program_expires_when_it_was_not_used_for_long() -> None:
 
 
 def test_a_program_that_is_not_to_be_kept_can_still_be_run_once() -> None:
-    programs = CompiledPrograms(max_programs=10, kept_seconds=0)
-    programs.add("a", now=0)
+    programs = CompiledPrograms(max_programs=10, max_bytes=1000, kept_seconds=0)
+    programs.add("a", 1, now=0)
     assert programs.expire(now=0.5) == []
     assert programs.use("a", now=0.5)
     assert programs.expire(now=2) == ["a"]
 
 
 def test_as_many_import_graphs_are_remembered_as_programs() -> None:
-    programs = CompiledPrograms(max_programs=2, kept_seconds=100)
+    programs = CompiledPrograms(max_programs=2, max_bytes=1000, kept_seconds=100)
     graph = (Import("a@1", "greet:1:1"),)
     for source in ("x", "y", "z"):
         programs.remember_imports(source, graph)
