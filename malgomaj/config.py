@@ -88,7 +88,7 @@ class ExecutorsSection(Section):
     grace_seconds: Seconds = 0.5
     """How long a run may take to stop after its deadline before its executor is replaced."""
     start_timeout_seconds: Seconds = 10.0
-    crashes_forgiven: Annotated[int, Field(ge=0, le=1000)] = 3
+    crashes_forgiven: Annotated[int, Field(ge=0, le=1_000_000)] = 3
     """So many crashes of a domain's executors within a minute cost nothing; each further one a pause."""
     backoff_seconds: Seconds = 1.0
     """The first pause; each further one is twice as long, until a run ends well."""

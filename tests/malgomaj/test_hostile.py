@@ -20,7 +20,7 @@ HELLO = 'cgi := import("cgi"); cgi.response.write("hello")'
 BESIDE = 'times := import("times"); for i := 0; i < 20; i++ { times.sleep(10 * times.millisecond) }'
 PATIENT: dict[str, str] = {
     # As many crashes as these programs cause would slow their domain down.
-    #    "EXECUTORS__CRASHES_FORGIVEN": "1000000",
+    "EXECUTORS__CRASHES_FORGIVEN": "1000000",
 }
 
 
