@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -407,6 +408,75 @@ large := text.repeat("a ", 1 << 19); brackets := text.repeat("[", 9000) + text.r
 		}
 		if took := time.Since(begin); took > 5*time.Second {
 			t.Errorf("%s took %v", call, took)
+		}
+	}
+}
+
+func TestNoFormatRevealsAnAddress(t *testing.T) {
+	got := connect(t).prints(`fmt := import("fmt"); log := import("log"); f := func() {}
+for value in [f, log.info, [f], {a: f}, error(f), undefined, "x", 1, 1.5, 'c', bytes("b"), import("times").unix(0, 0)] {
+	for verb in ["%p", "%#p", "%+v", "%#v", "%x", "%T", "%s", "%d", "%w", "%[1]*d"] { log.info("%s", fmt.sprintf(verb, value)) }
+}`)
+	if found := regexp.MustCompile(`0xc0[0-9a-f]{6,}|c0[0-9a-f]{8,}`).FindString(got); found != "" {
+		t.Errorf("%s in %s", found, got)
+	}
+}
+
+func TestALogLineOfEightMegabytesIsCut(t *testing.T) {
+	got := connect(t).prints(`log := import("log"); s := import("text").repeat("x", 8 << 20); log.info("short"); log.info(s); log.info("%s", s); log.info("x")`)
+	if got != "short\nthe log is cut here: a run may log 1000 lines (limits.log_lines) and 262144 bytes (limits.log_bytes)" {
+		t.Errorf("%d bytes: %.200s", len(got), got)
+	}
+}
+
+func TestAnAnswerIsBounded(t *testing.T) {
+	c := connect(t)
+	most := 1000
+	c.configure(frame.ConfigureMeta{MaxAnswerBytes: &most})
+	for call, want := range map[string]string{
+		`for { r.write("0123456789") }`:                       "the answer is too large: its body may have 1000 bytes (limits.answer_bytes)",
+		`r.write(bytes(1001))`:                                "the answer is too large: its body may have 1000 bytes (limits.answer_bytes)",
+		`for i := 0; true; i++ { r.headers("A", string(i)) }`: "the answer is too large: its headers may have 65536 bytes",
+		`for { r.headers("A", "") }`:                          "the answer is too large: its headers may have 65536 bytes",
+	} {
+		done := c.answer("r := import(\"cgi\").response\n"+call, frame.Request{}, "")
+		if got := done.failure(t); got.Kind != "output" || got.Message != want || done.body != "" {
+			t.Errorf("%s: %+v", call, got)
+		}
+	}
+}
+
+func TestWrongArgumentsOfEveryCGIFunctionAreRuntimeErrors(t *testing.T) {
+	c := connect(t)
+	for call, message := range map[string]string{
+		`request.method(1)`:               "wrong number of arguments in call to 'user-function:method'",
+		`request.path(1)`:                 "wrong number of arguments in call to 'user-function:path'",
+		`request.query(1)`:                "wrong number of arguments in call to 'user-function:query'",
+		`request.remote(1)`:               "wrong number of arguments in call to 'user-function:remote'",
+		`request.headers(1)`:              "wrong number of arguments in call to 'user-function:headers'",
+		`request.body(1)`:                 "wrong number of arguments in call to 'user-function:body'",
+		`response.status()`:               "wrong number of arguments in call to 'user-function:status'",
+		`response.status(200, 1)`:         "wrong number of arguments in call to 'user-function:status'",
+		`response.status(200.0)`:          "invalid type for argument 'status' in call to 'user-function:status': expected int, found float",
+		`response.status([200])`:          "invalid type for argument 'status' in call to 'user-function:status': expected int, found array",
+		`response.status(undefined)`:      "invalid type for argument 'status' in call to 'user-function:status': expected int, found undefined",
+		`response.headers()`:              "wrong number of arguments in call to 'user-function:headers'",
+		`response.headers("A", "b", "c")`: "wrong number of arguments in call to 'user-function:headers'",
+		`response.headers(1, "b")`:        "invalid type for argument 'key' in call to 'user-function:headers': expected string, found int",
+		`response.headers({A: "b"}, "c")`: "invalid type for argument 'key' in call to 'user-function:headers': expected string, found map",
+		`response.headers("A", ["b"])`:    "invalid type for argument 'value' in call to 'user-function:headers': expected string, found array",
+		`response.headers("A", "\x00")`:   `cgi.response.headers: the value of header "A" holds a control character`,
+		`response.headers("A", "\xff")`:   `cgi.response.headers: the value of header "A" is not valid UTF-8`,
+		`response.headers("A\r\n", "b")`:  `cgi.response.headers: "A\r\n" is not a valid header name`,
+		`response.headers("É", "b")`:      `cgi.response.headers: "É" is not a valid header name`,
+		`response.write()`:                "wrong number of arguments in call to 'user-function:write'",
+		`response.write("a", "b")`:        "wrong number of arguments in call to 'user-function:write'",
+		`response.write(undefined)`:       "invalid type for argument 'content' in call to 'user-function:write': expected string/bytes, found undefined",
+		`response.write(["a"])`:           "invalid type for argument 'content' in call to 'user-function:write': expected string/bytes, found array",
+	} {
+		done := c.answer("import(\"cgi\")."+call, frame.Request{}, "")
+		if got := done.failure(t); got.Kind != "runtime" || got.Message != message || done.Response != nil {
+			t.Errorf("%s: %+v", call, got)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (r *Run) addHeader(args arguments) (tengo.Object, error) {
 	if err := checkHeader(name, value); err != nil {
 		return nil, fmt.Errorf("cgi.response.headers: %w", err)
 	}
-	r.Answer.headerBytes += len(name) + len(value)
+	r.Answer.headerBytes += len(name) + len(value) + len(": \r\n")
 	if r.Answer.headerBytes > maxHeaderBytes {
 		return nil, fmt.Errorf("%w: its headers may have %d bytes", ErrOutput, maxHeaderBytes)
 	}

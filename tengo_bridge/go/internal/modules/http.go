@@ -160,6 +160,9 @@ func (c call) request(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, unreadable(c.url, err)
 	}
+	if request.URL.Host == "" {
+		return nil, fmt.Errorf("the url %q names no host", request.URL.Redacted())
+	}
 	request.URL.RawQuery = plainQuery(request.URL.RawQuery)
 	if query := escaped(c.query); query != "" {
 		request.URL.RawQuery = strings.TrimPrefix(request.URL.RawQuery+"&"+query, "&")

@@ -14,7 +14,7 @@ func mathModule(slot *Slot) map[string]tengo.Object {
 }
 
 func checkOrder(_ *Run, args arguments) error {
-	if order, err := args.compatibleInt(0); err == nil && (order < -maxBesselOrder || order > maxBesselOrder) {
+	if order, err := args.compatibleInt(0); err == nil && len(args) == 2 && (order < -maxBesselOrder || order > maxBesselOrder) {
 		return fmt.Errorf("the order must be from %d to %d", -maxBesselOrder, maxBesselOrder)
 	}
 	return nil

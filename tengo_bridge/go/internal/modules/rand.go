@@ -59,7 +59,7 @@ func generatorFunctions(slot *Slot, random func() *rand.Rand) map[string]tengo.O
 }
 
 func checkBound(_ *Run, args arguments) error {
-	if bound, err := args.compatibleInt(0); err == nil && bound < 1 {
+	if bound, err := args.compatibleInt(0); err == nil && len(args) == 1 && bound < 1 {
 		return errBoundNotPositive
 	}
 	return nil
@@ -67,7 +67,7 @@ func checkBound(_ *Run, args arguments) error {
 
 func checkSize(r *Run, args arguments) error {
 	size, err := args.compatibleInt(0)
-	if err != nil {
+	if err != nil || len(args) != 1 {
 		return nil
 	}
 	if size < 0 {

@@ -106,6 +106,9 @@ func tooLong(count, length int) bool {
 
 // checkFormatFloat is asked with (number, format, precision, bits).
 func checkFormatFloat(_ *Run, args arguments) error {
+	if len(args) != 4 {
+		return nil
+	}
 	if format, err := args.compatibleText(1); err == nil && len(format) != 1 {
 		return errors.New("text.format_float: the format must be one of b e E f g G x X")
 	}
@@ -119,7 +122,7 @@ func checkFormatFloat(_ *Run, args arguments) error {
 }
 
 func checkFormatInt(_ *Run, args arguments) error {
-	if base, err := args.compatibleInt(1); err == nil && (base < 2 || base > 36) {
+	if base, err := args.compatibleInt(1); err == nil && len(args) == 2 && (base < 2 || base > 36) {
 		return errors.New("text.format_int: the base must be from 2 to 36")
 	}
 	return nil
