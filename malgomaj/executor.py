@@ -369,6 +369,7 @@ class Executor(asyncio.Protocol):
         self._compiling.clear()
         if not self._ready.done():
             self._ready.set_exception(WorkerError(f"no executor can be started: {reason.message}"))
+            self._ready.exception()  # whoever waited for it may have gone
         if self._transport is not None:
             self._transport.close()
 

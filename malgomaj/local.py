@@ -95,8 +95,8 @@ async def open_executor(options: ExecutorOptions) -> AsyncIterator[Executor]:
 async def check_all(
     programs: Iterable[Sources], options: ExecutorOptions
 ) -> AsyncIterator[tuple[Sources, Sequence[ProgramError]]]:
-    """Each program with what is wrong with it: nothing if it compiles. One that ends the executor costs the others
-    nothing but the start of another."""
+    """Each program with what is wrong with it: nothing if it compiles. After one that ends the executor the next gets
+    another."""
     waiting = list(reversed(list(programs)))
     while waiting:
         async with open_executor(options) as executor:

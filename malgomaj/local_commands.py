@@ -17,7 +17,7 @@ from malgomaj.executor_options import executor_options
 from malgomaj.exit_status import exit_status
 from malgomaj.local import Ended, Order, check_all, open_executor, run
 from malgomaj.local_output import answer_bytes, check_json, error_text, log_text, run_json
-from malgomaj.sources import Sources, read_at_most, read_modules, read_source
+from malgomaj.sources import Sources, as_utf8, read_at_most, read_modules, read_source
 from shared.wire import MAX_DEADLINE_MS, LogLine, ProgramError, TaskRequest
 
 STANDARD_INPUT = Path("-")
@@ -92,8 +92,14 @@ def _request(call: Call, max_body_bytes: int) -> TaskRequest:
     body = _body(call.body, max_body_bytes)
     if len(body) > max_body_bytes:
         raise WorkerError(f"{call.body}: a body may have {max_body_bytes} bytes (limits.body_bytes)")
-    headers = _headers(call.headers)
-    return TaskRequest(headers=headers, body=body, method=call.method, path=call.path, query=call.query, remote=CALLER)
+    return TaskRequest(
+        headers=_headers(map(as_utf8, call.headers)),
+        body=body,
+        method=as_utf8(call.method),
+        path=as_utf8(call.path),
+        query=as_utf8(call.query),
+        remote=CALLER,
+    )
 
 
 def _body(path: Path | None, max_bytes: int) -> bytes:

@@ -67,8 +67,7 @@ def _supply(text: str) -> tuple[Revision, Path]:
 def read_source(path: Path) -> LocalFile:
     """A file of source code. Raises UnusableInput if it cannot be read."""
     # No more than what an executor can be sent; it says itself what is too large to be compiled.
-    name = str(path).encode("utf-8", "replace").decode("utf-8")
-    return LocalFile(name, read_at_most(path, MAX_PAYLOAD_BYTES))
+    return LocalFile(as_utf8(str(path)), read_at_most(path, MAX_PAYLOAD_BYTES))
 
 
 def read_at_most(path: Path, max_bytes: int) -> bytes:
@@ -78,6 +77,11 @@ def read_at_most(path: Path, max_bytes: int) -> bytes:
             return file.read(max_bytes + 1)
     except OSError as error:
         raise UnusableInput(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def as_utf8(argument: str) -> str:
+    """Bytes of a command line that are not UTF-8 reach us as halves of surrogate pairs; JSON has no room for them."""
+    return argument.encode("utf-8", "replace").decode("utf-8")
 
 
 def is_module(code: bytes) -> bool:

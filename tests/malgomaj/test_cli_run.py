@@ -64,6 +64,21 @@ async def test_log_lines_come_while_it_runs_and_interrupting_leaves_no_executor(
     assert await process.stderr.read() == b""
 
 
+async def test_interrupting_its_start_says_nothing_and_leaves_no_executor(malgomaj: LocalCommand) -> None:
+    malgomaj.write(loop="for {}")
+    process = await malgomaj.start("run", "loop.tengo")
+
+    async def started() -> list[int] | None:
+        return executors_of(process.pid) or None
+
+    (executor,) = await until(started, "an executor is started")
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert await asyncio.wait_for(process.stderr.read(), 5) == b""
+    assert await process.wait() == 130
+    assert not alive(executor)
+
+
 async def test_being_killed_leaves_no_executor(malgomaj: LocalCommand) -> None:
     process, executor = await begun(malgomaj)
     process.kill()
@@ -117,6 +132,14 @@ async def test_a_body_alone_makes_it_a_post(malgomaj: LocalCommand) -> None:
     assert said.status == 0
     assert b"X-Call: POST / \n" in said.out
     assert said.out.endswith(b"\n\nfrom a file")
+
+
+async def test_arguments_that_are_not_utf8_do_no_harm(malgomaj: LocalCommand) -> None:
+    malgomaj.write(**{"\udcff": ECHO + "\nx := [] + 1"})
+    parts = ("--header", "Accept: \udcff", "--path", "\udcff", "--query", "\udcff", "--request", "\udcff")
+    said = await malgomaj("run", "\udcff.tengo", *parts)
+    assert said.status == 1
+    assert said.err.startswith("?.tengo:10:6: runtime error: ")
 
 
 async def test_without_a_request_a_webhook_cannot_read_one(malgomaj: LocalCommand) -> None:
