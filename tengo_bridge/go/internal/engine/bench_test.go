@@ -6,6 +6,7 @@ import (
 	"github.com/d5/tengo/v2"
 
 	"selfhost/libtengo/internal/frame"
+	"selfhost/libtengo/internal/machine"
 )
 
 const fibonacci = `
@@ -63,8 +64,9 @@ func BenchmarkFibonacciBare(b *testing.B) {
 
 func BenchmarkCompile(b *testing.B) {
 	job := compileJob{language: "tengo", file: "main", source: []byte(fibonacci)}
+	runtime := machine.NewRuntime(defaultLimits().ofMachines())
 	for b.Loop() {
-		if result := job.compile(defaultLimits()); result.failure != nil {
+		if result := job.compile(defaultLimits(), runtime); result.failure != nil {
 			b.Fatal(result.failure)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/d5/tengo/v2/parser"
 
 	"selfhost/libtengo/internal/frame"
+	"selfhost/libtengo/internal/machine"
 	"selfhost/libtengo/internal/modules"
 )
 
@@ -56,7 +57,7 @@ func cut(data []byte, length int) (head, tail []byte, ok bool) {
 }
 
 // compileTengo never panics: what the compiler trips over is refused.
-func compileTengo(job compileJob, limits limits) (result compiled) {
+func compileTengo(job compileJob, limits limits, runtime *machine.Runtime) (result compiled) {
 	graph := newImportGraph(job.modules, limits)
 	defer func() {
 		if value := recover(); value != nil {
@@ -78,7 +79,8 @@ func compileTengo(job compileJob, limits limits) (result compiled) {
 		}
 		return graph.refused(refusal)
 	}
-	return compiled{program: newProgram(bytecode, globals, limits.allocations), modules: graph.names(), bytes: sizeOf(bytecode)}
+	program := newProgram(runtime.Load(bytecode, globals), bytecode.Constants)
+	return compiled{program: program, modules: graph.names(), bytes: sizeOf(bytecode)}
 }
 
 // markErrorSelectors prepares all sources for the parser, in place: the job's map of modules is its own.

@@ -3,15 +3,13 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"reflect"
-	"runtime"
-	"slices"
 	"strings"
 
 	"github.com/d5/tengo/v2"
 	"github.com/d5/tengo/v2/parser"
 
 	"selfhost/libtengo/internal/frame"
+	"selfhost/libtengo/internal/machine"
 	"selfhost/libtengo/internal/modules"
 )
 
@@ -56,95 +54,35 @@ func parseFailure(list parser.ErrorList) *frame.Failure {
 	return failure("compile", strings.Join(message, "; "), list[0].Pos.String())
 }
 
-// runtimeFailure takes apart what a virtual machine says: the error itself, wrapped once per place, innermost first.
+// runtimeFailure takes apart what a machine says.
 func runtimeFailure(err error) *frame.Failure {
-	var panicked *panicError
-	if errors.As(err, &panicked) {
-		return failure("runtime", panicked.Error(), panicked.stack...)
+	message := err.Error()
+	if key := limitOf(err); key != "" {
+		message = fmt.Sprintf("%s (%s)", message, key)
 	}
-	kind := kindOf(err)
-	var stack []string
-	for {
-		inner, place, wrapped := unwrapPlace(err)
-		if !wrapped {
-			slices.Reverse(stack)
-			return failure(kind, err.Error(), stack...)
-		}
-		stack = append(stack, place)
-		err = inner
-	}
+	return failure(kindOf(err), message, placesOf(err)...)
 }
 
-// unwrapPlace takes the place off that the machine has put around an error.
-func unwrapPlace(err error) (inner error, place string, wrapped bool) {
-	inner = errors.Unwrap(err)
-	if inner == nil {
-		return err, "", false
+// limitOf names the configuration's key for the limits that Tengo does not know the key of.
+func limitOf(err error) string {
+	switch {
+	case errors.Is(err, tengo.ErrStringLimit), errors.Is(err, tengo.ErrBytesLimit):
+		return "limits.string_bytes"
+	case errors.Is(err, tengo.ErrObjectAllocLimit):
+		return "limits.allocations"
+	default:
+		return ""
 	}
-	text := err.Error()
-	for _, start := range []string{"", "Runtime Error: "} {
-		if place, wrapped = strings.CutPrefix(text, start+inner.Error()+"\n\tat "); wrapped {
-			return inner, place, true
-		}
-	}
-	return err, "", false
 }
 
 func kindOf(err error) string {
+	var limit machine.LimitError
 	switch {
 	case errors.Is(err, modules.ErrOutput):
 		return "output"
-	case errors.As(err, new(modules.TooManyElements)),
-		errors.Is(err, tengo.ErrObjectAllocLimit), errors.Is(err, tengo.ErrStringLimit), errors.Is(err, tengo.ErrBytesLimit):
+	case limitOf(err) != "", errors.As(err, &limit), errors.As(err, new(modules.TooManyElements)):
 		return "memory"
 	default:
 		return "runtime"
 	}
-}
-
-// panicError is a panic of Go inside a run.
-type panicError struct {
-	value any
-	stack []string
-}
-
-func (e *panicError) Error() string {
-	if err, ok := e.value.(runtime.Error); ok && strings.Contains(err.Error(), fmt.Sprintf("with length %d", tengo.StackSize)) {
-		return tengo.ErrStackOverflow.Error() // of values; the machine itself only counts calls
-	}
-	if err, ok := e.value.(runtime.Error); ok && strings.HasSuffix(err.Error(), "divide by zero") {
-		return "division by zero"
-	}
-	return fmt.Sprintf("internal error: %v", e.value)
-}
-
-// placesOf reads from a machine, stopped by a panic, where in the program it is, innermost first. The machine has no
-// way to ask; its fields can only be read by reflection.
-func placesOf(vm *tengo.VM, files *parser.SourceFileSet) []string {
-	machine := reflect.ValueOf(vm).Elem()
-	frames := machine.FieldByName("frames")
-	ip := machine.FieldByName("ip").Int()
-	var places []string
-	for i := int(machine.FieldByName("framesIndex").Int()) - 1; i >= 0; i-- {
-		function := frames.Index(i).FieldByName("fn").Elem()
-		places = append(places, files.Position(sourcePosition(function, ip-1)).String())
-		if i > 0 {
-			ip = frames.Index(i - 1).FieldByName("ip").Int()
-		}
-	}
-	return places
-}
-
-// sourcePosition is CompiledFunction.SourcePos for a function that can only be read by reflection.
-func sourcePosition(function reflect.Value, ip int64) parser.Pos {
-	if !function.IsValid() {
-		return parser.NoPos
-	}
-	positions := function.FieldByName("SourceMap")
-	for ; ip >= 0; ip-- {
-		if position := positions.MapIndex(reflect.ValueOf(int(ip))); position.IsValid() {
-			return parser.Pos(position.Int())
-		}
-	}
-	return parser.NoPos
 }

@@ -3,6 +3,8 @@ package engine
 import (
 	"strings"
 	"testing"
+
+	"selfhost/libtengo/internal/machine"
 )
 
 // FuzzCompile holds that no source, alone or with a module, does worse than to be refused, at a place.
@@ -16,9 +18,10 @@ func FuzzCompile(f *testing.F) {
 		f.Add([]byte(source), []byte("export func(x) { return x }"))
 		f.Add([]byte(`import("m")`), []byte(source))
 	}
+	runtime := machine.NewRuntime(defaultLimits().ofMachines())
 	f.Fuzz(func(t *testing.T, source, module []byte) {
 		job := compileJob{language: "tengo", file: "main", source: source, modules: map[string][]byte{"m": module}}
-		result := job.compile(defaultLimits())
+		result := job.compile(defaultLimits(), runtime)
 		if refusal := result.failure; refusal != nil {
 			if refusal.Kind != "compile" || len(refusal.Stack) == 0 || strings.HasPrefix(refusal.Message, "internal error") {
 				t.Errorf("%q, %q: %+v", source, module, refusal)

@@ -6,6 +6,7 @@ import (
 	"github.com/d5/tengo/v2"
 
 	"selfhost/libtengo/internal/frame"
+	"selfhost/libtengo/internal/machine"
 	"selfhost/libtengo/internal/modules"
 )
 
@@ -71,6 +72,10 @@ func (l limits) configured(chosen frame.ConfigureMeta) limits {
 	replace(&l.run.HTTPCalls, chosen.MaxHTTPCalls)
 	l.run.AnswerBytes = min(l.run.AnswerBytes, maxAnswerBytes)
 	return l
+}
+
+func (l limits) ofMachines() machine.Limits {
+	return machine.Limits{Elements: l.elements, Allocations: l.allocations}
 }
 
 func replace[T any](limit *T, chosen *T) {

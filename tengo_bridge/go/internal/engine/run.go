@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"selfhost/libtengo/internal/frame"
+	"selfhost/libtengo/internal/machine"
 	"selfhost/libtengo/internal/modules"
 )
 
@@ -36,7 +37,7 @@ type run struct {
 	services *modules.Run
 
 	mutex   sync.Mutex
-	machine *machine // only while the program runs
+	machine *boundMachine // only while the program runs
 }
 
 // perform is the whole run; it ends with the Done frame.
@@ -48,17 +49,25 @@ func (r *run) perform() {
 	r.out.send(r.done(err))
 }
 
-// execute runs the program on a machine, which is kept if it came to the end by itself.
+// execute runs the program on a machine. Why the run was ended counts for more than what the aborted machine says, but
+// for the places where it was.
 func (r *run) execute() error {
-	machine := r.begin()
-	err := machine.run()
-	if cause := r.finish(); cause != nil {
-		return cause // whatever the aborted machine says
-	}
-	if err == nil {
-		r.program.giveBack(machine)
+	m := r.begin()
+	err := m.Run()
+	cause := r.finish()
+	r.program.giveBack(m)
+	if cause != nil {
+		return &machine.Error{Err: cause, Places: placesOf(err)}
 	}
 	return err
+}
+
+func placesOf(err error) []string {
+	var failed *machine.Error
+	if errors.As(err, &failed) {
+		return failed.Places
+	}
+	return nil // it had come to its end
 }
 
 func (r *run) expire() {
@@ -67,16 +76,16 @@ func (r *run) expire() {
 
 // begin takes a machine, now and not before: many runs may wait for their turn, and machines are large. The machine of
 // a run that has been ended already stops at its first instruction.
-func (r *run) begin() *machine {
-	machine := r.program.take()
-	machine.slot.Run = r.services
+func (r *run) begin() *boundMachine {
+	m := r.program.take()
+	m.slot.Run = r.services
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	r.machine = machine
+	r.machine = m
 	if r.ctx.Err() != nil {
-		machine.vm.Abort()
+		m.Abort()
 	}
-	return machine
+	return m
 }
 
 // end makes the run stop what it is doing. Before its begin that is to come, after its finish it is nothing.
@@ -85,7 +94,7 @@ func (r *run) end(cause error) {
 	defer r.mutex.Unlock()
 	r.cancel(cause)
 	if r.machine != nil {
-		r.machine.vm.Abort()
+		r.machine.Abort()
 	}
 }
 
@@ -110,9 +119,11 @@ func (r *run) done(err error) frame.Frame {
 			meta.Response, body = r.services.Answer.Response(), r.services.Answer.Body
 		}
 	case errors.As(err, &late):
-		meta.Outcome, meta.Error = "timed_out", failure("deadline", late.Error())
+		meta.Outcome, meta.Error = "timed_out", failure("deadline", late.Error(), placesOf(err)...)
 	case errors.Is(err, errCancelled):
-		meta.Outcome, meta.Error = "cancelled", failure("cancelled", "the run was cancelled")
+		meta.Outcome, meta.Error = "cancelled", failure("cancelled", "the run was cancelled", placesOf(err)...)
+	case errors.Is(err, errMemory):
+		meta.Outcome, meta.Error = "failed", failure("memory", errMemory.Error(), placesOf(err)...)
 	default:
 		meta.Outcome, meta.Error = "failed", runtimeFailure(err)
 	}
@@ -120,6 +131,16 @@ func (r *run) done(err error) frame.Frame {
 	message := mustMessage(frame.Done, r.id, meta)
 	message.Body = body
 	return message
+}
+
+// allocated is about how many bytes the program has allocated so far.
+func (r *run) allocated() int64 {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	if r.machine == nil {
+		return 0
+	}
+	return r.machine.Allocated()
 }
 
 // log passes a line on to the worker, and waits for it while it is slow, unless the run must end.

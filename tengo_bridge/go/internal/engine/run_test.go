@@ -55,10 +55,10 @@ func TestLimitsOnStringsAndAllocationsAreMemoryErrors(t *testing.T) {
 	allocations := int64(1000)
 	c.configure(frame.ConfigureMeta{MaxAllocations: &allocations})
 	for source, message := range map[string]string{
-		"a := []; for true { a = append(a, 1) }":               "object allocation limit exceeded",
-		"s := \"0123456789\"; for true { s += s }":             "exceeding string size limit",
-		"import(\"text\").repeat(\"0123456789\", 10000000000)": "exceeding string size limit",
-		"bytes(100000000)":                                     "exceeding bytes size limit",
+		"a := []; for true { a = append(a, 1) }":               "object allocation limit exceeded (limits.allocations)",
+		"s := \"0123456789\"; for true { s += s }":             "exceeding string size limit (limits.string_bytes)",
+		"import(\"text\").repeat(\"0123456789\", 10000000000)": "exceeding string size limit (limits.string_bytes)",
+		"bytes(100000000)":                                     "exceeding bytes size limit (limits.string_bytes)",
 	} {
 		if got := c.run(source).failure(t); got.Kind != "memory" || got.Message != message {
 			t.Errorf("%s: %+v", source, got)
@@ -93,6 +93,41 @@ func TestADeadlineEndsWhateverTheProgramDoes(t *testing.T) {
 		}
 		if done.ElapsedUS < 50_000 || done.ElapsedUS > took.Microseconds() {
 			t.Errorf("%s elapsed %d µs of %v", name, done.ElapsedUS, took)
+		}
+	}
+}
+
+func TestARunThatIsEndedSaysWhereItWas(t *testing.T) {
+	c := connect(t)
+	for source, stack := range map[string][]string{
+		"f := func() {\n  for {\n  }\n}\nf()": {"main:2:3", "main:5:1"},
+		"times := import(\"times\")\nf := func() {\n  times.sleep(3600 * times.second)\n  return 1\n}\nf()": {"main:3:3", "main:6:1"},
+	} {
+		c.compiles(source)
+		late := c.finish(c.start(source, 50, nil, "")).failure(t)
+		id := c.start(source, 60_000, nil, "")
+		time.Sleep(20 * time.Millisecond) // a run says nothing when it begins
+		c.send(frame.Frame{Kind: frame.Cancel, ID: id})
+		cancelled := c.finish(id).failure(t)
+		if !slices.Equal(late.Stack, stack) || !slices.Equal(cancelled.Stack, stack) {
+			t.Errorf("%s: %q, %q", source, late.Stack, cancelled.Stack)
+		}
+	}
+}
+
+func TestLimitsOfTheMachineAreConfiguredAndNamed(t *testing.T) {
+	c := connect(t)
+	elements := 1000
+	c.configure(frame.ConfigureMeta{MaxElements: &elements})
+	for source, kind := range map[string]string{
+		"x := range(0, 1001)": "memory", "a := []; for { a = append(a, 1) }": "memory",
+		"v := [1]; for i := 0; i < 100; i++ { v = [v, v] }; x := string(v)": "memory",
+		"v := [1]; v[0] = v; x := import(\"json\").encode(v)":               "runtime",
+		"v := [1]; v[0] = v; import(\"log\").info(\"%v\", v)":               "runtime",
+		"v := {}; v.a = v; x := import(\"text\").join([v], \",\")":          "runtime",
+	} {
+		if got := c.run(source).failure(t); got.Kind != kind || len(got.Stack) != 1 {
+			t.Errorf("%s: %+v", source, got)
 		}
 	}
 }

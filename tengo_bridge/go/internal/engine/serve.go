@@ -8,11 +8,11 @@ import (
 	"io"
 	"net"
 	"runtime"
-	"runtime/metrics"
 	"sync"
 	"time"
 
 	"selfhost/libtengo/internal/frame"
+	"selfhost/libtengo/internal/machine"
 	"selfhost/libtengo/internal/modules"
 )
 
@@ -44,8 +44,10 @@ type server struct {
 	programs   *table[string, *program]
 
 	// Read and changed by the reader alone.
-	limits limits
-	client *modules.Client // nil until the first compile, which ends the time to configure
+	limits  limits
+	client  *modules.Client // nil until the first compile, which ends the time to configure
+	runtime *machine.Runtime
+	watch   *watch
 }
 
 func newServer(connection net.Conn) *server {
@@ -63,6 +65,9 @@ func newServer(connection net.Conn) *server {
 func (s *server) close() {
 	for _, r := range s.runs.values() {
 		r.end(errCancelled)
+	}
+	if s.watch != nil {
+		close(s.watch.stop)
 	}
 	_ = s.connection.SetWriteDeadline(time.Now().Add(unreadTime)) // it fails only on a connection that is gone
 	s.working.Wait()
@@ -133,6 +138,9 @@ func (s *server) configure(f frame.Frame) error {
 func (s *server) begin() (err error) {
 	if s.client == nil {
 		s.limits.applyToProcess()
+		s.runtime = machine.NewRuntime(s.limits.ofMachines())
+		s.watch = newWatch(s.runs, s.limits.memoryBytes)
+		s.start(s.watch.watch)
 		s.client, err = modules.NewClient(s.limits.client)
 	}
 	return err
@@ -150,7 +158,7 @@ func (s *server) compile(f frame.Frame) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	s.start(func() { s.out.send(s.compiled(f.ID, meta.Key, job.compile(s.limits))) })
+	s.start(func() { s.out.send(s.compiled(f.ID, meta.Key, job.compile(s.limits, s.runtime))) })
 	return nil
 }
 
@@ -192,6 +200,7 @@ func (s *server) run(f frame.Frame) error {
 	}
 	r := s.newRun(f, meta, program, started)
 	s.runs.put(r.id, r)
+	s.watch.wake()
 	s.start(r.perform)
 	return nil
 }
@@ -226,12 +235,6 @@ func (s *server) ping(f frame.Frame) {
 			Runs: s.runs.size(), Goroutines: runtime.NumGoroutine(), HeapBytes: heapBytes(),
 		}))
 	})
-}
-
-func heapBytes() int64 {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	metrics.Read(sample)
-	return int64(sample[0].Value.Uint64())
 }
 
 // start does work that may take long, or wait for the worker, beside the reader.
