@@ -348,7 +348,7 @@ large := text.repeat("a ", 1 << 19); brackets := text.repeat("[", 9000) + text.r
 `
 	elements := "an array or map may have 100000 elements (limits.elements)"
 	matches := "the matches of a regular expression may have 100000 elements (limits.elements)"
-	strings, bytes := "exceeding string size limit", "exceeding bytes size limit"
+	strings, bytes := "exceeding string size limit (limits.string_bytes)", "exceeding bytes size limit (limits.string_bytes)"
 	for call, want := range map[string]string{
 		`rand.perm(1000000000)`:                     "memory: " + elements,
 		`rand.rand(1).perm(1000000000)`:             "memory: " + elements,

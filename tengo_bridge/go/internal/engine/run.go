@@ -33,6 +33,7 @@ type run struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	out      *outbox
+	admit    func() // waits until there is memory to begin
 	leave    func() // takes the run out of the table
 	services *modules.Run
 
@@ -43,6 +44,7 @@ type run struct {
 // perform is the whole run; it ends with the Done frame.
 func (r *run) perform() {
 	deadline := time.AfterFunc(time.Duration(r.meta.DeadlineMS)*time.Millisecond, r.expire)
+	r.admit()
 	err := r.execute()
 	deadline.Stop()
 	r.leave() // before the Done frame, since the worker may use the id again once it has read that

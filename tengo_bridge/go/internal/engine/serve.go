@@ -139,7 +139,7 @@ func (s *server) begin() (err error) {
 	if s.client == nil {
 		s.limits.applyToProcess()
 		s.runtime = machine.NewRuntime(s.limits.ofMachines())
-		s.watch = newWatch(s.runs, s.limits.memoryBytes)
+		s.watch = newWatch(s.runs, s.limits.heapBytes())
 		s.start(s.watch.watch)
 		s.client, err = modules.NewClient(s.limits.client)
 	}
@@ -215,7 +215,7 @@ func (s *server) newRun(f frame.Frame, meta frame.RunMeta, program *program, sta
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r := &run{
 		id: f.ID, meta: meta, program: program, started: started,
-		ctx: ctx, cancel: cancel, out: s.out, leave: func() { s.runs.remove(f.ID) },
+		ctx: ctx, cancel: cancel, out: s.out, admit: s.watch.admit, leave: func() { s.runs.remove(f.ID) },
 	}
 	r.services = &modules.Run{
 		Context: ctx, Client: s.client, Limits: s.limits.run, Log: r.log, Request: meta.Request, Body: f.Body,

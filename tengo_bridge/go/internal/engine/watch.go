@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"time"
 )
 
@@ -13,29 +14,29 @@ var errMemory = errors.New("the run was ended because its domain's programs need
 	"(executors.memory_bytes); it had allocated most")
 
 const (
-	watchEvery = 20 * time.Millisecond
+	watchEvery   = 20 * time.Millisecond
+	watchClosely = 2 * time.Millisecond // when half of the memory is in use
 	// watchPatience is how long a run that was ended may take to let go of its memory, before another one must end too.
 	watchPatience = 250 * time.Millisecond
-	// What may live on the heap is less than the limit: the collector needs room for what it has not looked at yet.
-	watchNumerator, watchDenominator = 7, 10
 )
 
 // watch ends runs before their memory ends the process. The kernel's limit remains, for what grows faster than the
 // watch looks.
 type watch struct {
 	runs   *table[uint32, *run]
-	bytes  int64 // that may live on the heap
+	limit  int64 // of the heap, in bytes
 	wakeUp chan struct{}
 	stop   chan struct{}
+
+	relieving sync.RWMutex // held while memory is set free
 }
 
-// newWatch makes one that keeps to a limit, or to none if that is 0.
-func newWatch(runs *table[uint32, *run], memoryBytes int64) *watch {
-	w := &watch{runs: runs, bytes: math.MaxInt64, wakeUp: make(chan struct{}, 1), stop: make(chan struct{})}
-	if memoryBytes > 0 {
-		w.bytes = memoryBytes / watchDenominator * watchNumerator
+// newWatch makes one that keeps the heap to a limit, or to none if that is 0.
+func newWatch(runs *table[uint32, *run], heapBytes int64) *watch {
+	if heapBytes == 0 {
+		heapBytes = math.MaxInt64
 	}
-	return w
+	return &watch{runs: runs, limit: heapBytes, wakeUp: make(chan struct{}, 1), stop: make(chan struct{})}
 }
 
 // wake makes it look, until no run is under way any more. It never waits.
@@ -46,6 +47,12 @@ func (w *watch) wake() {
 	}
 }
 
+// admit waits while memory is set free, which a run that begins would take at once.
+func (w *watch) admit() {
+	w.relieving.RLock()
+	defer w.relieving.RUnlock()
+}
+
 // watch looks at the memory while there are runs, until the watch is stopped.
 func (w *watch) watch() {
 	for {
@@ -54,12 +61,25 @@ func (w *watch) watch() {
 		case <-w.stop:
 			return
 		}
-		for w.runs.size() > 0 && w.waits(watchEvery) {
-			if liveBytes() > w.bytes {
+		for w.runs.size() > 0 && w.waits(w.interval()) {
+			if w.exceeded() {
 				w.relieve()
 			}
 		}
 	}
+}
+
+func (w *watch) interval() time.Duration {
+	if heapBytes() > w.limit/2 {
+		return watchClosely
+	}
+	return watchEvery
+}
+
+// exceeded tells whether too much was alive when the collector last looked, or has come up since. The collector looks
+// the more often the less is left, so that it keeps what is not alive from coming up to the limit.
+func (w *watch) exceeded() bool {
+	return liveBytes() > w.limit/10*7 || heapBytes() > w.limit
 }
 
 // waits tells whether the watch goes on after that time.
@@ -76,6 +96,8 @@ func (w *watch) waits(duration time.Duration) bool {
 
 // relieve ends the run that has allocated most, and waits for its memory.
 func (w *watch) relieve() {
+	w.relieving.Lock()
+	defer w.relieving.Unlock()
 	victim := w.greediest()
 	if victim == nil {
 		return
@@ -104,11 +126,12 @@ func (w *watch) underWay(r *run) bool {
 	return ok && current == r
 }
 
-// liveBytes is what was alive on the heap when the collector last looked. It looks the more often the less is left.
+// liveBytes is what was alive on the heap when the collector last looked.
 func liveBytes() int64 {
 	return readMetric("/gc/heap/live:bytes")
 }
 
+// heapBytes is what is on the heap, alive or not.
 func heapBytes() int64 {
 	return readMetric("/memory/classes/heap/objects:bytes")
 }
