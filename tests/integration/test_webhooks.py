@@ -85,7 +85,7 @@ async def test_whatever_a_webhook_is_busy_with_it_is_answered_at_its_deadline_an
         reply = await call
     assert reply.status == 500
     assert reply.json()["code"] == 500
-    assert reply.json()["message"].startswith(f"deadline of 800 ms exceeded (at {stuck}:")
+    assert reply.json()["message"].startswith("deadline of 800 ms exceeded")
     assert answered >= 5
     (run,) = await installation.until_runs(stuck, 1)
     assert run["outcome"] == "timed_out"

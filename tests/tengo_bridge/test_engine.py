@@ -64,7 +64,7 @@ def test_a_deadline_ends_a_loop(engine: Engine) -> None:
     engine.compile("k", "for true {}")
     (done,) = engine.run("k", deadline_ms=50)
     assert done.meta["outcome"] == "timed_out"
-    assert done.meta["error"] == {"kind": "deadline", "message": "deadline of 50 ms exceeded", "stack": ["k:1:1"]}
+    assert done.meta["error"] == {"kind": "deadline", "message": "deadline of 50 ms exceeded", "stack": ["program:1:1"]}
 
 
 def test_limits_are_passed_on(library: Path) -> None:

@@ -11,7 +11,7 @@ import (
 func TestARunThatHoardsMemoryIsEndedAndItsNeighbourIsNot(t *testing.T) {
 	t.Cleanup(func() { debug.SetMemoryLimit(-1) })
 	c := connect(t)
-	memory := int64(200 << 20)
+	memory := int64(64 << 20)
 	c.configure(frame.ConfigureMeta{MemoryBytes: &memory})
 	neighbour := `times := import("times"); for { a := range(0, 1000); times.sleep(times.millisecond) }`
 	c.compiles(neighbour)
