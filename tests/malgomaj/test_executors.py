@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from malgomaj.backoff import BackoffRules
-from malgomaj.errors import ExecutorGone, TaskFailed, WorkerError
+from malgomaj.errors import Busy, ExecutorGone, TaskFailed, WorkerError
 from malgomaj.executor import CompileOrder, Executor, ExecutorOptions
 from malgomaj.executors import Executors, open_executors
 from shared.wire import LogLine, Outcome
@@ -194,3 +194,62 @@ async def test_an_executor_that_cannot_start_says_why() -> None:
         with capture_logs() as logs, pytest.raises(WorkerError, match="no executor can be started: "):
             await executors.languages()
     assert [line["event"] for line in logs] == ["executor_crashed"]
+
+
+async def test_a_retired_executor_ends_even_if_what_is_inside_does_not_stop(executors: Executors) -> None:
+    executor = await executors.enter("test")
+    long = 'text := import("text"); text.re_match("(a?){400}b", text.repeat("a", 8 * 1024 * 1000))'
+    await executor.compile(order(long))
+    running = asyncio.create_task(run(executor))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    executor.retire("test")
+    assert alive(executor.pid)
+    executor.leave()
+
+    async def gone() -> bool:
+        return not alive(executor.pid)
+
+    await until(gone, "the executor is killed")
+
+
+async def test_a_retired_executor_that_does_not_exit_by_itself_is_killed(executors: Executors) -> None:
+    executor = await executors.enter("test")
+    os.kill(executor.pid, signal.SIGSTOP)
+    executor.leave()
+    executor.retire("test")
+
+    async def gone() -> bool:
+        return not alive(executor.pid)
+
+    await until(gone, "the executor is killed")
+
+
+async def test_retired_executors_count_among_those_that_there_may_be(executors: Executors) -> None:
+    in_use = [await executors.enter(domain) for domain in ("a", "b", "c", "d")]
+    in_use[0].retire("test")
+    with pytest.raises(Busy, match=r"executors\.max: 4"):
+        await executors.enter("a")
+    in_use[0].leave()
+    replacement = await executors.enter("a")
+    assert len(executors) == 4
+    for executor in [*in_use[1:], replacement]:
+        executor.leave()
+
+
+async def test_many_domains_at_once_share_a_few_places(executors: Executors) -> None:
+    async def use(domain: str) -> bool:
+        try:
+            executor = await executors.enter(domain)
+        except Busy:
+            return False
+        assert len(executors) <= 4
+        await executor.compile(order("x := 1"))
+        executor.leave()
+        return True
+
+    served = await asyncio.gather(*(use(f"domain-{number}") for number in range(20)))
+    assert sum(served) >= 4
+    assert await use("one more")

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -217,3 +218,21 @@ async def test_after_a_missing_module_the_library_is_not_asked_for_the_rest(
         await ModuleSet(library, "test", "tengo").add(imports)
     await library.close()
     assert manager.calls["GET library"] <= 16
+
+
+async def test_the_copies_used_least_lately_go_for_the_bytes_of_a_new_one(
+    library: Library, manager: LocalManager
+) -> None:
+    refs = [replace(LATEST, name=name) for name in ("a", "b", "c")]
+    for ref in refs:
+        manager.modules[ref.name] = {0: " " * 1000}
+    for ref in (refs[0], refs[1]):
+        await library.fetch(ref)
+    assert library.fresh(refs[0]) is not None
+    await library.fetch(refs[2])
+    assert [library.fresh(ref) is not None for ref in refs] == [True, False, True]
+    del manager.modules["a"]
+    with pytest.raises(ModuleMissing):
+        await library.fetch(refs[0])
+    await library.fetch(refs[1])
+    assert [library.fresh(ref) is not None for ref in refs] == [False, True, True]

@@ -71,3 +71,30 @@ def test_as_many_import_graphs_are_remembered_as_programs() -> None:
     for source in ("x", "y", "z"):
         programs.remember_imports(source, graph)
     assert [programs.imports(source) for source in ("x", "y", "z")] == [(), graph, graph]
+
+
+def test_the_least_recently_used_programs_go_for_the_bytes_of_a_new_one() -> None:
+    programs = CompiledPrograms(max_programs=10, max_bytes=1000, kept_seconds=100)
+    for key in ("a", "b", "c"):
+        assert programs.add(key, 300, now=0) == []
+    programs.use("a", now=1)
+    assert programs.add("d", 600, now=2) == ["b", "c"]
+    assert programs.bytes == 900
+
+
+def test_a_program_larger_than_all_of_it_is_kept_alone() -> None:
+    programs = CompiledPrograms(max_programs=10, max_bytes=1000, kept_seconds=100)
+    programs.add("a", 300, now=0)
+    assert programs.add("large", 5000, now=1) == ["a"]
+    assert programs.use("large", now=1)
+    assert programs.add("b", 300, now=2) == ["large"]
+    assert programs.bytes == 300
+
+
+def test_a_program_that_is_compiled_anew_counts_once() -> None:
+    programs = CompiledPrograms(max_programs=10, max_bytes=1000, kept_seconds=100)
+    programs.add("a", 300, now=0)
+    assert programs.add("a", 400, now=1) == []
+    assert programs.bytes == 400
+    assert programs.expire(now=101) == ["a"]
+    assert programs.bytes == 0
