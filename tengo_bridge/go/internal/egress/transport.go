@@ -112,7 +112,8 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	proxy, err := t.proxy(request)
 	if err != nil {
-		return nil, err
+		// Without the error's own words, in which the proxy's address may hold a password.
+		return nil, errors.New("the address of the proxy cannot be read (egress.proxy)")
 	}
 	if proxy == nil {
 		return t.direct.RoundTrip(request)

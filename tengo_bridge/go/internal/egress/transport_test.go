@@ -301,6 +301,19 @@ func TestAProxyIsAskedOnlyForWhatIsAllowed(t *testing.T) {
 	}
 }
 
+func TestTheAddressOfAProxyIsNoBusinessOfPrograms(t *testing.T) {
+	transport, err := newTransport(frame.Egress{Proxy: true}, 1, nil, func(*http.Request) (*url.URL, error) {
+		return url.Parse("http://me:verysecret@[")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := outcome((&http.Client{Transport: transport}).Get("http://a.example/"))
+	if got != `Get "http://a.example/": the address of the proxy cannot be read (egress.proxy)` {
+		t.Error(got)
+	}
+}
+
 func TestWhatGoesAroundTheProxyIsJudgedWhenDialled(t *testing.T) {
 	client := proxied(t, frame.Egress{})
 	proxy, err := client.Transport.(*Transport).proxy(&http.Request{URL: &url.URL{}})
