@@ -62,9 +62,13 @@ func (o *outbox) write(stream *bufio.Writer) {
 	}
 }
 
-// mustMessage makes a frame of a struct of ours, which JSON can always hold.
+// mustMessage makes a frame of a struct of ours.
 func mustMessage(kind frame.Kind, id uint32, meta any) frame.Frame {
-	message, err := frame.Message(kind, id, meta)
+	return must(frame.Message(kind, id, meta))
+}
+
+// must takes a frame of a struct of ours, which JSON can always hold.
+func must(message frame.Frame, err error) frame.Frame {
 	if err != nil {
 		panic(fmt.Errorf("a message that JSON cannot hold: %w", err))
 	}

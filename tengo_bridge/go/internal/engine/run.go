@@ -130,7 +130,7 @@ func (r *run) done(err error) frame.Frame {
 		meta.Outcome, meta.Error = "failed", runtimeFailure(err)
 	}
 	meta.ElapsedUS = time.Since(r.started).Microseconds()
-	message := mustMessage(frame.Done, r.id, meta)
+	message := must(frame.DoneMessage(r.id, meta))
 	message.Body = body
 	return message
 }

@@ -186,8 +186,8 @@ func (s *server) forget(f frame.Frame) error {
 
 func (s *server) run(f frame.Frame) error {
 	started := time.Now()
-	var meta frame.RunMeta
-	if err := f.DecodeMeta(&meta); err != nil {
+	meta, err := frame.ReadRun(f)
+	if err != nil {
 		return err
 	}
 	program, known := s.programs.get(meta.Key)
