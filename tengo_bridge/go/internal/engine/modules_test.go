@@ -385,6 +385,7 @@ large := text.repeat("a ", 1 << 19); brackets := text.repeat("[", 9000) + text.r
 		`json.decode("\"" + text.repeat("\xff", 1 << 19) + "\"")`:                 "memory: " + strings,
 		`fmt.sprintf("%*d%*d%*d%*d%*d%*d%*d%*d%*d", 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1, 1000000, 1)`: "memory: " + strings,
 		`fmt.sprintf(text.repeat("%[1]", 100000), 1)`:       "runtime: a format may number 1000 arguments",
+		`format(text.repeat("%[", 400000), 1)`:              "runtime: a format may number 1000 arguments",
 		`log.info(text.repeat("%[", 400000), 1)`:            "runtime: a format may number 1000 arguments",
 		`math.jn(1 << 60, 0.5)`:                             "runtime: the order must be from -1000000 to 1000000",
 		`math.yn(-(1 << 60), 0.5)`:                          "runtime: the order must be from -1000000 to 1000000",

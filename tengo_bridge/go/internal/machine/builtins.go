@@ -2,6 +2,8 @@ package machine
 
 import (
 	"github.com/d5/tengo/v2"
+
+	"selfhost/libtengo/internal/format"
 )
 
 // builtin is one of Tengo's builtin functions, kept within the limits of the machine that calls it.
@@ -41,8 +43,10 @@ func callOf(of *tengo.BuiltinFunction) func(*Machine, []tengo.Object) (tengo.Obj
 		return func(m *Machine, arguments []tengo.Object) (tengo.Object, error) { return m.rangeOf(of, arguments) }
 	case "is_function":
 		return isFunction
-	case "copy", "string", "int", "float", "char", "bytes", "time", "format":
+	case "copy", "string", "int", "float", "char", "bytes", "time":
 		return func(m *Machine, arguments []tengo.Object) (tengo.Object, error) { return m.walking(of, arguments) }
+	case "format":
+		return func(m *Machine, arguments []tengo.Object) (tengo.Object, error) { return m.format(of, arguments) }
 	default: // these look at no more than the value itself
 		return func(_ *Machine, arguments []tengo.Object) (tengo.Object, error) { return of.Value(arguments...) }
 	}
@@ -58,6 +62,17 @@ func (m *Machine) walking(of *tengo.BuiltinFunction, arguments []tengo.Object) (
 		m.spend(sizeOf(result))
 	}
 	return result, err
+}
+
+func (m *Machine) format(of *tengo.BuiltinFunction, arguments []tengo.Object) (tengo.Object, error) {
+	if len(arguments) > 1 {
+		if text, ok := arguments[0].(*tengo.String); ok {
+			if err := format.Check(text.Value); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return m.walking(of, arguments)
 }
 
 func (m *Machine) append(of *tengo.BuiltinFunction, arguments []tengo.Object) (tengo.Object, error) {
