@@ -254,7 +254,7 @@ def test_memory_without_end_ends_the_process_at_its_limit(start_executor: Start)
 
 
 def test_a_backlog_of_runs_stays_small(start_executor: Start) -> None:
-    """A machine takes 80 KB, so a run may take one when its turn comes only: these would need 800 MB."""
+    """A run takes a machine when its turn comes, and not before."""
     executor = start_executor("--memory-bytes", str(512 * MIB))
     executor.receive()
     executor.compile("x := 1")

@@ -85,7 +85,7 @@ frames:
 			case parser.OpLNot:
 				stack[height-1] = boolean(falsy(stack[height-1]))
 
-			case opAdd, opSub, opLess, opLessEq, opGreater, opGreaterEq, parser.OpBinaryOp:
+			case opAdd, opSub, parser.OpBinaryOp:
 				left, leftOK := stack[height-2].(*tengo.Int)
 				right, rightOK := stack[height-1].(*tengo.Int)
 				if !leftOK || !rightOK {
@@ -96,35 +96,63 @@ frames:
 					height--
 					continue
 				}
-				var result tengo.Object
+				var result int64
 				switch i.op {
 				case opAdd:
-					result = runtime.integer(left.Value + right.Value)
+					result = left.Value + right.Value
 				case opSub:
-					result = runtime.integer(left.Value - right.Value)
-				case opLess:
-					result = boolean(left.Value < right.Value)
-				case opLessEq:
-					result = boolean(left.Value <= right.Value)
-				case opGreater:
-					result = boolean(left.Value > right.Value)
-				case opGreaterEq:
-					result = boolean(left.Value >= right.Value)
+					result = left.Value - right.Value
 				default:
-					value, err := integers(token.Token(i.second), left.Value, right.Value)
-					if err != nil {
-						top.next, m.height = next, height
+					var err error
+					if result, err = integers(token.Token(i.second), left.Value, right.Value); err != nil {
+						top.next = next
 						return err
 					}
-					result = runtime.integer(value)
 				}
 				m.allocations--
 				if m.allocations == 0 {
-					top.next, m.height = next, height
+					top.next = next
 					return tengo.ErrObjectAllocLimit
 				}
 				height--
-				stack[height-1] = result
+				stack[height-1] = runtime.integer(result)
+			case opLess, opLessEq, opGreater, opGreaterEq:
+				left, leftOK := stack[height-2].(*tengo.Int)
+				right, rightOK := stack[height-1].(*tengo.Int)
+				if !leftOK || !rightOK {
+					top.next, m.height = next, height
+					if err := m.binary(token.Token(i.second)); err != nil {
+						return err
+					}
+					height--
+					continue
+				}
+				var result bool
+				switch i.op {
+				case opLess:
+					result = left.Value < right.Value
+				case opLessEq:
+					result = left.Value <= right.Value
+				case opGreater:
+					result = left.Value > right.Value
+				default:
+					result = left.Value >= right.Value
+				}
+				m.allocations--
+				if m.allocations == 0 {
+					top.next = next
+					return tengo.ErrObjectAllocLimit
+				}
+				if following := instructions[next]; following.op == parser.OpJumpFalsy { // as it mostly is
+					height -= 2
+					next++
+					if !result {
+						next = int(following.first)
+					}
+					continue
+				}
+				height--
+				stack[height-1] = boolean(result)
 
 			case parser.OpCall:
 				top.next, m.height = next, height
