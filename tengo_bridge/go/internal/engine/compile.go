@@ -151,9 +151,9 @@ func checkSize(bytecode *tengo.Bytecode, globals int) error {
 }
 
 // What the parts of compiled code take in memory, by measurement: an entry of a function's map from instructions to
-// places, and a constant.
+// places with the instruction as the machine keeps it, and a constant.
 const (
-	bytesPerPlace    = 40
+	bytesPerPlace    = 52
 	bytesPerConstant = 64
 )
 
