@@ -59,7 +59,7 @@ async def test_a_hostile_program_is_answered_and_nobody_else_feels_it(
     worker = hostile_worker
     (program,) = (each for each in hostile_programs(server) if each.name == name)
     assert (await worker.run(HELLO, domain="neighbour", http=call())).body == b"hello"
-    beside = asyncio.create_task(worker.report(BESIDE, deadline=10_000))
+    beside = asyncio.create_task(worker.report(BESIDE, deadline=10_000, retry=True))
     began = time.monotonic()
     hostile = asyncio.create_task(run(worker, program))
     while not hostile.done():
@@ -78,5 +78,5 @@ async def test_a_hostile_program_is_answered_and_nobody_else_feels_it(
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_kinds_are_told_by_hostile_programs_that_were_retried(hostile_worker: RunningWorker) -> None:
-    report = await hostile_worker.report("for {}", deadline=100)
+    report = await hostile_worker.report("for {}", deadline=100, retry=True)
     assert end_of(report) == "deadline"
