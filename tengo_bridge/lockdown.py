@@ -192,7 +192,7 @@ def drop_privileges() -> None:
 
 
 def _drop_capabilities() -> None:
-    """The system call capset(2) with nothing in any of the three sets; without the powers of root it changes nothing."""
+    """The system call capset(2) with nothing in any of the three sets; who has no powers of root loses nothing."""
     libc = ctypes.CDLL(None, use_errno=True)
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
     nothing = (ctypes.c_uint32 * 6)()
