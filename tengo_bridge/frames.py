@@ -93,19 +93,17 @@ def _decode(data: bytes | bytearray) -> tuple[list[Frame], int]:
     """All whole frames at the start of ``data``, and how many bytes they take."""
     frames = []
     start = 0
-    with memoryview(data) as view:
-        while len(data) - start >= _LENGTH_FIELD_BYTES:
-            end = start + _LENGTH_FIELD_BYTES + _checked_length(view, start)
-            if end > len(data):
-                break
-            with view[start:end] as frame:
-                frames.append(_decode_one(frame))
-            start = end
+    while len(data) - start >= _LENGTH_FIELD_BYTES:
+        end = start + _LENGTH_FIELD_BYTES + _checked_length(data, start)
+        if end > len(data):
+            break
+        frames.append(_decode_one(data, start, end))
+        start = end
     return frames, start
 
 
-def _checked_length(view: memoryview, start: int) -> int:
-    length = int.from_bytes(view[start : start + _LENGTH_FIELD_BYTES], "big")
+def _checked_length(data: bytes | bytearray, start: int) -> int:
+    length = int.from_bytes(data[start : start + _LENGTH_FIELD_BYTES], "big")
     if not _SHORTEST_FRAME_BYTES <= length <= MAX_FRAME_BYTES:
         raise FrameError(
             f"a frame's length is {length} bytes, not {_SHORTEST_FRAME_BYTES} to {MAX_FRAME_BYTES}; "
@@ -114,12 +112,13 @@ def _checked_length(view: memoryview, start: int) -> int:
     return length
 
 
-def _decode_one(frame: memoryview) -> Frame:
-    _, number, frame_id, meta_bytes = _HEADER.unpack_from(frame)
-    meta_end = _HEADER.size + meta_bytes
-    if meta_end > len(frame):
-        raise FrameError(f"a frame of {len(frame)} bytes claims to hold {meta_bytes} bytes of meta data")
-    return Frame(_kind(number), frame_id, _meta(frame[_HEADER.size : meta_end]), bytes(frame[meta_end:]))
+def _decode_one(data: bytes | bytearray, start: int, end: int) -> Frame:
+    _, number, frame_id, meta_bytes = _HEADER.unpack_from(data, start)
+    meta_start = start + _HEADER.size
+    meta_end = meta_start + meta_bytes
+    if meta_end > end:
+        raise FrameError(f"a frame of {end - start} bytes claims to hold {meta_bytes} bytes of meta data")
+    return Frame(_kind(number), frame_id, _meta(data[meta_start:meta_end]), bytes(data[meta_end:end]))
 
 
 def _kind(number: int) -> Kind:
@@ -129,11 +128,11 @@ def _kind(number: int) -> Kind:
         raise FrameError(f"no frame is of kind {number}; worker and libtengo.so are of different versions") from None
 
 
-def _meta(text: memoryview) -> dict[str, Any]:
+def _meta(text: bytes | bytearray) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        meta = json.loads(str(text, "utf-8"))
+        meta = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise FrameError(f"a frame's meta data is not JSON: {error}") from error
     if not isinstance(meta, dict):
