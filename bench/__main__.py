@@ -26,6 +26,7 @@ from examples.demo_domain import make_demo_domain
 from malgomaj.config import WorkerSettings
 from malgomaj.egress import load_egress
 from malgomaj.executor_options import executor_options
+from shared.logging import configure_logging
 
 ROUNDS = 5
 SECONDS = 2.0
@@ -194,6 +195,7 @@ async def measure_both(folder: Path) -> None:
 
 
 async def main() -> None:
+    configure_logging("bench", log_format="console", level="error")
     print(f"Medians of {ROUNDS} rounds of {SECONDS:g} s (least to most). The load generator shares the machine.\n")
     for measure in (
         measure_engine,
