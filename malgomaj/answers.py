@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 
 from malgomaj.tasks import Ended
 from malgomaj.webhook import programs_headers, task_answer
-from shared.http import error_response
+from shared.http import error_response, likely_content_type
 from shared.wire import REPORT_CONTENT_TYPE, Outcome, Report, Task
 
 
@@ -48,17 +48,9 @@ def _written_by_program(ended: Ended) -> web.Response:
     written = ended.done.meta.get("response", {})
     headers = CIMultiDict(programs_headers(written.get("headers", ())))
     if "Content-Type" not in headers and ended.done.body:
-        headers["Content-Type"] = _content_type(ended.done.body)
+        headers["Content-Type"] = likely_content_type(ended.done.body)
     headers.update(_expires(ended))
     return web.Response(status=written.get("status", 200), headers=headers, body=ended.done.body)
-
-
-def _content_type(body: bytes) -> str:
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError:
-        return "application/octet-stream"
-    return "text/plain; charset=utf-8"
 
 
 def _expires(ended: Ended) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The command line of malgomaj: the daemon itself, and two commands for who writes programs."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -140,6 +141,11 @@ def _exit_with(work: Callable[[], int]) -> NoReturn:
         status = EXIT_INTERRUPTED
     except (ConfigurationError, UnusableInput) as error:
         report_error(PROGRAM, error)
+        status = EXIT_USAGE
+    except OSError as error:
+        report_error(PROGRAM, SelfhostError(f"standard output cannot be written: {error.strerror}"))
+        # Python would try again at its end, and complain in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = EXIT_USAGE
     except SelfhostError as error:
         report_error(PROGRAM, error)

@@ -1,5 +1,6 @@
 """What the exit status of the commands on local files says."""
 
+import re
 from collections.abc import Iterable
 
 from shared.wire import ErrorKind, ProgramError
@@ -17,6 +18,16 @@ _BY_KIND = {
 }
 
 
+_LIMIT = re.compile(r"\((limits|executors)\.\w+")
+"""How every error about a limit names its key of the configuration."""
+
+
 def exit_status(errors: Iterable[ProgramError]) -> int:
     """0 if there are none, else that of the gravest."""
-    return max((_BY_KIND.get(error.kind, EXIT_LIMIT) for error in errors), default=0)
+    return max(map(_exit_status, errors), default=0)
+
+
+def _exit_status(error: ProgramError) -> int:
+    if error.kind is ErrorKind.RUNTIME and _LIMIT.search(error.message):
+        return EXIT_LIMIT
+    return _BY_KIND.get(error.kind, EXIT_LIMIT)

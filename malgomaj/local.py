@@ -175,7 +175,7 @@ async def _compile(executor: Executor, sources: Sources) -> Compiled:
             raise TaskFailed(Outcome.FAILED, ProgramError.model_validate(answer.meta["error"]))
         if answer.kind is Kind.COMPILED:
             return Compiled(key, answer.meta.get("modules", ()))
-        modules |= _supplied([Import(one["name"], one["at"]) for one in answer.meta["modules"]], sources)
+        modules |= _supplied([Import.of(one) for one in answer.meta["modules"]], sources)
 
 
 def _supplied(needed: Sequence[Import], sources: Sources) -> dict[str, bytes]:
@@ -193,7 +193,7 @@ def _not_supplied(needed: Import) -> ProgramError:
         message = f"module '{needed.name}' is not supplied; say where it is: --module {option}"
     except ModuleMissing as error:
         message = str(error)
-    return ProgramError(kind=ErrorKind.COMPILE, message=message, stack=[needed.at])
+    return ProgramError(kind=ErrorKind.COMPILE, message=message, stack=needed.stack)
 
 
 def _errors(failure: TaskFailed) -> Sequence[ProgramError]:

@@ -66,7 +66,7 @@ def run_order(options: ExecutorOptions, order: Order, *, as_json: bool) -> int:
     """Run a program and print what came of it; gives the exit status. Raises WorkerError."""
     ended = asyncio.run(_run(options, order))
     if as_json:
-        print(run_json(ended))
+        print(run_json(ended), flush=True)
     else:
         _print_ended(ended, order.sources)
     return exit_status(ended.errors)
@@ -107,6 +107,8 @@ def _body(path: Path | None, max_bytes: int) -> bytes:
     if path is None:
         return b""
     if path == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise UnusableInput("--body -: standard input is closed")
         return sys.stdin.buffer.read(max_bytes + 1)
     return read_at_most(path, max_bytes)
 
@@ -139,6 +141,8 @@ def _print_checked(sources: Sources, errors: Sequence[ProgramError]) -> None:
 def _print_ended(ended: Ended, sources: Sources) -> None:
     _print_errors(ended.errors, sources)
     if ended.response is not None:
+        if sys.stdout is None:
+            raise UnusableInput("standard output is closed, so that the answer goes nowhere")
         sys.stdout.buffer.write(answer_bytes(ended.response))
         sys.stdout.buffer.flush()
 

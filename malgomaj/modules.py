@@ -245,4 +245,4 @@ async def _outcome(fetched: "asyncio.Task[Module]", needed: Import) -> Module:
 
 
 def _not_importable(error: ModuleMissing | LibraryAway, needed: Import) -> TaskFailed:
-    return TaskFailed.not_compiled(f"{error} (imported at {needed.at})", [needed.at])
+    return TaskFailed.not_compiled(f"{error} (imported at {needed.at})", needed.stack)

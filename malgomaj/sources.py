@@ -7,6 +7,7 @@ from pathlib import Path
 
 from malgomaj.config import MAX_PAYLOAD_BYTES
 from malgomaj.errors import ModuleMissing, UnusableInput
+from malgomaj.excerpt import harmless
 from malgomaj.imports import import_name, parse_import
 
 Revision = tuple[str, str]
@@ -76,7 +77,7 @@ def read_at_most(path: Path, max_bytes: int) -> bytes:
         with path.open("rb") as file:
             return file.read(max_bytes + 1)
     except OSError as error:
-        raise UnusableInput(f"{path}: cannot be read: {error.strerror}") from error
+        raise UnusableInput(f"{harmless(str(path))}: cannot be read: {error.strerror}") from error
 
 
 def as_utf8(argument: str) -> str:

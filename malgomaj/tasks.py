@@ -190,7 +190,7 @@ async def _learn(answer: Frame, known: tuple[Import, ...], modules: ModuleSet) -
     if answer.kind is Kind.COMPILED:
         imported = set(answer.meta.get("modules", ()))
         return tuple(one for one in known if one.name in imported)
-    missing = tuple(Import(one["name"], one["at"]) for one in answer.meta["modules"])
+    missing = tuple(Import.of(one) for one in answer.meta["modules"])
     await modules.add(missing)
     return known + missing
 

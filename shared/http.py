@@ -78,6 +78,15 @@ def json_response(model: BaseModel, status: int = 200, headers: Mapping[str, str
     )
 
 
+def likely_content_type(body: bytes) -> str:
+    """For a body of which nobody has said what it is: that of text if it is UTF-8."""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return "application/octet-stream"
+    return "text/plain; charset=utf-8"
+
+
 @web.middleware
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every error leaves as ``{"code", "message"}`` with the same HTTP status."""

@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 from juvuln.api.guards import is_trusted, program_uuid, require_access, require_principal
 from juvuln.api.services import Services
 from juvuln.dispatch import Result
-from shared.http import Answer, Refusal, Route, error_response, read_body
+from shared.http import Answer, Refusal, Route, error_response, likely_content_type, read_body
 from shared.wire import Outcome, TaskAnswer, TaskRequest
 
 NOT_FOR_PROGRAMS = frozenset({"authorization", "cookie", "proxy-authorization", "content-encoding"})
@@ -109,4 +109,6 @@ def _program_answer(answer: TaskAnswer) -> web.Response:
     if not all(HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in answer.headers):
         return error_response(502, "the program's answer has a header that cannot be sent")
     headers = CIMultiDict((name, value) for name, value in answer.headers if name.lower() not in NOT_FROM_PROGRAMS)
+    if "Content-Type" not in headers and answer.body:
+        headers["Content-Type"] = likely_content_type(answer.body)
     return web.Response(status=answer.status, headers=headers, body=answer.body)

@@ -58,6 +58,8 @@ cgi.response.write(cgi.request.body())
     bodies = [f"call {number}".encode() for number in range(20)]
     replies = await asyncio.gather(*[installation.webhook(uuid, body) for body in bodies])
     assert [reply.body for reply in replies] == bodies
+    assert {reply.headers["Content-Type"] for reply in replies} == {"text/plain; charset=utf-8"}
+    assert (await installation.webhook(uuid, b"\xff")).headers["Content-Type"] == "application/octet-stream"
     assert time.monotonic() - started < 20 * 0.2  # one after the other they would take that long
 
 

@@ -284,3 +284,9 @@ def test_it_starts_without_what_only_the_daemon_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+async def test_a_limit_that_is_a_run_time_error_has_the_status_of_limits(malgomaj: LocalCommand) -> None:
+    malgomaj.write(calls='h := import("http"); for { h.get("http://127.0.0.1:1/") }')
+    said = await malgomaj("run", "calls.tengo")
+    assert (said.status, "(limits.http_calls)" in said.err) == (4, True)

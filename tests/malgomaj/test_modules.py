@@ -179,9 +179,9 @@ async def test_of_several_missing_modules_the_first_is_named_and_none_is_complai
 )
 async def test_what_cannot_be_had_is_named_with_its_importing_place(library: Library, name: str, reason: str) -> None:
     with pytest.raises(TaskFailed) as caught:
-        await ModuleSet(library, "test", "tengo").add([Import(name, "greet:3:9")])
-    assert caught.value.error.message == f"{reason} (imported at greet:3:9)"
-    assert caught.value.error.stack == ["greet:3:9"]
+        await ModuleSet(library, "test", "tengo").add([Import(name, "sums:3:9", ("greet:1:1",))])
+    assert caught.value.error.message == f"{reason} (imported at sums:3:9)"
+    assert caught.value.error.stack == ["sums:3:9", "greet:1:1"]
     assert caught.value.error.kind == "compile"
 
 

@@ -31,7 +31,10 @@ def test_a_program_is_compiled_once_and_run_often(engine: Engine) -> None:
 def test_modules_are_asked_for_and_then_supplied(engine: Engine) -> None:
     source = 'm := import("simplemath@1")\nimport("log").info("%d", m.add(1, 5))'
     needs = engine.compile("k", source, file="greet")
-    assert (needs.kind, needs.meta) == (Kind.NEEDS, {"modules": [{"name": "simplemath@1", "at": "greet:1:6"}]})
+    assert (needs.kind, needs.meta) == (
+        Kind.NEEDS,
+        {"modules": [{"name": "simplemath@1", "at": "greet:1:6", "via": []}]},
+    )
     modules = {"simplemath@1": "export { add: func(a, b) { return a + b } } // å"}
     compiled = engine.compile("k", source, file="greet", modules=modules)
     assert (compiled.kind, compiled.meta["modules"]) == (Kind.COMPILED, ["simplemath@1"])

@@ -89,6 +89,7 @@ GROWING = [
     Hostile("arrays kept without end", "a := []; for { a = append(a, range(0, 1000)) }", (*GROWN, *DEADLINE)),
     Hostile("a range of everything", "range(0, 1000000000000)", GROWN, "limits.elements"),
     Hostile("a map that grows without end", "m := {}; for i := 0; ; i++ { m[string(i)] = i }", (*GROWN, *DEADLINE)),
+    Hostile("bytes kept without end", "a := []; for { a = append(a, bytes(8000000)) }", (*GROWN, *DEADLINE)),
     Hostile("maps in maps without end", "m := {}; for { m = {m: m} }", (*GROWN, *DEADLINE)),
     Hostile(
         "strings kept without end",

@@ -166,8 +166,11 @@ func canonicalHost(host string) string {
 
 // hostOrAddress tells a host from what only some parsers would take for one.
 func hostOrAddress(host string) bool {
-	_, err := netip.ParseAddr(host)
-	return err == nil || host != "" && !strings.ContainsAny(host, ":[]%/@\\ ")
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	emptyLabel := host == "" || host[0] == '.' || strings.Contains(host, "..") || strings.HasSuffix(host, ".")
+	return !emptyLabel && !strings.ContainsAny(host, ":[]%/@\\ ")
 }
 
 // numberWithoutAddress tells hosts such as 2130706433, 0x7f.1 and 0177.0.0.1. Some resolvers, and so some proxies, take

@@ -35,8 +35,9 @@ func newRegistry() *registry {
 			"fd20:ce::/32",    // Google
 			"fd00:42::42/128", // Scaleway
 		),
-		// IPv4-compatible addresses, and those of NAT64: the well-known and the local ones.
-		endingInIPv4:  prefixes("::/96", "64:ff9b::/96", "64:ff9b:1::/48"),
+		// IPv4-compatible addresses, and the well-known ones of NAT64. Its local ones, 64:ff9b:1::/48, hold an IPv4
+		// address where their network decides, so that they are in no class.
+		endingInIPv4:  prefixes("::/96", "64:ff9b::/96"),
 		sixToFour:     netip.MustParsePrefix("2002::/16"),
 		globalUnicast: netip.MustParsePrefix("2000::/3"),
 		broadcast:     netip.AddrFrom4([4]byte{255, 255, 255, 255}),

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -81,8 +82,10 @@ func TestModulesThatAreNotSuppliedAreAskedForOnceEachWithTheirFirstPlace(t *test
 	if err := answer.DecodeMeta(&needs); err != nil {
 		t.Fatal(err)
 	}
-	want := []frame.NeededModule{{Name: "c.d_e-f@12", At: "a:1:6"}, {Name: "b@latest", At: "main:2:6"}}
-	if !slices.Equal(needs.Modules, want) {
+	want := []frame.NeededModule{
+		{Name: "c.d_e-f@12", At: "a:1:6", Via: []string{"main:1:6"}}, {Name: "b@latest", At: "main:2:6", Via: []string{}},
+	}
+	if !reflect.DeepEqual(needs.Modules, want) {
 		t.Errorf("%+v", needs.Modules)
 	}
 }

@@ -102,7 +102,7 @@ func (g *importGraph) follow(each imported, chain []string) *frame.Failure {
 	g.reached[each.name] = each.at
 	source, supplied := g.sources[each.name]
 	if !supplied {
-		g.missing = append(g.missing, frame.NeededModule{Name: each.name, At: each.at})
+		g.missing = append(g.missing, frame.NeededModule{Name: each.name, At: each.at, Via: g.placesFrom(each.at)[1:]})
 		return nil
 	}
 	depth, refusal := g.walk(each.name, source, append(slices.Clip(chain), each.name))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"selfhost/libtengo/internal/frame"
@@ -33,9 +34,11 @@ type run struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	out      *outbox
-	admit    func() // waits until there is memory to begin
+	watch    *watch
 	leave    func() // takes the run out of the table
 	services *modules.Run
+
+	forgiven atomic.Int64 // bytes that it had allocated when memory was last plentiful
 
 	mutex   sync.Mutex
 	machine *boundMachine // only while the program runs
@@ -44,7 +47,7 @@ type run struct {
 // perform is the whole run; it ends with the Done frame.
 func (r *run) perform() {
 	deadline := time.AfterFunc(time.Duration(r.meta.DeadlineMS)*time.Millisecond, r.expire)
-	r.admit()
+	r.watch.admit()
 	err := r.execute()
 	deadline.Stop()
 	r.leave() // before the Done frame, since the worker may use the id again once it has read that
@@ -81,6 +84,7 @@ func (r *run) expire() {
 func (r *run) begin() *boundMachine {
 	m := r.program.take()
 	m.slot.Run = r.services
+	m.OnLarge = r.tookMuch
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.machine = m
@@ -134,6 +138,8 @@ func (r *run) done(err error) frame.Frame {
 	message.Body = body
 	return message
 }
+
+func (r *run) tookMuch() { r.watch.makeRoom(r) }
 
 // allocated is about how many bytes the program has allocated so far.
 func (r *run) allocated() int64 {

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
@@ -29,6 +30,7 @@ type watch struct {
 	stop   chan struct{}
 
 	relieving sync.RWMutex // held while memory is set free
+	victim    *run         // the last run that was ended for it; whoever frees memory reads and changes it
 }
 
 // newWatch makes one that keeps the heap to a limit, or to none if that is 0.
@@ -62,10 +64,29 @@ func (w *watch) watch() {
 			return
 		}
 		for w.runs.size() > 0 && w.waits(w.interval()) {
-			if w.exceeded() {
+			switch {
+			case w.exceeded():
 				w.relieve()
+			case liveBytes() < w.limit/4:
+				w.startCounting()
 			}
 		}
+	}
+}
+
+// makeRoom is called by a run whenever it has taken much more memory: it may take all of it faster than the watch looks.
+// Whatever is garbage is collected first; then the greediest run ends, be it this one.
+func (w *watch) makeRoom(asking *run) {
+	if heapBytes() < w.limit/10*9 || !w.relieving.TryLock() {
+		return
+	}
+	defer w.relieving.Unlock()
+	runtime.GC()
+	if heapBytes() < w.limit/10*9 {
+		return
+	}
+	if w.choose() && w.victim != asking { // which ends at its next loop or call
+		w.await()
 	}
 }
 
@@ -94,27 +115,51 @@ func (w *watch) waits(duration time.Duration) bool {
 	}
 }
 
-// relieve ends the run that has allocated most, and waits for its memory.
+// relieve ends the greediest run, and waits for its memory.
 func (w *watch) relieve() {
 	w.relieving.Lock()
 	defer w.relieving.Unlock()
-	victim := w.greediest()
-	if victim == nil {
-		return
+	if w.exceeded() && w.choose() { // still: a run may have made room for itself
+		w.await()
 	}
-	victim.end(errMemory)
-	for until := time.Now().Add(watchPatience); time.Now().Before(until) && w.underWay(victim); {
+}
+
+// choose ends the greediest run, unless the memory of one that was ended before is still to come. False if there is
+// none.
+func (w *watch) choose() bool {
+	if w.victim != nil {
+		return true
+	}
+	w.victim = w.greediest()
+	if w.victim != nil {
+		w.victim.end(errMemory)
+	}
+	return w.victim != nil
+}
+
+// await waits for the victim's memory, but not for ever: what does not stop must not keep another from being chosen.
+func (w *watch) await() {
+	for until := time.Now().Add(watchPatience); w.underWay(w.victim) && time.Now().Before(until); {
 		if !w.waits(time.Millisecond) {
 			return
 		}
 	}
+	w.victim = nil
 	debug.FreeOSMemory()
 }
 
+// startCounting has what the runs have allocated so far forgotten: little of it is alive.
+func (w *watch) startCounting() {
+	for _, each := range w.runs.values() {
+		each.forgiven.Store(each.allocated())
+	}
+}
+
+// greediest gives the run that has allocated most since little was alive. What it has kept of that nobody knows.
 func (w *watch) greediest() (found *run) {
 	var most int64
 	for _, each := range w.runs.values() {
-		if allocated := each.allocated(); allocated > most && each.ctx.Err() == nil {
+		if allocated := each.allocated() - each.forgiven.Load(); allocated > most && each.ctx.Err() == nil {
 			most, found = allocated, each
 		}
 	}

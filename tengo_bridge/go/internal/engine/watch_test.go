@@ -18,6 +18,8 @@ func TestARunThatHoardsMemoryIsEndedAndItsNeighbourIsNot(t *testing.T) {
 	beside := c.start(neighbour, 60_000, nil, "")
 	for _, source := range []string{
 		"a := []; for { a = append(a, range(0, 1000)) }",
+		"a := []; for { a = append(a, bytes(8000000)) }",
+		"a := []; for { a = append(a, bytes(100000)) }",
 		"a := []; for i := 0; true; i++ { a = append(a, {a: i, b: [i]}) }",
 		`a := []; for i := 0; true; i++ { a = append(a, import("text").repeat("x", 100000)) }`,
 		"a := []; for i := 0; true; i++ { f := func(n) { return func() { return n } }; a = append(a, [f(i), f(i)]) }",

@@ -73,10 +73,12 @@ type NeedsMeta struct {
 	Modules []NeededModule `json:"modules"`
 }
 
-// NeededModule is a module that was not supplied, and the first place that imports it.
+// NeededModule is a module that was not supplied, the first place that imports it, and, innermost first, the places that
+// import the file of that place.
 type NeededModule struct {
-	Name string `json:"name"`
-	At   string `json:"at"`
+	Name string   `json:"name"`
+	At   string   `json:"at"`
+	Via  []string `json:"via"`
 }
 
 // RefusedMeta is the meta data of a Refused frame.

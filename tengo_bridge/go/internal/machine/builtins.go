@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"slices"
+
 	"github.com/d5/tengo/v2"
 
 	"selfhost/libtengo/internal/format"
@@ -91,7 +93,7 @@ func (m *Machine) append(of *tengo.BuiltinFunction, arguments []tengo.Object) (t
 }
 
 func (m *Machine) splice(of *tengo.BuiltinFunction, arguments []tengo.Object) (tengo.Object, error) {
-	deleted, err := of.Value(arguments...)
+	deleted, err := of.Value(inReach(arguments)...)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +102,22 @@ func (m *Machine) splice(of *tengo.BuiltinFunction, arguments []tengo.Object) (t
 	}
 	m.spend(sizeOf(deleted) + slotSize*len(arguments))
 	return deleted, nil
+}
+
+// inReach gives the arguments of splice with no larger number of elements to take out than there are: Tengo adds it to
+// where they begin, past the largest integer.
+func inReach(arguments []tengo.Object) []tengo.Object {
+	if len(arguments) < 3 {
+		return arguments
+	}
+	values, isArray := elements(arguments[0])
+	number, isInt := arguments[2].(*tengo.Int)
+	if !isArray || !isInt || number.Value <= int64(len(values)) {
+		return arguments
+	}
+	reaching := slices.Clone(arguments)
+	reaching[2] = &tengo.Int{Value: int64(len(values))}
+	return reaching
 }
 
 // rangeOf looks at how long the range will be, and leaves it to Tengo's own function to complain.

@@ -46,7 +46,7 @@ func TestNoArrayOrMapGrowsBeyondTheLimit(t *testing.T) {
 		}
 	}
 	for _, source := range []string{
-		"a = a + []", "splice(a, 0, 1, 5)", "a = append(a[1:], 5)", "m[7] = 8; delete(m, \"7\"); m.x = 9", "f := func(x, ...y) {}; f(a...)",
+		"a = a + []", "splice(a, 0, 1, 5)", "a = append(a[1:], 5)", "m[7] = 8; delete(m, \"7\"); m.x = 9", "f := func(x, ...y) {}; f(a...)", "splice(a, 1, 9223372036854775807)",
 	} {
 		if err := mustCompile(t, full+source).machine(Limits{Elements: 1000, Allocations: -1}).Run(); err != nil {
 			t.Errorf("%s: %v", source, err)

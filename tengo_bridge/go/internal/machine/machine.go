@@ -11,6 +11,8 @@ const (
 	firstFrames = 8
 	// publishBytes is how many bytes a run allocates before it says so to other goroutines.
 	publishBytes = 16 << 10
+	// largeBytes is how many bytes a run allocates before it calls OnLarge.
+	largeBytes = 4 << 20
 )
 
 // Machine runs a program, once at a time.
@@ -23,8 +25,12 @@ type Machine struct {
 	frames    []frame
 	depth     int // how many frames are in use
 
+	// OnLarge, if it is set, is called whenever much more memory has been allocated.
+	OnLarge func()
+
 	allocations int64 // left until the limit is reached; it is when this becomes 0
 	unpublished int   // bytes
+	unseen      int   // bytes since OnLarge was called
 	allocated   atomic.Int64
 	aborted     atomic.Bool
 }
@@ -69,7 +75,7 @@ func (m *Machine) begin() {
 	m.height, m.depth = 0, 1
 	m.frames[0] = frame{function: m.main}
 	m.allocations = m.runtime.limits.Allocations + 1
-	m.unpublished = 0
+	m.unpublished, m.unseen = 0, 0
 	m.allocated.Store(0)
 }
 
@@ -81,6 +87,7 @@ func (m *Machine) Reset() {
 	clear(m.variables)
 	clear(m.stack)
 	clear(m.frames)
+	m.OnLarge = nil
 	m.aborted.Store(false)
 }
 
@@ -101,9 +108,15 @@ func (m *Machine) Allocated() int64 { return m.allocated.Load() }
 // spend takes note of an allocation.
 func (m *Machine) spend(bytes int) {
 	m.unpublished += bytes
-	if m.unpublished >= publishBytes {
-		m.allocated.Add(int64(m.unpublished))
-		m.unpublished = 0
+	if m.unpublished < publishBytes {
+		return
+	}
+	m.allocated.Add(int64(m.unpublished))
+	m.unseen += m.unpublished
+	m.unpublished = 0
+	if m.unseen >= largeBytes && m.OnLarge != nil {
+		m.unseen = 0
+		m.OnLarge()
 	}
 }
 

@@ -31,10 +31,10 @@ type expressionFunction func(expression, arguments) (tengo.Object, error)
 // lists of any length.
 func regexpFunctions(slot *Slot) map[string]tengo.CallableFunc {
 	return map[string]tengo.CallableFunc{
-		"re_match":   onPattern(slot, expression.match),
-		"re_find":    onPattern(slot, expression.find),
-		"re_replace": onPattern(slot, expression.replace),
-		"re_split":   onPattern(slot, expression.split),
+		"re_match":   onPattern(slot, 2, 2, expression.match),
+		"re_find":    onPattern(slot, 2, 3, expression.find),
+		"re_replace": onPattern(slot, 3, 3, expression.replace),
+		"re_split":   onPattern(slot, 2, 3, expression.split),
 		"re_compile": func(args ...tengo.Object) (tengo.Object, error) {
 			if err := arguments(args).between(1, 1); err != nil {
 				return nil, err
@@ -65,8 +65,11 @@ func compiledFunctions(e expression) map[string]tengo.CallableFunc {
 }
 
 // onPattern makes a function whose first argument is the pattern; one that is no pattern gives an error value.
-func onPattern(slot *Slot, function expressionFunction) tengo.CallableFunc {
+func onPattern(slot *Slot, least, most int, function expressionFunction) tengo.CallableFunc {
 	return func(args ...tengo.Object) (tengo.Object, error) {
+		if err := arguments(args).between(least, most); err != nil {
+			return nil, err
+		}
 		text, err := arguments(args).compatibleText(0)
 		if err != nil {
 			return nil, err
