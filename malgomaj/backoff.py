@@ -24,7 +24,8 @@ class BackoffRules:
 class CrashHistory:
     """The crashes of one domain's executors, and the pause that the last one costs.
 
-    A run that ends well after a pause makes the next pause a short one again; what is older than a minute is forgotten.
+    A run that ends well makes the next pause a short one again, once the last is over for as long as it took: who
+    crashes again sooner gains nothing by a harmless run in between. What is older than a minute is forgotten.
     """
 
     def __init__(self, rules: BackoffRules) -> None:
@@ -33,6 +34,7 @@ class CrashHistory:
         self._reason = ""
         self._pauses = 0
         """Since a run ended well, or a quiet minute."""
+        self._pause_seconds = 0.0
         self._paused_until = -math.inf
 
     def crashed(self, now: float, reason: str) -> None:
@@ -42,12 +44,13 @@ class CrashHistory:
         self._crashed_at.append(now)
         self._reason = reason
         if self._pauses or len(self._crashed_at) > self._rules.crashes_forgiven:
-            self._paused_until = now + self._next_pause_seconds()
+            self._pause_seconds = self._next_pause_seconds()
+            self._paused_until = now + self._pause_seconds
             self._pauses += 1
 
     def succeeded(self, now: float) -> None:
         """A run ended well."""
-        if now >= self._paused_until:
+        if now >= self._paused_until + self._pause_seconds:
             self._pauses = 0
 
     def seconds_left(self, now: float) -> float:

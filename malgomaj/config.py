@@ -121,7 +121,7 @@ class LimitsSection(Section):
     """Elements of one array or map."""
     nesting: Annotated[int, Field(ge=16, le=2000)] = 2000
     """How deep source code may be nested. More than the default could overflow the compiler's stack."""
-    modules: Count = 256
+    modules: Count = 64
     """Modules that one program may reach by its imports."""
     import_depth: Annotated[int, Field(ge=1, le=1000)] = 32
     """Modules in one chain of imports."""

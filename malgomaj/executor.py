@@ -14,12 +14,16 @@ import structlog
 import tengo_bridge
 from malgomaj.crashes import StderrExcerpt, explain_death
 from malgomaj.errors import ExecutorGone, TaskFailed, WorkerError
+from malgomaj.executor_answers import check_answer
 from malgomaj.programs import CompiledPrograms
 from shared.wire import ErrorKind, LogLine, Outcome, ProgramError
 from tengo_bridge.frames import Frame, FrameDecoder, FrameError, Kind, encode
 
 EXIT_TIMEOUT_SECONDS = 2.0
 """How long an executor may take to exit by itself once its socket is closed."""
+
+CRASH_SECONDS = 0.2
+"""The same for one that has closed its socket itself, with runs inside."""
 
 COMPILED_BYTES, COMPILED_BYTES_PER_SOURCE_BYTE = 2048, 8
 
@@ -121,6 +125,7 @@ class Executor(asyncio.Protocol):
         self._retired = False
         self._ending = False
         self._dead = False
+        self._given_up: ProgramError | None = None
 
     @property
     def usable(self) -> bool:
@@ -215,10 +220,19 @@ class Executor(asyncio.Protocol):
         if not self.users:
             self._end()
 
+    def give_up(self, reason: str) -> None:
+        """End the process at once, and tell those who are inside why."""
+        log.info("executor_given_up", executor=self.pid, domain=self.domain, reason=reason, runs=self.runs)
+        self._given_up = ProgramError(kind=ErrorKind.CRASH, message=f"the executor was ended: {reason}")
+        self.kill()
+
     def kill(self) -> None:
         """End the process at once. What is inside is lost."""
         self._retired = True
         self._ending = True
+        self._kill_process()
+
+    def _kill_process(self) -> None:
         if self._process.returncode is None:
             self._process.kill()
 
@@ -229,7 +243,8 @@ class Executor(asyncio.Protocol):
         while data := await self._process.stderr.read(8192):
             excerpt.add(data)
         status = await self._process.wait()
-        self._died(explain_death(status, excerpt.text(), self._options.memory_bytes), status)
+        reason = self._given_up or explain_death(status, excerpt.text(), self._options.memory_bytes)
+        self._died(reason, status)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)
@@ -245,7 +260,11 @@ class Executor(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._retired = True
-        self._loop.call_later(EXIT_TIMEOUT_SECONDS, self.kill)
+        if self._expected:
+            # Nobody will ever be answered; a process that crashes is about to say why.
+            self._loop.call_later(CRASH_SECONDS, self._kill_process)
+        else:
+            self._loop.call_later(EXIT_TIMEOUT_SECONDS, self.kill)
 
     def _take(self, frame: Frame) -> None:
         if frame.kind is Kind.LOG:
@@ -254,7 +273,9 @@ class Executor(asyncio.Protocol):
             self.languages = tuple(frame.meta.get("languages", ()))
             if not self._ready.done():
                 self._ready.set_result(None)
-        elif expected := self._expected.pop(frame.id, None):
+        elif expected := self._expected.get(frame.id):
+            check_answer(frame, to_compile=expected.compiles is not None)
+            del self._expected[frame.id]
             self._take_answer(expected, frame)
 
     def _take_answer(self, expected: _Expected, frame: Frame) -> None:

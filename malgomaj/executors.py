@@ -17,6 +17,8 @@ from shared.daemon import supervise
 from shared.wire import ErrorKind, Outcome, ProgramError
 
 HOUSEKEEPING_SECONDS = 1.0
+MAX_RETIRED = 2
+"""Executors of one domain that may still be at work for old runs beside the one that takes new ones."""
 
 OptionsFor = Callable[[str], ExecutorOptions]
 """What the executors of a domain are made with."""
@@ -126,6 +128,7 @@ class Executors:
                 del self._awaited[domain]
 
     async def _start(self, domain: str) -> Executor:
+        self._end_surplus(domain)
         await self._take_place()
         try:
             executor = await self._spawn(domain)
@@ -133,6 +136,12 @@ class Executors:
             raise TaskFailed(Outcome.CRASHED, ProgramError(kind=ErrorKind.CRASH, message=str(error))) from error
         self._by_domain[domain] = executor
         return executor
+
+    def _end_surplus(self, domain: str) -> None:
+        """A domain whose programs do not stop must not take the places of others: its oldest executor goes."""
+        retired = [each for each in self._alive if each.domain == domain and not each.usable and not each.ending]
+        for executor in retired[: len(retired) - MAX_RETIRED + 1]:
+            executor.give_up("its domain started another executor, and has no more places for those that do not stop")
 
     async def _spawn(self, domain: str) -> Executor:
         """In the place that was taken for it."""

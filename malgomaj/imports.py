@@ -1,6 +1,7 @@
 """How modules are called where they are imported."""
 
 import re
+from functools import lru_cache
 
 from malgomaj.errors import ModuleMissing
 
@@ -9,6 +10,7 @@ LATEST = "latest"
 _NAME = re.compile(r"(?P<name>[^@]+)(?:@(?P<revision>latest|\d{1,18}))?")
 
 
+@lru_cache(maxsize=4096)
 def parse_import(name: str) -> tuple[str, str]:
     """The module's name and revision in ``name``, ``name@latest`` or ``name@N``. Raises ModuleMissing."""
     match = _NAME.fullmatch(name)

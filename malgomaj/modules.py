@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import structlog
@@ -58,6 +58,17 @@ class _Copy:
     checked_at: float
 
 
+@dataclass(slots=True)
+class _Shelf:
+    """The copies of one domain, those used least lately first."""
+
+    copies: OrderedDict[ModuleRef, _Copy] = field(default_factory=OrderedDict)
+    bytes: int = 0
+
+    def oldest(self) -> ModuleRef:
+        return next(iter(self.copies))
+
+
 class Library:
     """The client of the Library."""
 
@@ -78,18 +89,18 @@ class Library:
         self._kept_seconds = kept_seconds
         self._max_bytes = max_bytes
         self._max_kept_bytes = max_kept_bytes
-        self._kept_bytes = 0
         self._clock = clock
-        self._copies: OrderedDict[ModuleRef, _Copy] = OrderedDict()
+        self._shelves: dict[str, _Shelf] = {}
         self._fetches: SingleFlight[ModuleRef, Module] = SingleFlight()
         self._away = False
 
     def fresh(self, ref: ModuleRef) -> Module | None:
         """The module, if it was checked so lately that the Library need not be asked."""
-        copy = self._copies.get(ref)
-        if copy is None or copy.checked_at + self._kept_seconds <= self._clock():
+        shelf = self._shelves.get(ref.domain)
+        copy = shelf.copies.get(ref) if shelf else None
+        if shelf is None or copy is None or copy.checked_at + self._kept_seconds <= self._clock():
             return None
-        self._copies.move_to_end(ref)
+        shelf.copies.move_to_end(ref)
         return copy.module
 
     def fetch(self, ref: ModuleRef) -> "asyncio.Task[Module]":
@@ -103,7 +114,7 @@ class Library:
         await self._fetches.close()
 
     async def _fetch(self, ref: ModuleRef) -> Module:
-        copy = self._copies.get(ref)
+        copy = self._shelves.get(ref.domain, _Shelf()).copies.get(ref)
         try:
             module = await self._ask(ref, copy.module if copy else None)
         except ModuleMissing:
@@ -157,17 +168,24 @@ class Library:
         return bytes(code)
 
     def _keep(self, ref: ModuleRef, module: Module) -> None:
-        """The least recently used ones go for it. A module that is larger than all may be is not kept."""
+        """Where there is no room, the domain that has most gives up what it used least lately."""
         self._drop(ref)
-        self._copies[ref] = _Copy(module, self._clock())
-        self._kept_bytes += len(module.code)
-        while len(self._copies) > MAX_KEPT_MODULES or self._kept_bytes > self._max_kept_bytes:
-            self._drop(next(iter(self._copies)))
+        shelf = self._shelves.setdefault(ref.domain, _Shelf())
+        shelf.copies[ref] = _Copy(module, self._clock())
+        shelf.bytes += len(module.code)
+        while sum(len(each.copies) for each in self._shelves.values()) > MAX_KEPT_MODULES:
+            self._drop(max(self._shelves.values(), key=lambda each: len(each.copies)).oldest())
+        while sum(each.bytes for each in self._shelves.values()) > self._max_kept_bytes:
+            self._drop(max(self._shelves.values(), key=lambda each: each.bytes).oldest())
 
     def _drop(self, ref: ModuleRef) -> None:
-        copy = self._copies.pop(ref, None)
-        if copy is not None:
-            self._kept_bytes -= len(copy.module.code)
+        shelf = self._shelves.get(ref.domain)
+        copy = shelf.copies.pop(ref, None) if shelf else None
+        if shelf is None or copy is None:
+            return
+        shelf.bytes -= len(copy.module.code)
+        if not shelf.copies:
+            del self._shelves[ref.domain]
 
     def _note_away(self, reason: str) -> None:
         if not self._away:

@@ -83,7 +83,8 @@ class Tasks:
             done, outcome, error = None, failure.outcome, failure.error
         duration_ms = (time.perf_counter() - began) * 1000
         _log_end(progress, outcome, error, duration_ms)
-        kept_seconds = self._kept_seconds if progress.compiled else None
+        # Where the executor has not answered, it or its program may be gone.
+        kept_seconds = self._kept_seconds if progress.compiled and done is not None else None
         return Ended(outcome, error, duration_ms, kept_seconds, progress, done)
 
     async def _run_in_time(self, task: Task, progress: Progress) -> Frame:
@@ -120,10 +121,12 @@ class Tasks:
 
     async def _run_again_if_allowed(self, task: Task, deadline: float, progress: Progress, turn: Turn) -> Frame:
         try:
-            return await self._run_in_executor(task, deadline, progress, turn)
+            done = await self._run_in_executor(task, deadline, progress, turn)
+            if not (task.retry and _ended_for_memory_of_all(done) and self._time_is_left(deadline)):
+                return done
+            crash = TaskFailed(Outcome.FAILED, ProgramError.model_validate(done.meta["error"]))
         except TaskFailed as failure:
-            time_is_left = asyncio.get_running_loop().time() < deadline
-            if failure.outcome is not Outcome.CRASHED or not task.retry or not time_is_left:
+            if not (task.retry and failure.outcome is Outcome.CRASHED and self._time_is_left(deadline)):
                 raise
             crash = failure
         log.info("run_started_again", reason=str(crash))
@@ -134,6 +137,9 @@ class Tasks:
         except Busy as refusal:
             # The caller must hear that the program ran.
             raise crash from refusal
+
+    def _time_is_left(self, deadline: float) -> bool:
+        return asyncio.get_running_loop().time() < deadline
 
     async def _run_in_executor(self, task: Task, deadline: float, progress: Progress, turn: Turn) -> Frame:
         while True:
@@ -198,6 +204,12 @@ async def _learn(answer: Frame, known: tuple[Import, ...], modules: ModuleSet) -
 def _log_context(task: Task) -> dict[str, str]:
     context = {"domain": task.domain, "program": task.program_name or task.program_uuid}
     return context | {"run": task.run_id} if task.run_id else context
+
+
+def _ended_for_memory_of_all(done: Frame) -> bool:
+    """Whether the run was ended since the executor's runs needed too much memory together, perhaps not by its fault."""
+    error = done.meta.get("error")
+    return error is not None and error["kind"] == ErrorKind.MEMORY and "executors.memory_bytes" in error["message"]
 
 
 def _judged(done: Frame, task: Task) -> tuple[Outcome, ProgramError | None]:

@@ -46,9 +46,17 @@ def test_crashes_that_are_far_apart_cost_nothing() -> None:
 def test_a_run_that_ends_well_after_the_pause_makes_the_next_one_short_again() -> None:
     history = CrashHistory(RULES)
     assert pauses(history, 6)[-1] == 4
+    history.succeeded(11.0)
+    history.crashed(11.1, "it broke")
+    assert history.seconds_left(11.1) == pytest.approx(1)
+
+
+def test_a_harmless_run_right_after_the_pause_does_not_make_the_next_one_short() -> None:
+    history = CrashHistory(RULES)
+    assert pauses(history, 6)[-1] == 4
     history.succeeded(7.0)
     history.crashed(7.1, "it broke")
-    assert history.seconds_left(7.1) == pytest.approx(1)
+    assert history.seconds_left(7.1) == pytest.approx(8)
 
 
 def test_a_run_that_ends_well_during_the_pause_began_before_it_and_proves_nothing() -> None:

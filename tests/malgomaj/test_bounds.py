@@ -141,6 +141,27 @@ async def test_a_run_that_does_not_stop_counts_as_a_crash(tmp_path: Path, manage
         assert "last: a program did not stop at its deadline" in refused.json["message"]
 
 
+async def test_a_domain_whose_programs_do_not_stop_takes_no_more_than_three_executors(
+    tmp_path: Path, manager: LocalManager
+) -> None:
+    async with running_worker(tmp_path, manager, EXECUTORS__CRASHES_FORGIVEN="100") as worker:
+        sleepers = []
+        for number in range(3):
+            await worker.run("x := 1")
+            sleepers.append(asyncio.create_task(worker.report(SLEEP % 8000, deadline=20_000)))
+            assert (await worker.report(UNSTOPPABLE, deadline=300))["outcome"] == "timed_out"
+
+            async def retired(number: int = number) -> bool:
+                return len(worker.process.events("executor_retired")) == number + 2  # the first told its languages
+
+            await until(retired, "the executor is retired")
+        assert (await worker.run("x := 1")).status == 200
+        first, *others = await asyncio.gather(*sleepers)
+        assert (first["outcome"], first["error"]["kind"]) == ("crashed", "crash")
+        assert "has no more places for those that do not stop" in first["error"]["message"]
+        assert [other["outcome"] for other in others] == ["succeeded", "succeeded"]
+
+
 async def run_and_kill(worker: RunningWorker, **fields: Any) -> dict[str, Any]:
     """The report of a run whose executor is killed once it is under way."""
     source = f'log := import("log"); log.info("begun"); {SLEEP % 700}'

@@ -220,6 +220,19 @@ async def test_after_a_missing_module_the_library_is_not_asked_for_the_rest(
     assert manager.calls["GET library"] <= 16
 
 
+async def test_a_domain_with_many_copies_does_not_push_out_those_of_others(
+    library: Library, manager: LocalManager
+) -> None:
+    neighbour = replace(LATEST, domain="neighbour", name="a")
+    refs = [replace(LATEST, name=name) for name in ("a", "b", "c")]
+    for ref in refs:
+        manager.modules[ref.name] = {0: " " * 1000}
+    for ref in (neighbour, *refs):
+        await library.fetch(ref)
+    assert library.fresh(neighbour) is not None
+    assert [library.fresh(ref) is not None for ref in refs] == [False, False, True]
+
+
 async def test_the_copies_used_least_lately_go_for_the_bytes_of_a_new_one(
     library: Library, manager: LocalManager
 ) -> None:

@@ -272,7 +272,7 @@ func TestImportsAreBoundedInNumberAndDepth(t *testing.T) {
 		fmt.Fprintf(&many, "import(\"m%d\")\n", i)
 	}
 	got := c.refuses(many.String())
-	if got.Message != "the program reaches more than 256 modules by its imports (limits.modules)" || got.Stack[0] != "main:257:1" {
+	if got.Message != "the program reaches more than 64 modules by its imports (limits.modules)" || got.Stack[0] != "main:65:1" {
 		t.Errorf("%q at %q", got.Message, got.Stack)
 	}
 	var chain []string

@@ -36,7 +36,7 @@ func defaultLimits() limits {
 		elements:    1_000_000,
 		sourceBytes: 1 << 20,
 		nesting:     2000,
-		modules:     256,
+		modules:     64,
 		importDepth: 32,
 		client: modules.ClientOptions{
 			Redirects: 10,
