@@ -42,6 +42,9 @@ func integers(operator token.Token, left, right int64) (int64, error) {
 // binary puts the result of an operation of the two topmost values where the left one was; the height stays for the
 // caller to change.
 func (m *Machine) binary(operator token.Token) error {
+	if m.aborted.Load() {
+		return ErrAborted
+	}
 	left, right := m.stack[m.height-2], m.stack[m.height-1]
 	if err := m.checkOperands(operator, left, right); err != nil {
 		return err

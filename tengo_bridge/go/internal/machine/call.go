@@ -110,6 +110,9 @@ func wrongNumber(callee *code, arguments int) error {
 
 // callGo calls a function written in Go, builtin or of a module, and leaves its result on the stack.
 func (m *Machine) callGo(callee tengo.Object, arguments int) error {
+	if m.aborted.Load() {
+		return ErrAborted
+	}
 	given := m.stack[m.height-arguments : m.height]
 	result, err := m.invoke(callee, given)
 	m.height -= arguments + 1

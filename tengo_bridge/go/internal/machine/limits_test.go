@@ -150,6 +150,22 @@ func TestAnAbortEndsEveryKindOfLoop(t *testing.T) {
 	}
 }
 
+func TestAnAbortEndsAProgramWithoutLoopsAndCalls(t *testing.T) {
+	making := `a := range(0, 1000); b := copy(a); s := import("text").repeat("x", 1000000); x := 0` + "\n"
+	for _, line := range []string{"x = a == b", "x = a != b", "x = s + s", "x = copy(a)", "x = string(a)", "x = [a] == [b]", `x = import("json").encode(a)`} {
+		m := mustCompile(t, making+strings.Repeat(line+"\n", 60_000)).machine(Limits{Elements: 1000, Allocations: -1})
+		var aborted time.Time
+		time.AfterFunc(10*time.Millisecond, func() { aborted = time.Now(); m.Abort() })
+		var failed *Error
+		if err := m.Run(); !errors.As(err, &failed) || failed.Err != ErrAborted || len(failed.Places) != 1 || failed.Places[0] == "main:1:1" {
+			t.Errorf("%s: %v", line, err)
+		}
+		if took := time.Since(aborted); took > 200*time.Millisecond {
+			t.Errorf("%s took %v", line, took)
+		}
+	}
+}
+
 func TestAnAbortEndsTheWalkThroughALargeValue(t *testing.T) {
 	m := mustCompile(t, "v := [1]; for i := 0; i < 100; i++ { v = [v, v] }\nx := string(v)").machine(Limits{Elements: 1000, Allocations: -1})
 	w := walk{machine: m}

@@ -79,7 +79,7 @@ func (m *Machine) begin() {
 	m.allocated.Store(0)
 }
 
-// Abort ends the run at its next loop or call, or the next one at its start. It may be called by any goroutine.
+// Abort ends the run at its next loop, call or operation that may take long, or the next one at its start. It may be called by any goroutine.
 func (m *Machine) Abort() { m.aborted.Store(true) }
 
 // Reset makes the machine forget the run, and that it was aborted.

@@ -8,8 +8,12 @@ import (
 	"github.com/d5/tengo/v2/parser"
 )
 
-// perform carries out one of the operations that are less frequent, or take longer than to tell them apart.
+// perform carries out one of the operations that are less frequent, or take longer than to tell them apart. Some take so
+// long that a program without a loop or call would not end for minutes after it was aborted.
 func (m *Machine) perform(i instruction) error {
+	if m.aborted.Load() {
+		return ErrAborted
+	}
 	switch i.op {
 	case parser.OpEqual:
 		return m.compare(true)
