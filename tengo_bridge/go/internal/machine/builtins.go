@@ -45,7 +45,9 @@ func callOf(of *tengo.BuiltinFunction) func(*Machine, []tengo.Object) (tengo.Obj
 		return func(m *Machine, arguments []tengo.Object) (tengo.Object, error) { return m.rangeOf(of, arguments) }
 	case "is_function":
 		return isFunction
-	case "copy", "string", "int", "float", "char", "bytes", "time":
+	case "copy":
+		return func(m *Machine, arguments []tengo.Object) (tengo.Object, error) { return m.copy(of, arguments) }
+	case "string", "int", "float", "char", "bytes", "time":
 		return func(m *Machine, arguments []tengo.Object) (tengo.Object, error) { return m.walking(of, arguments) }
 	case "format":
 		return func(m *Machine, arguments []tengo.Object) (tengo.Object, error) { return m.format(of, arguments) }
@@ -64,6 +66,22 @@ func (m *Machine) walking(of *tengo.BuiltinFunction, arguments []tengo.Object) (
 		m.spend(sizeOf(result))
 	}
 	return result, err
+}
+
+// copy says how much it will take before it takes it, so that room can be made; the run may have to end for that.
+func (m *Machine) copy(of *tengo.BuiltinFunction, arguments []tengo.Object) (tengo.Object, error) {
+	if !slices.ContainsFunc(arguments, container) {
+		return m.walking(of, arguments)
+	}
+	w := walk{machine: m}
+	if err := w.containers(arguments); err != nil {
+		return nil, err
+	}
+	m.spend(scalarSize + partSize*w.parts + w.bytes)
+	if m.aborted.Load() {
+		return nil, ErrAborted
+	}
+	return of.Value(arguments...)
 }
 
 func (m *Machine) format(of *tengo.BuiltinFunction, arguments []tengo.Object) (tengo.Object, error) {

@@ -142,7 +142,7 @@ func (m *Machine) invoke(callee tengo.Object, given []tengo.Object) (tengo.Objec
 	}
 	result, err := callee.Call(append([]tengo.Object(nil), given...)...)
 	if err == nil && result != nil {
-		m.spend(sizeOf(result))
+		m.spend(madeBytes(result))
 	}
 	return result, err
 }

@@ -268,3 +268,35 @@ func TestARunTellsAboutHowMuchItHasAllocated(t *testing.T) {
 		}
 	}
 }
+
+// What the functions make is large, and little of it is at the top of the value.
+func TestARunTellsWhatIsWithinTheValuesThatFunctionsMake(t *testing.T) {
+	for making, calls := range map[string][]string{
+		`v := [range(0, 100000)]; text := import("json").encode(v)`:                                                  {"x = copy(v)", `x = import("json").decode(text)`},
+		`v := {a: []}; for i := 0; i < 30000; i++ { v.a = append(v.a, {b: [i]}) }; text := import("json").encode(v)`: {"x = copy(v)", `x = import("json").decode(text)`},
+		`v := []; for i := 0; i < 30; i++ { v = append(v, [bytes(100000)]) }`:                                        {"x = copy(v)", "x = copy(error(v))", "x = copy(v[0][0]); for i := 0; i < 29; i++ { x = copy(v[0][0]) }"},
+		`text := import("json").encode({a: [import("text").repeat("x", 3000000)]})`:                                  {`x = import("json").decode(text)`},
+	} {
+		before := mustCompile(t, making+"; x := 0").machine(Limits{Elements: manyElements, Allocations: -1})
+		if err := before.Run(); err != nil {
+			t.Fatal(making, err)
+		}
+		for _, call := range calls {
+			m := mustCompile(t, making+"; x := 0; "+call).machine(Limits{Elements: manyElements, Allocations: -1})
+			if err := m.Run(); err != nil {
+				t.Fatal(making, call, err)
+			}
+			if taken := m.Allocated() - before.Allocated(); taken < 2<<20 || taken > 12<<20 {
+				t.Errorf("%s; %s: %d bytes", making, call, taken)
+			}
+		}
+	}
+}
+
+func TestACopyThatThereIsNoRoomForIsNotMade(t *testing.T) {
+	m := mustCompile(t, "v := range(0, 100000); v = [v, v, v]\nx := copy(v)").machine(Limits{Elements: manyElements, Allocations: -1})
+	m.OnLarge = m.Abort
+	if err := m.Run(); !errors.Is(err, ErrAborted) || !slices.Equal(m.Places(), []string{"main:2:6"}) || m.variables[1] != nil {
+		t.Errorf("%v at %q", err, m.Places())
+	}
+}

@@ -10,6 +10,7 @@ const (
 	mapSize    = 64
 	textSize   = 40
 	scalarSize = 16
+	partSize   = 48 // of a value that is copied, with its place in the one that it is in
 )
 
 // elements gives the values of an array.

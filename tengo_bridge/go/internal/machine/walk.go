@@ -15,6 +15,18 @@ const (
 // walkable refuses values that must not be given to code that walks through them.
 func (m *Machine) walkable(values ...tengo.Object) error {
 	w := walk{machine: m}
+	return w.containers(values)
+}
+
+// walk goes through all parts of values.
+type walk struct {
+	machine *Machine
+	parts   int
+	text    int
+	bytes   int // of type bytes, which a copy does not share
+}
+
+func (w *walk) containers(values []tengo.Object) error {
 	for _, value := range values {
 		if container(value) {
 			if err := w.value(value, 0); err != nil {
@@ -25,13 +37,6 @@ func (m *Machine) walkable(values ...tengo.Object) error {
 	return nil
 }
 
-// walk goes through all parts of a value.
-type walk struct {
-	machine *Machine
-	parts   int
-	text    int
-}
-
 func (w *walk) value(value tengo.Object, depth int) error {
 	if err := w.visit(depth); err != nil {
 		return err
@@ -40,6 +45,7 @@ func (w *walk) value(value tengo.Object, depth int) error {
 	case *tengo.String:
 		return w.read(len(value.Value), depth)
 	case *tengo.Bytes:
+		w.bytes += len(value.Value)
 		return w.read(len(value.Value), depth)
 	case *tengo.Error:
 		return w.value(value.Value, depth+1)
