@@ -55,6 +55,9 @@ func (g *importGraph) walk(file string, source []byte, chain []string) (depth in
 	if depth > g.limits.nesting {
 		return 0, g.tooDeep(at)
 	}
+	if what, at := excess(file, source); what != "" {
+		return 0, failure("compile", what, at)
+	}
 	imports, err := importsOf(file, source)
 	if err != nil {
 		return 0, compileFailure(err)
