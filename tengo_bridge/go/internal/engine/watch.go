@@ -17,7 +17,7 @@ var errMemory = errors.New("the run was ended because its domain's programs need
 const (
 	watchEvery   = 20 * time.Millisecond
 	watchClosely = 2 * time.Millisecond // when half of the memory is in use
-	// watchPatience is how long a run that was ended may take to let go of its memory, before another one must end too.
+	// watchPatience is how long all runs that begin are kept waiting for a run that was ended to let go of its memory.
 	watchPatience = 250 * time.Millisecond
 )
 
@@ -30,7 +30,7 @@ type watch struct {
 	stop   chan struct{}
 
 	relieving sync.RWMutex // held while memory is set free
-	victim    *run         // the last run that was ended for it; whoever frees memory reads and changes it
+	victim    *run         // that was ended for it, until it is seen to have left; whoever frees memory reads and changes it
 }
 
 // newWatch makes one that keeps the heap to a limit, or to none if that is 0.
@@ -64,13 +64,19 @@ func (w *watch) watch() {
 			return
 		}
 		for w.runs.size() > 0 && w.waits(w.interval()) {
-			switch {
-			case w.exceeded():
-				w.relieve()
-			case liveBytes() < w.limit/4:
-				w.startCounting()
-			}
+			w.look()
 		}
+		w.forget()
+	}
+}
+
+func (w *watch) look() {
+	switch {
+	case w.exceeded():
+		w.relieve()
+	case liveBytes() < w.limit/4:
+		w.startCounting()
+		w.forget()
 	}
 }
 
@@ -124,11 +130,12 @@ func (w *watch) relieve() {
 	}
 }
 
-// choose ends the greediest run, unless the memory of one that was ended before is still to come. False if there is
-// none.
+// choose ends the greediest run, and tells whether it has ended one. As long as the memory of one that was ended before is
+// still to come nobody else need end for it; and once it has come it must first be seen how much is left.
 func (w *watch) choose() bool {
 	if w.victim != nil {
-		return true
+		w.collect()
+		return false
 	}
 	w.victim = w.greediest()
 	if w.victim != nil {
@@ -137,15 +144,31 @@ func (w *watch) choose() bool {
 	return w.victim != nil
 }
 
-// await waits for the victim's memory, but not for ever: what does not stop must not keep another from being chosen.
+// await waits for the victim's memory, but not for ever: what does not stop must not keep others from beginning.
 func (w *watch) await() {
 	for until := time.Now().Add(watchPatience); w.underWay(w.victim) && time.Now().Before(until); {
 		if !w.waits(time.Millisecond) {
 			return
 		}
 	}
-	w.victim = nil
-	debug.FreeOSMemory()
+	w.collect()
+}
+
+// collect sets free what the victim has left behind, if it has left.
+func (w *watch) collect() {
+	if !w.underWay(w.victim) {
+		w.victim = nil
+		debug.FreeOSMemory()
+	}
+}
+
+// forget keeps a victim that has left from being held on to.
+func (w *watch) forget() {
+	w.relieving.Lock()
+	defer w.relieving.Unlock()
+	if w.victim != nil {
+		w.collect()
+	}
 }
 
 // startCounting has what the runs have allocated so far forgotten: little of it is alive.
