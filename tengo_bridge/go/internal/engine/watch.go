@@ -87,6 +87,9 @@ func (w *watch) makeRoom(asking *run) {
 		return
 	}
 	defer w.relieving.Unlock()
+	if w.victim != nil && w.underWay(w.victim) {
+		return // its memory is what there is to wait for
+	}
 	runtime.GC()
 	if heapBytes() < w.limit/10*9 {
 		return
