@@ -21,6 +21,11 @@ BUILD_SECONDS = 300
 """How long a target may take over its share: a fuzzer is built before it runs."""
 
 
+TIME_WAS_UP = re.compile(r"--- FAIL: \w+ \([\d.]+s\)\n\s*context deadline exceeded\nFAIL\n")
+"""What Go's fuzzer says now and then when its time is over in the middle of an execution, having found nothing: it is a
+fault of Go's own, mended in Go 1.27 (golang/go issue 75804). A finding names its input or the seed that fails instead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     package: str
@@ -76,9 +81,10 @@ def passes(name: str, command: list[str], folder: Path, share_seconds: float) ->
         timeout=share_seconds * 3 + BUILD_SECONDS,
         check=False,
     )
-    if done.returncode != 0:
+    found = done.returncode != 0 and not TIME_WAS_UP.search(done.stdout)
+    if found:
         print(done.stdout, flush=True)
-    return done.returncode == 0
+    return not found
 
 
 if __name__ == "__main__":
