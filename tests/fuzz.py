@@ -22,8 +22,8 @@ BUILD_SECONDS = 300
 
 
 TIME_WAS_UP = re.compile(r"--- FAIL: \w+ \([\d.]+s\)\n\s*context deadline exceeded\nFAIL\n")
-"""What Go's fuzzer says now and then when its time is over in the middle of an execution, having found nothing: it is a
-fault of Go's own, mended in Go 1.27 (golang/go issue 75804). A finding names its input or the seed that fails instead."""
+"""What Go's fuzzer says now and then when its time is over in the middle of an execution, having found nothing: a fault
+of its own, mended in Go 1.27 (golang/go issue 75804). A finding names its input, or the seed that fails, instead."""
 
 
 @dataclass(frozen=True, slots=True)
