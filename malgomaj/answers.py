@@ -8,7 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from malgomaj.tasks import Ended
-from malgomaj.webhook import programs_headers, task_answer
+from malgomaj.webhook import task_answer
 from shared.http import error_response, likely_content_type
 from shared.wire import REPORT_CONTENT_TYPE, Outcome, Report, Task
 
@@ -45,12 +45,12 @@ def _report(task: Task, ended: Ended) -> web.Response:
 
 def _written_by_program(ended: Ended) -> web.Response:
     assert ended.done is not None
-    written = ended.done.meta.get("response", {})
-    headers = CIMultiDict(programs_headers(written.get("headers", ())))
-    if "Content-Type" not in headers and ended.done.body:
-        headers["Content-Type"] = likely_content_type(ended.done.body)
+    written = task_answer(ended.done)
+    headers = CIMultiDict(written.headers)
+    if "Content-Type" not in headers and written.body:
+        headers["Content-Type"] = likely_content_type(written.body)
     headers.update(_expires(ended))
-    return web.Response(status=written.get("status", 200), headers=headers, body=ended.done.body)
+    return web.Response(status=written.status, headers=headers, body=written.body)
 
 
 def _expires(ended: Ended) -> dict[str, str]:

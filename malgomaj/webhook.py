@@ -34,10 +34,10 @@ def request_parts(http: TaskRequest | None) -> tuple[Mapping[str, Any] | None, b
 def task_answer(done: Frame) -> TaskAnswer:
     """What the program wrote, by the DONE frame of a run that ended well."""
     written = done.meta.get("response", {})
-    headers = programs_headers(written.get("headers", ()))
+    headers = _programs_headers(written.get("headers", ()))
     return TaskAnswer(status=written.get("status", 200), headers=headers, body=done.body)
 
 
-def programs_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def _programs_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Those of ``headers`` that a program may set."""
     return [(name, value) for name, value in headers if name.lower() not in NOT_THE_PROGRAMS]

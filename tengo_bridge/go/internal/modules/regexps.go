@@ -35,21 +35,14 @@ func regexpFunctions(slot *Slot) map[string]tengo.CallableFunc {
 		"re_find":    onPattern(slot, 2, 3, expression.find),
 		"re_replace": onPattern(slot, 3, 3, expression.replace),
 		"re_split":   onPattern(slot, 2, 3, expression.split),
-		"re_compile": func(args ...tengo.Object) (tengo.Object, error) {
-			if err := arguments(args).between(1, 1); err != nil {
-				return nil, err
-			}
-			text, err := arguments(args).compatibleText(0)
-			if err != nil {
-				return nil, err
-			}
-			pattern, err := compilePattern(text)
-			if err != nil {
-				return errorValue(err.Error()), nil
-			}
-			return &tengo.ImmutableMap{Value: functions(compiledFunctions(expression{pattern, slot, 0}))}, nil
-		},
+		"re_compile": onPattern(slot, 1, 1, expression.compiled),
 	}
+}
+
+// compiled gives the functions of the expression, which take the text first.
+func (e expression) compiled(arguments) (tengo.Object, error) {
+	e.text = 0
+	return &tengo.ImmutableMap{Value: functions(compiledFunctions(e))}, nil
 }
 
 func compiledFunctions(e expression) map[string]tengo.CallableFunc {
