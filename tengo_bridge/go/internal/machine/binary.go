@@ -5,6 +5,8 @@ import (
 
 	"github.com/d5/tengo/v2"
 	"github.com/d5/tengo/v2/token"
+
+	"selfhost/libtengo/internal/containers"
 )
 
 // integers is the operation of two integers that gives an integer.
@@ -96,15 +98,15 @@ func (w *walk) equal(left, right tengo.Object, depth int) (bool, error) {
 	if err := w.visit(depth); err != nil {
 		return false, err
 	}
-	if values, ok := elements(left); ok {
-		others, ok := elements(right)
+	if values, ok := containers.Elements(left); ok {
+		others, ok := containers.Elements(right)
 		if !ok || len(values) != len(others) {
 			return false, nil
 		}
 		return w.equalElements(values, others, depth+1)
 	}
-	if values, ok := entries(left); ok {
-		others, ok := entries(right)
+	if values, ok := containers.Entries(left); ok {
+		others, ok := containers.Entries(right)
 		if !ok || len(values) != len(others) {
 			return false, nil
 		}

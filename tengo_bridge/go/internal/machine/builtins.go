@@ -5,6 +5,7 @@ import (
 
 	"github.com/d5/tengo/v2"
 
+	"selfhost/libtengo/internal/containers"
 	"selfhost/libtengo/internal/format"
 )
 
@@ -99,7 +100,7 @@ func (m *Machine) append(of *tengo.BuiltinFunction, arguments []tengo.Object) (t
 	if len(arguments) < 2 {
 		return of.Value(arguments...)
 	}
-	values, _ := elements(arguments[0])
+	values, _ := containers.Elements(arguments[0])
 	if len(values)+len(arguments)-1 > m.runtime.limits.Elements {
 		return nil, elementsError(m.runtime.limits.Elements)
 	}
@@ -128,7 +129,7 @@ func inReach(arguments []tengo.Object) []tengo.Object {
 	if len(arguments) < 3 {
 		return arguments
 	}
-	values, isArray := elements(arguments[0])
+	values, isArray := containers.Elements(arguments[0])
 	number, isInt := arguments[2].(*tengo.Int)
 	if !isArray || !isInt || number.Value <= int64(len(values)) {
 		return arguments

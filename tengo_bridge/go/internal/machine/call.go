@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/d5/tengo/v2"
+
+	"selfhost/libtengo/internal/containers"
 )
 
 // call calls whatever lies beneath its arguments on the stack.
@@ -36,7 +38,7 @@ func (m *Machine) call(i instruction) error {
 // spread puts the elements of the array on top of the stack in its place, and gives how many values that adds.
 func (m *Machine) spread() (added int, err error) {
 	last := m.height - 1
-	values, ok := elements(m.stack[last])
+	values, ok := containers.Elements(m.stack[last])
 	if !ok {
 		return 0, fmt.Errorf("not an array: %s", m.stack[last].TypeName())
 	}

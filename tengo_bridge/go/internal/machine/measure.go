@@ -1,6 +1,10 @@
 package machine
 
-import "github.com/d5/tengo/v2"
+import (
+	"github.com/d5/tengo/v2"
+
+	"selfhost/libtengo/internal/containers"
+)
 
 // measure adds up about how many bytes a value takes that a function has made, with all that is in it. It stops where
 // so many parts have been counted that it is plain that the value is large.
@@ -34,11 +38,11 @@ func (m *measure) add(value tengo.Object) {
 		return
 	}
 	m.bytes += sizeOf(value)
-	values, _ := elements(value)
+	values, _ := containers.Elements(value)
 	for _, each := range values {
 		m.add(each)
 	}
-	entries, _ := entries(value)
+	entries, _ := containers.Entries(value)
 	for key, each := range entries {
 		m.bytes += len(key)
 		m.add(each)

@@ -1,6 +1,10 @@
 package machine
 
-import "github.com/d5/tengo/v2"
+import (
+	"github.com/d5/tengo/v2"
+
+	"selfhost/libtengo/internal/containers"
+)
 
 // About how many bytes values take.
 const (
@@ -12,30 +16,6 @@ const (
 	scalarSize = 16
 	partSize   = 48 // of a value that is copied, with its place in the one that it is in
 )
-
-// elements gives the values of an array.
-func elements(value tengo.Object) (values []tengo.Object, ok bool) {
-	switch value := value.(type) {
-	case *tengo.Array:
-		return value.Value, true
-	case *tengo.ImmutableArray:
-		return value.Value, true
-	default:
-		return nil, false
-	}
-}
-
-// entries gives the values of a map.
-func entries(value tengo.Object) (values map[string]tengo.Object, ok bool) {
-	switch value := value.(type) {
-	case *tengo.Map:
-		return value.Value, true
-	case *tengo.ImmutableMap:
-		return value.Value, true
-	default:
-		return nil, false
-	}
-}
 
 // container tells whether there may be values in a value.
 func container(value tengo.Object) bool {
@@ -49,10 +29,10 @@ func container(value tengo.Object) bool {
 
 // count is how many elements an array or map has.
 func count(value tengo.Object) int {
-	if values, ok := elements(value); ok {
+	if values, ok := containers.Elements(value); ok {
 		return len(values)
 	}
-	values, _ := entries(value)
+	values, _ := containers.Entries(value)
 	return len(values)
 }
 

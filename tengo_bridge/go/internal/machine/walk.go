@@ -1,6 +1,10 @@
 package machine
 
-import "github.com/d5/tengo/v2"
+import (
+	"github.com/d5/tengo/v2"
+
+	"selfhost/libtengo/internal/containers"
+)
 
 // What Go's own code, which follows a value into all its parts, may be given. A program can make a value that contains
 // itself, at which such code would never stop and then take the whole process down; and with few steps one with more
@@ -50,10 +54,10 @@ func (w *walk) value(value tengo.Object, depth int) error {
 	case *tengo.Error:
 		return w.value(value.Value, depth+1)
 	}
-	if values, ok := elements(value); ok {
+	if values, ok := containers.Elements(value); ok {
 		return w.elements(values, depth+1)
 	}
-	if values, ok := entries(value); ok {
+	if values, ok := containers.Entries(value); ok {
 		return w.entries(values, depth+1)
 	}
 	return nil

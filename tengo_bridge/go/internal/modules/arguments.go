@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/d5/tengo/v2"
+
+	"selfhost/libtengo/internal/containers"
 )
 
 // arguments reads what a program has passed to a function, by position; undefined stands for an argument left out.
@@ -88,7 +90,7 @@ func (a arguments) pairs(i int, name string) ([][2]string, error) {
 	if !a.given(i) {
 		return nil, nil
 	}
-	values, ok := elements(a[i])
+	values, ok := containers.Elements(a[i])
 	if !ok {
 		return nil, a.wrong(i, name, "array of \"key=value\" strings")
 	}
@@ -115,7 +117,7 @@ func (a arguments) headers(i int, name string) ([][2]string, error) {
 	if !a.given(i) {
 		return nil, nil
 	}
-	members, ok := fields(a[i])
+	members, ok := containers.Entries(a[i])
 	if !ok {
 		return nil, a.wrong(i, name, "map of strings")
 	}
@@ -138,28 +140,6 @@ func (a arguments) headers(i int, name string) ([][2]string, error) {
 	}
 	slices.SortFunc(headers, func(x, y [2]string) int { return strings.Compare(x[0], y[0]) })
 	return headers, nil
-}
-
-func elements(value tengo.Object) ([]tengo.Object, bool) {
-	switch value := value.(type) {
-	case *tengo.Array:
-		return value.Value, true
-	case *tengo.ImmutableArray:
-		return value.Value, true
-	default:
-		return nil, false
-	}
-}
-
-func fields(value tengo.Object) (map[string]tengo.Object, bool) {
-	switch value := value.(type) {
-	case *tengo.Map:
-		return value.Value, true
-	case *tengo.ImmutableMap:
-		return value.Value, true
-	default:
-		return nil, false
-	}
 }
 
 // maxHeaderBytes bounds the names and values of all headers of a message that a program writes.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 
 	"github.com/d5/tengo/v2"
+
+	"selfhost/libtengo/internal/containers"
 )
 
 // maxEncodedDepth is the deepest that values may be nested in others when they become JSON.
@@ -41,10 +43,10 @@ func (e *encoder) value(value tengo.Object, depth int) error {
 	if depth > maxEncodedDepth {
 		return errors.New("the value is nested too deeply")
 	}
-	if values, ok := elements(value); ok {
+	if values, ok := containers.Elements(value); ok {
 		return e.array(values, depth+1)
 	}
-	if members, ok := fields(value); ok {
+	if members, ok := containers.Entries(value); ok {
 		return e.object(members, depth+1)
 	}
 	if err := e.scalar(value); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/d5/tengo/v2"
 
+	"selfhost/libtengo/internal/containers"
 	"selfhost/libtengo/internal/frame"
 )
 
@@ -141,10 +142,10 @@ func tooMuch(value tengo.Object) string {
 	if err := checkLength(value); err != nil {
 		return err.Error()
 	}
-	if values, ok := elements(value); ok && len(values) > testElements {
+	if values, ok := containers.Elements(value); ok && len(values) > testElements {
 		return fmt.Sprintf("it made an array of %d elements", len(values))
 	}
-	if members, ok := fields(value); ok && len(members) > testElements {
+	if members, ok := containers.Entries(value); ok && len(members) > testElements {
 		return fmt.Sprintf("it made a map of %d members", len(members))
 	}
 	return ""
