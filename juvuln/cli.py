@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from juvuln.commands import domain, program
 from juvuln.config import JuvulnSettings
 from shared.cli import (
     EXIT_USAGE,
@@ -31,6 +32,9 @@ app = daemon_app(
     "listen.port in the file and JUVULN_LISTEN__PORT in the environment. It needs to know its domainfile; without "
     "more it listens on 127.0.0.1:8097.",
 )
+
+app.add_typer(domain.app)
+app.add_typer(program.app)
 
 
 def main() -> None:
@@ -76,8 +80,8 @@ def runs_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """What ran when, how it ended, how long it took, on which worker, with its log lines; newest first."""
-    from juvuln.client import ApiClient
-    from juvuln.runs_table import format_runs
+    from juvuln.commands.client import ApiClient
+    from juvuln.commands.runs_table import format_runs
 
     if not domain or not token:
         print(f"{PROGRAM}: say which domain, and show a token: --domain and --token,", file=sys.stderr)
