@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from juvuln.commands import domain, program
-from juvuln.config import JuvulnSettings
 from shared.cli import (
     EXIT_USAGE,
     CheckConfigOption,
@@ -19,7 +18,6 @@ from shared.cli import (
     serve,
     version_option,
 )
-from shared.config import find_config_file, load_settings
 from shared.errors import SelfhostError
 
 PROGRAM = "juvuln"
@@ -53,10 +51,13 @@ def daemon(
 
 
 def _run(config: Path | None, *, check_only: bool) -> int:
+    # Imported here, so that the other commands start in a blink.
+    from juvuln.config import JuvulnSettings
+    from juvuln.manager import check_configuration, open_manager
+    from shared.config import find_config_file, load_settings
+
     config_file = find_config_file(config, os.environ)
     settings = load_settings(JuvulnSettings, config_file, os.environ)
-    # Imported here, so that the other commands start in a blink.
-    from juvuln.manager import check_configuration, open_manager
 
     if check_only:
         domains = check_configuration(settings, config_file)

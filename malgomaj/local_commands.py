@@ -11,13 +11,13 @@ from pathlib import Path
 from malgomaj.config import WorkerSettings
 from malgomaj.egress import AllowSection, EgressSection, load_egress
 from malgomaj.errors import UnusableInput, WorkerError
-from malgomaj.excerpt import harmless
 from malgomaj.executor import ExecutorOptions
 from malgomaj.executor_options import executor_options
 from malgomaj.exit_status import exit_status
 from malgomaj.local import Ended, Order, check_all, open_executor, run
 from malgomaj.local_output import answer_bytes, check_json, error_text, log_text, run_json
 from malgomaj.sources import Sources, as_utf8, read_at_most, read_modules, read_source
+from shared.terminal import harmless
 from shared.wire import MAX_DEADLINE_MS, LogLine, ProgramError, TaskRequest
 
 STANDARD_INPUT = Path("-")

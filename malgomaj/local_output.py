@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from malgomaj.excerpt import Place, excerpt, harmless
 from malgomaj.local import Ended
 from malgomaj.sources import Sources
+from shared.excerpt import Place, excerpt
+from shared.terminal import harmless
 from shared.wire import ErrorKind, LogLine, ProgramError, Report, TaskAnswer
 
 _LINE_BREAKS = "\n\t"

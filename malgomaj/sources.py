@@ -7,8 +7,8 @@ from pathlib import Path
 
 from malgomaj.config import MAX_PAYLOAD_BYTES
 from malgomaj.errors import ModuleMissing, UnusableInput
-from malgomaj.excerpt import harmless
 from malgomaj.imports import import_name, parse_import
+from shared.terminal import harmless
 
 Revision = tuple[str, str]
 """A module's name and revision, as ``parse_import`` gives them."""

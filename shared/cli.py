@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from shared import project_version
-from shared.config import DaemonSettings
 from shared.errors import ConfigurationError, SelfhostError
 
 if TYPE_CHECKING:
+    from shared.config import DaemonSettings
     from shared.daemon import Daemon
 
 EXIT_FAILURE = 1
@@ -68,7 +68,7 @@ def report_error(program: str, error: SelfhostError) -> int:
     return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else EXIT_FAILURE
 
 
-def serve(program: str, settings: DaemonSettings, opened: "AbstractAsyncContextManager[Daemon]") -> int:
+def serve(program: str, settings: "DaemonSettings", opened: "AbstractAsyncContextManager[Daemon]") -> int:
     """Run a daemon to its end, with its logging and systemd's notifications; gives the exit status."""
     # Commands that run no daemon start in a blink because they do not import what only a daemon needs.
     from shared.allocator import give_memory_back

@@ -2,7 +2,8 @@
 
 import pytest
 
-from malgomaj.excerpt import MAX_COLUMNS, Place, excerpt, harmless
+from shared.excerpt import MAX_COLUMNS, Place, excerpt
+from shared.terminal import harmless
 
 
 def shown(source: str | bytes, line: int, column: int) -> list[str]:
