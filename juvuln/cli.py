@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from juvuln.commands import domain, program
+from juvuln.commands.next import next_command
 from shared.cli import (
     EXIT_USAGE,
     CheckConfigOption,
@@ -33,6 +34,7 @@ app = daemon_app(
 
 app.add_typer(domain.app)
 app.add_typer(program.app)
+app.command("next")(next_command)
 
 
 def main() -> None:

@@ -20,10 +20,6 @@ HORIZON = timedelta(days=366 * 9)
 LONGEST_REPEAT = timedelta(hours=25)
 
 
-class ScheduleError(SelfhostError):
-    """A schedule that cannot be read or can never fire."""
-
-
 @dataclass(frozen=True, slots=True)
 class Field:
     name: str
@@ -31,6 +27,19 @@ class Field:
     high: int
     names: tuple[str, ...] = ()
     """Names of the values from ``low`` on."""
+
+
+class ScheduleError(SelfhostError):
+    """A schedule that cannot be read or can never fire.
+
+    ``span`` is where the fault is in the schedule's text (from, to), ``field`` the field that it is in; None where it
+    is not in one.
+    """
+
+    def __init__(self, message: str, span: tuple[int, int] | None = None, field: Field | None = None) -> None:
+        super().__init__(message)
+        self.span = span
+        self.field = field
 
 
 FIELDS = (
@@ -41,6 +50,9 @@ FIELDS = (
     Field("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
     Field("day of week", 0, 6, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
 )
+
+LONGEST_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of each month, in a leap year."""
 
 DESCRIPTORS = {
     "@yearly": "0 0 0 1 1 *",
@@ -205,25 +217,54 @@ def load_zone(name: str) -> tzinfo:
         raise ScheduleError(f"there is no time zone {name!r}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a schedule's text, which knows where it stands there."""
+
+    text: str
+    start: int = 0
+
+    def cut(self, start: int, end: int | None = None) -> "Part":
+        return Part(self.text[start:end], self.start + start)
+
+    def stripped(self) -> "Part":
+        return self.cut(len(self.text) - len(self.text.lstrip()), len(self.text.rstrip()))
+
+    def partition(self, separator: str) -> tuple["Part", bool, "Part"]:
+        """What stands before the first separator, whether there is one, and what stands behind it."""
+        before, found, _ = self.text.partition(separator)
+        return self.cut(0, len(before)), bool(found), self.cut(len(before) + len(found))
+
+    def split(self, pattern: str) -> list["Part"]:
+        """The pieces of the text that match ``pattern``."""
+        return [self.cut(*match.span()) for match in re.finditer(pattern, self.text)]
+
+    def fault(self, message: str, field: Field | None = None) -> ScheduleError:
+        return ScheduleError(message, (self.start, self.start + len(self.text)), field)
+
+
 def parse_schedule(text: str, default_zone: tzinfo) -> Schedule:
     """Read a schedule. Raises ScheduleError with a sentence that names the field at fault."""
-    if not text.strip():
-        raise ScheduleError('there is none; a routine needs one, such as "0 */5 * * * *" or "@every 90s"')
-    zone, rest = _split_zone(text.strip(), default_zone)
+    zone, rest = _split_zone(Part(text), default_zone)
     descriptor, _, period = rest.partition(" ")
-    if descriptor == "@every":
-        return Every(_parse_period(period.strip()))
-    if rest.startswith("@"):
-        if rest not in DESCRIPTORS:
-            raise ScheduleError(
-                f"there is no descriptor {rest!r}; there are @every and {', '.join(sorted(DESCRIPTORS))}"
-            )
-        rest = DESCRIPTORS[rest]
-    parts = rest.split()
+    if descriptor.text == "@every":
+        return Every(_parse_period(period.stripped() if period.text else rest))
+    if rest.text.startswith("@"):
+        if rest.text not in DESCRIPTORS:
+            known = ", ".join(sorted(DESCRIPTORS))
+            raise rest.fault(f"there is no descriptor {rest.text!r}; there are @every and {known}")
+        rest = Part(DESCRIPTORS[rest.text])
+    parts = rest.split(r"\S+")
     if len(parts) != len(FIELDS):
         names = ", ".join(field.name for field in FIELDS)
-        raise ScheduleError(f"a schedule has six fields ({names}) and this has {len(parts)}: {text!r}")
+        fault = parts[len(FIELDS)] if len(parts) > len(FIELDS) else Part("", rest.start + len(rest.text))
+        raise fault.fault(f"a schedule has six fields ({names}) and this has {len(parts)}: {text.strip()!r}")
     return _parse_cron(parts, zone)
+
+
+def schedule_zone(text: str, default_zone: tzinfo) -> tzinfo:
+    """The zone that a schedule is in: the one before its fields, or else ``default_zone``. Raises ScheduleError."""
+    return _split_zone(Part(text), default_zone)[0]
 
 
 def first_due(schedule: Schedule, instant: datetime) -> datetime:
@@ -234,29 +275,52 @@ def first_due(schedule: Schedule, instant: datetime) -> datetime:
     return due
 
 
-def _split_zone(text: str, default_zone: tzinfo) -> tuple[tzinfo, str]:
-    prefix, equals, rest = text.partition("=")
-    if not equals or prefix not in ("TZ", "CRON_TZ"):
+def upcoming(schedule: Schedule, start: datetime, count: int) -> Iterator[datetime]:
+    """The first ``count`` due times after ``start`` (aware), in UTC. Raises ScheduleError if there are fewer."""
+    due = start
+    for _ in range(count):
+        try:
+            due = first_due(schedule, due)
+        except OverflowError as error:
+            raise ScheduleError("the due times would go on beyond the year 9999") from error
+        yield due
+
+
+def _split_zone(whole: Part, default_zone: tzinfo) -> tuple[tzinfo, Part]:
+    text = whole.stripped()
+    if not text.text:
+        raise whole.fault('there is none; a routine needs one, such as "0 */5 * * * *" or "@every 90s"')
+    prefix, found, rest = text.partition("=")
+    if not found or prefix.text not in ("TZ", "CRON_TZ"):
         return default_zone, text
     name, _, fields = rest.partition(" ")
-    if not name or not fields.strip():
-        raise ScheduleError(f"{prefix}= needs a zone and a schedule behind it, such as TZ=Europe/Stockholm 0 0 6 * * *")
-    return load_zone(name), fields.strip()
+    if not name.text or not fields.text.strip():
+        example = "such as TZ=Europe/Stockholm 0 0 6 * * *"
+        raise text.fault(f"{prefix.text}= needs a zone and a schedule behind it, {example}")
+    try:
+        return load_zone(name.text), fields.stripped()
+    except ScheduleError as error:
+        raise name.fault(str(error)) from error
 
 
-def _parse_period(text: str) -> int:
+def _parse_period(part: Part) -> int:
     """Seconds of a Go duration, at least one; parts of a second are left off, as the reference parser does."""
-    if not text or DURATION_PART.sub("", text):
-        raise ScheduleError(f"@every needs a duration such as 1h30m, 90s or 1.5h, not {text!r}")
+    text = part.text
+    if DURATION_PART.sub("", text):
+        raise part.fault(f"@every needs a duration such as 1h30m, 90s or 1.5h, not {text!r}")
     total_ns = sum(float(number) * DURATION_UNITS_NS[unit] for number, unit in DURATION_PART.findall(text))
     if total_ns > HORIZON.total_seconds() * 1e9:
-        raise ScheduleError(f"@every {text} is longer than nine years")
+        raise part.fault(f"@every {text} is longer than nine years")
     return max(1, int(total_ns / 1e9))
 
 
-def _parse_cron(parts: list[str], zone: tzinfo) -> Cron:
+def _parse_cron(parts: list[Part], zone: tzinfo) -> Cron:
     values = [_parse_field(part, field) for part, field in zip(parts, FIELDS, strict=True)]
     seconds, minutes, hours, days, months, weekdays = values
+    both_days = _is_star(parts[3]) or _is_star(parts[5])
+    if both_days and not any(min(days) <= LONGEST_MONTH[month - 1] for month in months):
+        end = parts[4].start + len(parts[4].text)
+        raise ScheduleError("this schedule can never fire: there is no such day", (parts[3].start, end))
     return Cron(
         seconds=tuple(sorted(seconds)),
         minutes=tuple(sorted(minutes)),
@@ -264,52 +328,56 @@ def _parse_cron(parts: list[str], zone: tzinfo) -> Cron:
         days=frozenset(days),
         months=frozenset(months),
         weekdays=frozenset(weekdays),
-        both_days=_is_star(parts[3]) or _is_star(parts[5]),
-        fixed_hours=not any(sign in parts[2] for sign in "*?/"),
+        both_days=both_days,
+        fixed_hours=not any(sign in parts[2].text for sign in "*?/"),
         zone=zone,
     )
 
 
-def _is_star(part: str) -> bool:
+def _is_star(part: Part) -> bool:
     """Whether a field leaves the choice open. ``*/2`` does not, as in the reference parser; ``*/1`` does."""
-    return any(re.fullmatch(r"[*?](/1)?", item) for item in part.split(","))
+    return any(re.fullmatch(r"[*?](/1)?", item) for item in part.text.split(","))
 
 
-def _parse_field(part: str, field: Field) -> set[int]:
+def _parse_field(part: Part, field: Field) -> set[int]:
     values: set[int] = set()
-    for item in part.split(","):
+    for item in part.split(r"(?:(?<=,)|\A)[^,]*"):
         values |= _parse_item(item, field)
     return values
 
 
-def _parse_item(item: str, field: Field) -> set[int]:
-    span, slash, step_text = item.partition("/")
-    step = _parse_step(step_text, field, item) if slash else 1
-    low_text, dash, high_text = span.partition("-")
-    if span in ("*", "?"):
+def _parse_item(item: Part, field: Field) -> set[int]:
+    span, stepped, step_part = item.partition("/")
+    step = _parse_step(step_part, field, item) if stepped else 1
+    low_part, ranged, high_part = span.partition("-")
+    if span.text in ("*", "?"):
         low, high = field.low, field.high
     else:
-        low = _parse_value(low_text, field, item)
+        low = _parse_value(low_part, field, item)
         # `5/15` means from 5 on; `5` alone means 5.
-        high = _parse_value(high_text, field, item) if dash else (field.high if slash else low)
+        high = _parse_value(high_part, field, item) if ranged else (field.high if stepped else low)
     if low > high:
-        raise ScheduleError(f"{field.name}: {item!r} begins after its end")
+        raise span.fault(f"{field.name}: {item.text!r} begins after its end", field)
     return set(range(low, high + 1, step))
 
 
-def _parse_step(text: str, field: Field, item: str) -> int:
+def _parse_step(part: Part, field: Field, item: Part) -> int:
+    text = part.text
     if not (text.isascii() and text.isdigit()) or len(text) > 4 or int(text) == 0:
-        raise ScheduleError(f"{field.name}: the step in {item!r} must be a positive whole number")
+        fault = f"{field.name}: the step in {item.text!r} must be a positive whole number"
+        raise (part if text else item).fault(fault, field)
     if int(text) > field.high - field.low + 1:
-        raise ScheduleError(f"{field.name}: the step in {item!r} is larger than the field's whole range")
+        raise part.fault(f"{field.name}: the step in {item.text!r} is larger than the field's whole range", field)
     return int(text)
 
 
-def _parse_value(text: str, field: Field, item: str) -> int:
+def _parse_value(part: Part, field: Field, item: Part) -> int:
+    text = part.text
     if text.lower() in field.names:
         return field.names.index(text.lower()) + field.low
     if not (text.isascii() and text.isdigit()) or len(text) > 4:
-        raise ScheduleError(f"{field.name}: {item!r} is neither a number nor a name that is known here")
+        fault = f"{field.name}: {item.text!r} is neither a number nor a name that is known here"
+        raise (part if text else item).fault(fault, field)
     if not field.low <= int(text) <= field.high:
-        raise ScheduleError(f"{field.name}: {int(text)} is not within {field.low} to {field.high}")
+        raise part.fault(f"{field.name}: {int(text)} is not within {field.low} to {field.high}", field)
     return int(text)

@@ -2,6 +2,10 @@
 
 import typer
 
+from juvuln.commands.next import next_command
+
 app = typer.Typer(
     name="program", help="The programs of a domain, by way of the API.", no_args_is_help=True, rich_markup_mode=None
 )
+
+app.command("next")(next_command)
