@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from malgomaj.executor import CompileOrder, Executor, ExecutorOptions, spawn
+from malgomaj.executor import Executor, ExecutorOptions, spawn
+from tengo_bridge.compiling import CompileOrder
 from tengo_bridge.engine import Engine
 
 PLAIN_GO = Path(__file__).with_name("plain_go")

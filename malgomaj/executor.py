@@ -1,31 +1,25 @@
 """One executor: a child process that compiles and runs the programs of one domain, and the frames spoken with it."""
 
 import asyncio
-import os
-import socket
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import structlog
 
-import tengo_bridge
-from malgomaj.crashes import StderrExcerpt, explain_death
 from malgomaj.errors import ExecutorGone, TaskFailed, WorkerError
-from malgomaj.executor_answers import check_answer
 from malgomaj.programs import CompiledPrograms
 from shared.wire import ErrorKind, LogLine, Outcome, ProgramError
+from tengo_bridge.answers import check_answer
+from tengo_bridge.compiling import CompileOrder, too_large
 from tengo_bridge.frames import Frame, FrameDecoder, FrameError, Kind, encode
+from tengo_bridge.process import CRASH_SECONDS, spawn_process, wait_for_death
 
 EXIT_TIMEOUT_SECONDS = 2.0
 """How long an executor may take to exit by itself once its socket is closed."""
 
-CRASH_SECONDS = 0.2
-"""The same for one that has closed its socket itself, with runs inside."""
-
-COMPILED_BYTES, COMPILED_BYTES_PER_SOURCE_BYTE = 2048, 8
+MEMORY_RULE = "executors.memory_bytes allows"
+"""Ends the sentence of an executor that needed more memory."""
 
 _MAX_ID = 2**32 - 1
 
@@ -45,22 +39,9 @@ class ExecutorOptions:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """All the environment variables of the process. The address of a proxy may hold a password."""
 
-
-@dataclass(frozen=True, slots=True)
-class CompileOrder:
-    """What a COMPILE frame says. ``modules`` are sources by the name that imports them."""
-
-    key: str
-    language: str
-    file: str
-    code: bytes
-    modules: Mapping[str, bytes]
-
     @property
-    def likely_bytes(self) -> int:
-        """A guess at the memory that the compiled program takes, where the executor does not say."""
-        source_bytes = len(self.code) + sum(map(len, self.modules.values()))
-        return source_bytes * COMPILED_BYTES_PER_SOURCE_BYTE + COMPILED_BYTES
+    def memory_limit(self) -> str:
+        return f"{MEMORY_RULE} ({self.memory_bytes} bytes)"
 
 
 def _drop(_line: LogLine) -> None:
@@ -197,7 +178,8 @@ class Executor(asyncio.Protocol):
         meta: dict[str, Any] = {"key": key, "deadline_ms": deadline_ms}
         if request is not None:
             meta["request"] = request
-        number = self._expect(Kind.RUN, meta, body, _Expected(self._loop.create_future(), on_line=on_line))
+        frame = Frame(Kind.RUN, self._next_id(), meta, body)
+        number = self._expect(frame, _Expected(self._loop.create_future(), on_line=on_line))
         try:
             return _checked(await self._expected[number].answer)
         except asyncio.CancelledError:
@@ -238,13 +220,8 @@ class Executor(asyncio.Protocol):
 
     async def watch(self) -> None:
         """Wait for the end of the process, then tell everybody who waits for an answer."""
-        assert self._process.stderr is not None
-        excerpt = StderrExcerpt()
-        while data := await self._process.stderr.read(8192):
-            excerpt.add(data)
-        status = await self._process.wait()
-        reason = self._given_up or explain_death(status, excerpt.text(), self._options.memory_bytes)
-        self._died(reason, status)
+        status, reason = await wait_for_death(self._process, self._options.memory_limit)
+        self._died(self._given_up or reason, status)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)
@@ -297,28 +274,20 @@ class Executor(asyncio.Protocol):
             expected.on_line(LogLine.model_validate(frame.meta))
 
     def _start_compile(self, order: CompileOrder) -> int:
-        meta = {
-            "key": order.key,
-            "language": order.language,
-            "file": order.file,
-            "source_bytes": len(order.code),
-            "modules": [{"name": name, "bytes": len(code)} for name, code in order.modules.items()],
-        }
-        body = b"".join((order.code, *order.modules.values()))
-        number = self._expect(Kind.COMPILE, meta, body, _Expected(self._loop.create_future(), compiles=order))
+        expected = _Expected(self._loop.create_future(), compiles=order)
+        number = self._expect(order.frame(self._next_id()), expected)
         self._compiling[order.key] = number
         return number
 
-    def _expect(self, kind: Kind, meta: Mapping[str, Any], body: bytes, expected: _Expected) -> int:
+    def _expect(self, frame: Frame, expected: _Expected) -> int:
         if self._dead:
             raise ExecutorGone("the executor ended before it was given the program")
-        number = self._next_id()
         try:
-            self._send(Frame(kind, number, meta, body))
+            self._send(frame)
         except FrameError as error:
-            raise _too_large(kind, error) from error
-        self._expected[number] = expected
-        return number
+            raise _too_large(frame.kind, error) from error
+        self._expected[frame.id] = expected
+        return frame.id
 
     def _next_id(self) -> int:
         self._last_id = self._last_id % _MAX_ID + 1
@@ -402,43 +371,17 @@ async def spawn(
 
     Raises WorkerError if there can be no process.
     """
-    ours, theirs = socket.socketpair()
     try:
-        with theirs:
-            process = await _spawn_process(theirs.fileno(), options)
-        executor = Executor(domain, process, options, on_crash)
+        process, ours = await spawn_process(options.memory_bytes, options.environment)
+    except OSError as error:
+        raise WorkerError(f"no executor can be started: {error.strerror}") from error
+    executor = Executor(domain, process, options, on_crash)
+    try:
         await asyncio.get_running_loop().create_unix_connection(lambda: executor, sock=ours)
-    except BaseException as error:
-        # A process whose socket is closed ends by itself.
+    except BaseException:
         ours.close()
-        if isinstance(error, OSError):
-            raise WorkerError(f"no executor can be started: {error.strerror}") from error
         raise
     return executor
-
-
-def _entry_point() -> Path:
-    """The program of an executor; it runs as a file, so that it loads nothing of the worker."""
-    assert tengo_bridge.__file__ is not None
-    return Path(tengo_bridge.__file__).absolute().with_name("executor.py")
-
-
-async def _spawn_process(descriptor: int, options: ExecutorOptions) -> asyncio.subprocess.Process:
-    arguments = ["--fd", str(descriptor), "--parent", str(os.getpid())]
-    arguments += ["--memory-bytes", str(options.memory_bytes)]
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",
-        "-S",
-        str(_entry_point()),
-        *arguments,
-        pass_fds=[descriptor],
-        env=options.environment,
-        cwd="/",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
 
 
 def _checked(answer: Frame | TaskFailed) -> Frame:
@@ -450,6 +393,6 @@ def _checked(answer: Frame | TaskFailed) -> Frame:
 
 def _too_large(kind: Kind, error: FrameError) -> TaskFailed:
     if kind is Kind.COMPILE:
-        return TaskFailed.not_compiled(f"the program and its modules are too large together: {error}")
+        return TaskFailed(Outcome.FAILED, too_large(error))
     message = f"the call is too large for an executor: {error}"
     return TaskFailed(Outcome.FAILED, ProgramError(kind=ErrorKind.RUNTIME, message=message))

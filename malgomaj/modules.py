@@ -11,12 +11,13 @@ import aiohttp
 import structlog
 
 from malgomaj.errors import LibraryAway, ModuleMissing, TaskFailed
-from malgomaj.imports import import_name, parse_import
 from malgomaj.peer import Peer, SharedSecret
-from malgomaj.programs import Import
 from malgomaj.single_flight import SingleFlight
+from shared.errors import SelfhostError
 from shared.http import connection_fault
+from shared.imports import UnusableImport, import_name, parse_import
 from shared.wire import ModuleUse
+from tengo_bridge.compiling import Import
 
 MAX_KEPT_MODULES = 4096
 ANSWER_TIMEOUT_SECONDS = 10.0
@@ -250,7 +251,7 @@ class ModuleSet:
     def _ref(self, needed: Import) -> ModuleRef:
         try:
             name, revision = parse_import(needed.name)
-        except ModuleMissing as error:
+        except UnusableImport as error:
             raise _not_importable(error, needed) from error
         return ModuleRef(self._domain, self._language, name, revision)
 
@@ -262,5 +263,5 @@ async def _outcome(fetched: "asyncio.Task[Module]", needed: Import) -> Module:
         raise _not_importable(error, needed) from error
 
 
-def _not_importable(error: ModuleMissing | LibraryAway, needed: Import) -> TaskFailed:
+def _not_importable(error: SelfhostError, needed: Import) -> TaskFailed:
     return TaskFailed.not_compiled(f"{error} (imported at {needed.at})", needed.stack)

@@ -7,31 +7,11 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from tengo_bridge.compiling import Import
 
 MIN_KEPT_SECONDS = 1.0
 """A program is kept for as long at least, so that what has just been compiled can be run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """A named module that a program's import graph needs."""
-
-    name: str
-    """As it stands in ``import("…")``."""
-    at: str
-    """The first place that imports it: ``file:line:column``."""
-    via: tuple[str, ...] = ()
-    """The places that import the file of that one, innermost first."""
-
-    @property
-    def stack(self) -> list[str]:
-        return [self.at, *self.via]
-
-    @classmethod
-    def of(cls, needed: Mapping[str, Any]) -> "Import":
-        """From what a NEEDS frame says of one module."""
-        return cls(needed["name"], needed["at"], tuple(needed.get("via", ())))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,16 @@
 """A program in a file, with the files that stand for the modules that it may import."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from malgomaj.config import MAX_PAYLOAD_BYTES
-from malgomaj.errors import ModuleMissing, UnusableInput
-from malgomaj.imports import import_name, parse_import
+from malgomaj.errors import UnusableInput
+from shared.imports import UnusableImport, import_name, parse_import
 from shared.terminal import harmless
 
 Revision = tuple[str, str]
 """A module's name and revision, as ``parse_import`` gives them."""
-
-_COMMENTS_STRINGS_AND_EXPORTS = re.compile(
-    rb"""//[^\n]* | /\*.*?\*/ | "(?:\\.|[^"\\\n])*" | `[^`]*` | '(?:\\.|[^'\\\n])*' | \bexport\b""",
-    re.DOTALL | re.VERBOSE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +29,7 @@ class Sources:
         """What ``import("…")`` of that name stands for, if it is supplied."""
         try:
             return self.modules.get(parse_import(imported))
-        except ModuleMissing:
+        except UnusableImport:
             return None
 
     def file_of_place(self, name: str) -> LocalFile | None:
@@ -58,7 +52,7 @@ def _supply(text: str) -> tuple[Revision, Path]:
     name, _, path = text.partition("=")
     try:
         revision = parse_import(name)
-    except ModuleMissing:
+    except UnusableImport:
         path = ""
     if not path:
         raise UnusableInput(f"--module {text}: is not NAME=PATH, NAME@latest=PATH or NAME@N=PATH")
@@ -83,8 +77,3 @@ def read_at_most(path: Path, max_bytes: int) -> bytes:
 def as_utf8(argument: str) -> str:
     """Bytes of a command line that are not UTF-8 reach us as halves of surrogate pairs; JSON has no room for them."""
     return argument.encode("utf-8", "replace").decode("utf-8")
-
-
-def is_module(code: bytes) -> bool:
-    """Whether the code has an ``export``, which a program that is run does without."""
-    return any(match[0] == b"export" for match in _COMMENTS_STRINGS_AND_EXPORTS.finditer(code))

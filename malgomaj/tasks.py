@@ -10,14 +10,15 @@ import structlog
 from structlog.contextvars import bind_contextvars
 
 from malgomaj.errors import Busy, ExecutorGone, TaskFailed
-from malgomaj.executor import CompileOrder, Executor
+from malgomaj.executor import Executor
 from malgomaj.executors import Executors
 from malgomaj.modules import Library, ModuleSet
 from malgomaj.plate import Plate
-from malgomaj.programs import Import, Source, program_key, source_key
+from malgomaj.programs import Source, program_key, source_key
 from malgomaj.turns import Turn, Turns
 from malgomaj.webhook import request_parts
 from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError, Task
+from tengo_bridge.compiling import CompileOrder, Import
 from tengo_bridge.frames import Frame, Kind
 
 ANSWER_SLACK_SECONDS = 0.02

@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 
 from malgomaj.backoff import BackoffRules
 from malgomaj.errors import Busy, ExecutorGone, TaskFailed, WorkerError
-from malgomaj.executor import CompileOrder, Executor, ExecutorOptions
+from malgomaj.executor import Executor, ExecutorOptions
 from malgomaj.executors import Executors, open_executors
 from shared.wire import LogLine, Outcome
+from tengo_bridge.compiling import CompileOrder
 from tengo_bridge.frames import MAX_FRAME_BYTES, Kind
 from tests.malgomaj.worker import alive
 from tests.support.waiting import until

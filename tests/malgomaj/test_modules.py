@@ -10,11 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from malgomaj.errors import LibraryAway, ModuleMissing, TaskFailed
-from malgomaj.imports import parse_import
 from malgomaj.modules import Library, ModuleRef, ModuleSet
 from malgomaj.peer import Peer, SharedSecret
-from malgomaj.programs import Import
 from shared.wire import ModuleUse
+from tengo_bridge.compiling import Import
 from tests.malgomaj.manager import SECRET, LocalManager
 from tests.support.waiting import free_port
 
@@ -54,26 +53,6 @@ def open_library(authority: str, session: aiohttp.ClientSession, clock: Clock) -
     return Library(
         session, Peer.at("http", authority), secret, kept_seconds=30, max_bytes=1000, max_kept_bytes=2500, clock=clock
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "revision"),
-    [
-        ("simplemath", "simplemath", "latest"),
-        ("simplemath@latest", "simplemath", "latest"),
-        ("simplemath@0", "simplemath", "0"),
-        ("simplemath@12", "simplemath", "12"),
-        ("a.b-c_d@007", "a.b-c_d", "7"),
-    ],
-)
-def test_an_import_names_a_module_and_a_revision(text: str, name: str, revision: str) -> None:
-    assert parse_import(text) == (name, revision)
-
-
-@pytest.mark.parametrize("text", ["", "@1", "a@", "a@newest", "a@-1", "a@1@2", "a@1.0", "a@9999999999999999999"])
-def test_an_import_that_names_none_is_refused(text: str) -> None:
-    with pytest.raises(ModuleMissing):
-        parse_import(text)
 
 
 async def test_a_module_is_asked_for_once_while_it_is_fresh(

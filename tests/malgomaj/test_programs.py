@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from malgomaj.programs import CompiledPrograms, Import, Source, program_key, source_key
+from malgomaj.programs import CompiledPrograms, Source, program_key, source_key
+from tengo_bridge.compiling import Import
 
 SOURCE = Source("test", "tengo", "greet", b"x := 1")
 

@@ -1,11 +1,11 @@
-"""Which file stands for which module, and what is a module."""
+"""Which file stands for which module."""
 
 from pathlib import Path
 
 import pytest
 
 from malgomaj.errors import UnusableInput
-from malgomaj.sources import LocalFile, Sources, is_module, read_modules
+from malgomaj.sources import LocalFile, Sources, read_modules
 
 
 @pytest.fixture
@@ -48,27 +48,3 @@ def test_what_is_no_supply_is_told(text: str) -> None:
 def test_a_module_given_twice_is_told(file: Path) -> None:
     with pytest.raises(UnusableInput, match="module 'lib' is given twice"):
         read_modules([f"lib={file}", f"lib@latest={file}"])
-
-
-@pytest.mark.parametrize(
-    "code",
-    [b"export {}", b"x := 1\nexport x", b"x := 1; export x", b"/* a */ export func() {}", b"x := '\"'\nexport 1"],
-)
-def test_an_export_makes_a_module(code: bytes) -> None:
-    assert is_module(code)
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        b"",
-        b"exports := 1",
-        b"// export 1",
-        b"/* export\n1 */",
-        b'x := "export"',
-        b"x := `\nexport 1\n`",
-        b'"\\" export"',
-    ],
-)
-def test_the_word_in_a_comment_string_or_name_makes_none(code: bytes) -> None:
-    assert not is_module(code)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from malgomaj.crashes import StderrExcerpt, explain_death
 from shared.wire import ErrorKind
+from tengo_bridge.crashes import StderrExcerpt, explain_death
 
 STACK = "runtime: goroutine stack exceeds 33554432-byte limit\nfatal error: stack overflow\n\ngoroutine 7 [running]:\n"
 
@@ -54,7 +54,7 @@ STACK = "runtime: goroutine stack exceeds 33554432-byte limit\nfatal error: stac
     ],
 )
 def test_a_death_is_explained(status: int, stderr: str, kind: ErrorKind, message: str) -> None:
-    error = explain_death(status, stderr, memory_bytes=1000)
+    error = explain_death(status, stderr, memory_limit="executors.memory_bytes allows (1000 bytes)")
     assert (error.kind, error.message) == (kind, message)
 
 

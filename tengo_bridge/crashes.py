@@ -37,15 +37,16 @@ class StderrExcerpt:
         return (self._first + self._last).decode("utf-8", "replace")
 
 
-def explain_death(exit_status: int, stderr: str, memory_bytes: int) -> ProgramError:
-    """The error of every run that was inside. ``exit_status`` is negative where a signal ended the process."""
+def explain_death(exit_status: int, stderr: str, memory_limit: str) -> ProgramError:
+    """The error of whatever was inside. ``exit_status`` is negative where a signal ended the process.
+
+    ``memory_limit`` says what allows it how much memory: it completes "needed more memory than".
+    """
     if any(sign in stderr for sign in _STACK_SIGNS):
         return _crash("Go stack overflow: often a value that contains itself, or source that is nested too deep")
     if any(sign in stderr for sign in _MEMORY_SIGNS):
-        return ProgramError(
-            kind=ErrorKind.MEMORY,
-            message=f"the executor needed more memory than executors.memory_bytes allows ({memory_bytes} bytes)",
-        )
+        message = f"the executor needed more memory than {memory_limit}"
+        return ProgramError(kind=ErrorKind.MEMORY, message=message)
     return _crash(f"the executor {_exit_in_words(exit_status)}{_said(stderr)}")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from malgomaj.executor_answers import check_answer
+from tengo_bridge.answers import check_answer
 from tengo_bridge.frames import Frame, FrameError, Kind
 
 ERROR = {"kind": "runtime", "message": "no", "stack": ["main:1:1"]}

@@ -3,19 +3,23 @@
 import re
 from functools import lru_cache
 
-from malgomaj.errors import ModuleMissing
+from shared.errors import SelfhostError
 
 LATEST = "latest"
 
 _NAME = re.compile(r"(?P<name>[^@]+)(?:@(?P<revision>latest|\d{1,18}))?")
 
 
+class UnusableImport(SelfhostError):
+    """A text that no module can be imported by."""
+
+
 @lru_cache(maxsize=4096)
 def parse_import(name: str) -> tuple[str, str]:
-    """The module's name and revision in ``name``, ``name@latest`` or ``name@N``. Raises ModuleMissing."""
+    """The module's name and revision in ``name``, ``name@latest`` or ``name@N``. Raises UnusableImport."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise ModuleMissing(f"module '{name}' is not a name, name@latest or name@N")
+        raise UnusableImport(f"module '{name}' is not a name, name@latest or name@N")
     revision = match["revision"] or LATEST
     return match["name"], revision if revision == LATEST else str(int(revision))
 
