@@ -12,12 +12,13 @@ A frame on the wire, integers big-endian::
 The Go side is ``tengo_bridge/go/internal/frame``; both are tested against ``tengo_bridge/go/testdata/frames.json``.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from struct import Struct
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from tengo_bridge.errors import BridgeError
 
@@ -25,7 +26,6 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 """The largest length field that either side sends or accepts."""
 
 _HEADER = Struct(">IBII")
-_JSON = json.JSONEncoder(separators=(",", ":"))
 _LENGTH_FIELD_BYTES = 4
 _SHORTEST_FRAME_BYTES = _HEADER.size - _LENGTH_FIELD_BYTES
 
@@ -52,23 +52,33 @@ class FrameError(BridgeError):
     """A frame that cannot be sent, or a stream that does not hold frames and must be dropped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+_KINDS: Mapping[int, Kind] = {kind.value: kind for kind in Kind}
+_NO_META: Mapping[str, Any] = MappingProxyType({})
+
+
+class Frame(NamedTuple):
     """One message: ``meta`` is what JSON can hold, ``body`` travels as it is."""
 
     kind: Kind
     id: int = 0
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = _NO_META
     body: bytes = b""
 
 
 def encode(frame: Frame) -> bytes:
-    """The bytes of ``frame``; FrameError if it is larger than MAX_FRAME_BYTES."""
-    meta = _JSON.encode(frame.meta).encode() if frame.meta else b""
+    """The bytes of ``frame``; FrameError if it is larger than MAX_FRAME_BYTES, or holds text that is no Unicode."""
+    meta = _encode_meta(frame) if frame.meta else b""
     length = _SHORTEST_FRAME_BYTES + len(meta) + len(frame.body)
     if length > MAX_FRAME_BYTES:
         raise FrameError(f"a {frame.kind.name} frame of {length} bytes is over the limit of {MAX_FRAME_BYTES} bytes")
     return b"".join((_HEADER.pack(length, frame.kind, frame.id, len(meta)), meta, frame.body))
+
+
+def _encode_meta(frame: Frame) -> bytes:
+    try:
+        return to_json(frame.meta)
+    except PydanticSerializationError as error:
+        raise FrameError(f"the meta data of a {frame.kind.name} frame cannot be sent: {error}") from error
 
 
 class FrameDecoder:
@@ -123,8 +133,8 @@ def _decode_one(data: bytes | bytearray, start: int, end: int) -> Frame:
 
 def _kind(number: int) -> Kind:
     try:
-        return Kind(number)
-    except ValueError:
+        return _KINDS[number]
+    except KeyError:
         raise FrameError(f"no frame is of kind {number}; worker and libtengo.so are of different versions") from None
 
 
@@ -132,8 +142,8 @@ def _meta(text: bytes | bytearray) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        meta = json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
+        meta = from_json(text)
+    except ValueError as error:
         raise FrameError(f"a frame's meta data is not JSON: {error}") from error
     if not isinstance(meta, dict):
         raise FrameError(f"a frame's meta data is a JSON {type(meta).__name__}, not an object")
