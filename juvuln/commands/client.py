@@ -1,71 +1,140 @@
-"""The API as the command line calls it."""
+"""The API as the command line calls it: a method for each call, JSON as the API gives it.
+
+All methods raise UnreachableError, or RefusedError (UnknownError for 404, DeniedError for 401 and 403).
+"""
 
 import json
 import re
-from http.client import HTTPException
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import Request, urlopen
+from urllib.parse import quote, urlencode
 
+from juvuln.commands.errors import UnknownError, UsageError
+from juvuln.commands.transport import TIMEOUT_SECONDS, Server, Transport
 from shared.auth import BasicCredentials
-from shared.errors import SelfhostError
+from shared.terminal import harmless
 
-TIMEOUT_SECONDS = 30.0
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-PAGE, MOST_PROGRAMS = 1000, 100_000
+PAGE = 1000
+NEXT_PAGE = re.compile(r'<[^>]*\?([^>]*)>\s*;\s*rel="?next"?')
+RUN_TIMEOUT_SECONDS = 120.0
+"""A run may take a minute, and wait for a worker before."""
+NEWEST = -1
 
-
-class ApiError(SelfhostError):
-    """The manager cannot be reached, or refuses."""
+Json = dict[str, Any]
 
 
 class ApiClient:
-    def __init__(self, server: str, domain: str, token: str) -> None:
-        self._server = server.rstrip("/")
-        self._authorization = BasicCredentials(domain, token).header()
+    def __init__(self, server: Server, domain: str, token: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self.server = server
+        self.domain = domain
+        self._http = Transport(server, BasicCredentials(domain, token).header(), timeout_seconds)
 
-    def runs(self, program: str | None, limit: int) -> list[dict[str, Any]]:
-        """Runs, newest first, as the API gives them; ``program`` is a uuid or a name. Raises ApiError."""
-        path = "/v2/runs" if program is None else f"/v2/programs/{quote(self._uuid(program), safe='')}/runs"
-        runs: list[dict[str, Any]] = self._get(f"{path}?{urlencode({'limit': limit})}")
-        return runs
+    def programs(self, tags: Sequence[str] = ()) -> Iterator[Json]:
+        """All programs that may be read, by name, page by page; with tags only those that have one of them."""
+        query = urlencode([("limit", PAGE), *(("tags", tag) for tag in tags)])
+        offset = 0
+        following: str | None = query
+        while following is not None:
+            reply = self._http.call("GET", f"/v2/programs?{following}")
+            page = self._http.decode(reply)
+            yield from page
+            offset += len(page)
+            following = _next_page(reply.headers)
+            if following is None and len(page) == PAGE:
+                following = f"{query}&offset={offset}"  # a server that gives no links
 
-    def _uuid(self, program: str) -> str:
-        """The uuid of a program that is known by it or by its name."""
+    def find(self, program: str) -> Json:
+        """The program of this uuid or name. Raises UsageError if several have the name."""
         if UUID_FORM.fullmatch(program):
-            return program
-        for offset in range(0, MOST_PROGRAMS, PAGE):
-            page = self._get(f"/v2/programs?{urlencode({'limit': PAGE, 'offset': offset})}")
-            found = [one["uuid"] for one in page if one["name"] == program]
-            if found:
-                return str(found[0])
-            if len(page) < PAGE:
-                break
-        raise ApiError(f"there is no program called {program!r}")
+            return self.program(program)
+        found = [one for one in self.programs() if one["name"] == program]
+        if not found:
+            raise UnknownError(f"there is no program called {harmless(program)} in {self.domain}", 404, {})
+        if len(found) > 1:
+            candidates = "\n".join(f"  {one['uuid']}  {one['type']}, {one['state']}" for one in found)
+            raise UsageError(f"{len(found)} programs are called {harmless(program)}; give the uuid:\n{candidates}")
+        return found[0]
 
-    def _get(self, path: str) -> Any:
-        try:
-            scheme = urlsplit(self._server).scheme
-        except ValueError as error:
-            raise ApiError(f"{self._server}: {error}") from error
-        if scheme not in ("http", "https"):
-            raise ApiError(f"{self._server}: a server's address begins with http:// or https://")
-        request = Request(self._server + path, headers={"Authorization": self._authorization})  # noqa: S310
-        try:
-            with urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - the scheme is checked above
-                return json.load(response)
-        except HTTPError as error:
-            raise ApiError(f"{self._server}: {_message(error)}") from error
-        except (URLError, HTTPException, OSError) as error:
-            reason = getattr(error, "reason", error)
-            raise ApiError(f"{self._server} cannot be reached ({reason}); is juvuln running there?") from error
-        except ValueError as error:
-            raise ApiError(f"{self._server} does not answer with JSON; is it juvuln?") from error
+    def program(self, uuid: str) -> Json:
+        found: Json = self._http.json("GET", _path(uuid))
+        return found
+
+    def create(self, specification: Mapping[str, object]) -> Json:
+        """``specification``: name, type, state, schedule, deadline (ms), language, tags."""
+        made: Json = self._http.json("POST", "/v2/programs", specification)
+        return made
+
+    def update(self, uuid: str, changes: Mapping[str, object]) -> None:
+        """``changes``: any of the fields of a specification."""
+        self._http.call("PUT", _path(uuid), json.dumps(changes).encode(), {"Content-Type": "application/json"})
+
+    def delete(self, uuid: str) -> None:
+        self._http.call("DELETE", _path(uuid))
+
+    def revisions(self, uuid: str) -> list[Json]:
+        """All revisions, oldest first."""
+        found: list[Json] = self._http.json("GET", _path(uuid, "revisions"))
+        return found
+
+    def code(self, uuid: str, revision: int | None = None) -> bytes:
+        """The code of a revision; without a number that of the newest signed one."""
+        query = "" if revision is None else f"?revision={revision}"
+        return self._http.call("GET", _path(uuid, "code") + query, headers={"Accept": "text/plain"}).body
+
+    def upload(self, uuid: str, code: bytes) -> Json:
+        """The new revision."""
+        reply = self._http.call("POST", _path(uuid, "code"), code, {"Content-Type": "text/plain; charset=utf-8"})
+        made: Json = self._http.decode(reply)
+        return made
+
+    def sign(self, uuid: str, revision: int, *, force: bool = False) -> None:
+        """The server compiles it first, and refuses what does not compile (422) unless ``force``."""
+        query = "?force=true" if force else ""
+        self._http.call("PUT", _path(uuid, "revisions", revision, "sign") + query)
+
+    def delete_revision(self, uuid: str, revision: int) -> None:
+        self._http.call("DELETE", _path(uuid, "revisions", revision))
+
+    def diff(self, uuid: str, old: int, new: int) -> bytes:
+        """A unified diff between two revisions; -1 is the newest."""
+        query = urlencode({"rev_a": old, "rev_b": new})
+        return self._http.call("GET", f"{_path(uuid, 'diff')}?{query}", headers={"Accept": "text/plain"}).body
+
+    def run(self, uuid: str, body: bytes = b"", headers: Mapping[str, str] | None = None, *, wait: bool = True) -> Json:
+        """Run a program now: the run when it has ended or, without ``wait``, as soon as it is on record."""
+        path = _path(uuid, "run") + ("" if wait else "?async=true")
+        reply = self._http.call("POST", path, body, headers, timeout_seconds=RUN_TIMEOUT_SECONDS)
+        made: Json = self._http.decode(reply)
+        return made
+
+    def runs(self, uuid: str | None, limit: int, before: str | None = None, outcomes: Sequence[str] = ()) -> list[Json]:
+        """Runs, newest first; of all programs where ``uuid`` is None."""
+        query: list[tuple[str, object]] = [("limit", limit), *(("outcome", outcome) for outcome in outcomes)]
+        if before is not None:
+            query.append(("before", before))
+        path = "/v2/runs" if uuid is None else _path(uuid, "runs")
+        found: list[Json] = self._http.json("GET", f"{path}?{urlencode(query)}")
+        return found
+
+    def one_run(self, uuid: str, run: str) -> Json:
+        found: Json = self._http.json("GET", _path(uuid, "runs", run))
+        return found
+
+    def follow_log(self, uuid: str, run: str) -> Iterator[Json]:
+        """The log lines of a run as they are written, until it ends."""
+        path = _path(uuid, "runs", run, "log") + "?follow=true"
+        for line in self._http.lines(path, {"Accept": "application/x-ndjson"}):
+            if line.strip():  # the others are signs of life
+                yield json.loads(line)
 
 
-def _message(error: HTTPError) -> str:
-    try:
-        return f"{json.load(error)['message']} ({error.code})"
-    except (ValueError, KeyError, TypeError):
-        return f"answers {error.code}"
+def _path(uuid: str, *parts: object) -> str:
+    return "/".join(["/v2/programs", *(quote(str(part), safe="") for part in (uuid, *parts))])
+
+
+def _next_page(headers: Mapping[str, str]) -> str | None:
+    """The query of the next page, which a `Link` header names."""
+    link = next((value for name, value in headers.items() if name.lower() == "link"), "")
+    match = NEXT_PAGE.search(link)
+    return match[1] if match else None

@@ -1,7 +1,8 @@
-"""`juvuln program …`: the programs of a domain, by way of the API."""
+"""`juvuln program …`: the programs of a domain, by way of the API. One line for each command."""
 
 import typer
 
+from juvuln.commands.listing import list_programs
 from juvuln.commands.next import next_command
 
 app = typer.Typer(
@@ -9,3 +10,4 @@ app = typer.Typer(
 )
 
 app.command("next")(next_command)
+app.command("list")(list_programs)

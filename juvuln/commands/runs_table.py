@@ -1,60 +1,73 @@
-"""Runs as a table for people. Pure functions."""
+"""Runs as people read them. Pure functions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from juvuln.commands.table import Cell, format_table
+from juvuln.commands.terminal import Colour, Terminal
+from shared.terminal import harmless
+
 HEADINGS = ("WHEN", "PROGRAM", "REV", "TRIGGER", "OUTCOME", "TOOK", "WORKER")
 
+COLOURS = {
+    "succeeded": Colour.GREEN,
+    "failed": Colour.RED,
+    "timed_out": Colour.RED,
+    "crashed": Colour.RED,
+    "lost": Colour.RED,
+    "running": Colour.CYAN,
+}
+"""Of outcomes; the others are yellow."""
 
-def format_runs(runs: Sequence[dict[str, Any]], *, with_log: bool) -> str:
+Run = Mapping[str, Any]
+
+
+def format_runs(runs: Sequence[Run], terminal: Terminal, *, with_log: bool) -> str:
     """A line for each run, and below it what went wrong and, if asked for, its log lines."""
     if not runs:
         return "nothing has run yet\n"
-    rows = [HEADINGS, *[_row(run) for run in runs]]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    lines = [_line(HEADINGS, widths)]
-    for run, row in zip(runs, rows[1:], strict=True):
-        lines += [_line(row, widths), *_notes(run, with_log)]
+    heading, *table = format_table(HEADINGS, [_row(run) for run in runs], terminal)
+    lines = [heading]
+    for run, line in zip(runs, table, strict=True):
+        lines += [line, *notes(run, with_log=with_log)]
     return "\n".join(lines) + "\n"
 
 
-def _row(run: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        _time(run["due"] or run["claimed"]),
-        _printable(run["program_name"]),
-        str(run["revision"]),
-        run["trigger"],
-        run["outcome"] or "running",
-        _duration(run["duration_ms"]),
-        run["worker"] or "-",
-    )
-
-
-def _line(cells: Iterable[str], widths: Sequence[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-
-def _notes(run: dict[str, Any], with_log: bool) -> list[str]:
-    notes = [f"    {run['reason']}"] if run["reason"] else []
+def notes(run: Run, *, with_log: bool) -> list[str]:
+    """Why it did not succeed, where in the program that was and, if asked for, what it logged."""
+    found = [f"    {run['reason']}"] if run["reason"] else []
     if error := run["error"]:
-        notes.append(f"    {error['kind']}: {error['message']}")
-        notes += [f"        at {place}" for place in error["stack"]]
+        found.append(f"    {error['kind']}: {error['message']}")
+        found += [f"        at {place}" for place in error["stack"]]
     if with_log:
-        notes += [f"    {line['level']}: {line['message']}" for line in run["log"]]
-    return [_printable(note) for note in notes]
+        found += [f"    {line['level']}: {line['message']}" for line in run["log"]]
+    return [harmless(note) for note in found]
 
 
-def _printable(text: str) -> str:
-    """Without what would steer the terminal; programs write these texts."""
-    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in text)
+def outcome_cell(run: Run) -> Cell:
+    outcome = run["outcome"] or "running"
+    return Cell(outcome, COLOURS.get(outcome, Colour.YELLOW))
 
 
-def _time(text: str) -> str:
+def local_time(text: str) -> str:
+    """A time of the API as the clock on the wall here shows it."""
     return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _duration(milliseconds: float | None) -> str:
+def duration(milliseconds: float | None) -> str:
     if milliseconds is None:
         return "-"
     return f"{milliseconds:.1f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.2f} s"
+
+
+def _row(run: Run) -> tuple[str | Cell, ...]:
+    return (
+        local_time(run["due"] or run["claimed"]),
+        run["program_name"],
+        str(run["revision"]),
+        run["trigger"],
+        outcome_cell(run),
+        duration(run["duration_ms"]),
+        run["worker"] or "-",
+    )

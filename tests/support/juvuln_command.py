@@ -1,0 +1,58 @@
+"""`juvuln` commands as somebody calls them: as processes, with no more environment than the test says."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+COMMAND = Path(sys.executable).with_name("juvuln")
+LIMIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    status: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class JuvulnCommand:
+    """``folder`` is where it is called, and the user's home."""
+
+    folder: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def with_variables(self, **variables: str) -> "JuvulnCommand":
+        return JuvulnCommand(self.folder, {**self.variables, **variables})
+
+    async def start(self, *arguments: str) -> Process:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.variables}
+        return await asyncio.create_subprocess_exec(
+            COMMAND, *arguments, cwd=self.folder, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
+
+    async def __call__(self, *arguments: str, stdin: bytes = b"") -> Said:
+        process = await self.start(*arguments)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            out, err = await process.communicate(stdin)
+        assert process.returncode is not None
+        return Said(process.returncode, out, err.decode())
+
+    async def good(self, *arguments: str, stdin: bytes = b"") -> Said:
+        """The same, where it must end with 0."""
+        said = await self(*arguments, stdin=stdin)
+        assert said.status == 0, (arguments, said)
+        return said
