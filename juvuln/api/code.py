@@ -30,9 +30,10 @@ class CodeApi:
             Route(
                 "GET",
                 code,
-                self.signed_code,
-                "The newest signed code",
-                {200: Answer("the code", content_type="text/plain")} | usual,
+                self.code,
+                "The newest signed code, or that of a revision",
+                {200: Answer("the code", content_type="text/plain"), 400: Answer("wrong parameter")} | usual,
+                query=[Parameter("revision", "this revision, signed or not; -1 is the newest", number)],
                 security=["domain"],
             ),
             Route(
@@ -88,10 +89,15 @@ class CodeApi:
             ),
         ]
 
-    async def signed_code(self, request: web.Request) -> web.Response:
+    async def code(self, request: web.Request) -> web.Response:
         principal, uuid = await require_principal(self._services, request), program_uuid(request)
         require_access(principal, "read", f"programs/{uuid}/code")
-        return _text(await store_of(self._services, principal).signed_code(uuid))
+        store = store_of(self._services, principal)
+        if "revision" not in request.query:
+            return _text(await store.signed_code(uuid))
+        number = whole_number(request, "revision", low=-1, high=LARGEST_REVISION)
+        revision = _numbered(await store.revisions(uuid), number)
+        return _text(await store.code(uuid, revision.revision))
 
     async def upload(self, request: web.Request) -> web.Response:
         principal, uuid = await require_principal(self._services, request), program_uuid(request)

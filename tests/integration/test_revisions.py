@@ -89,3 +89,16 @@ async def test_an_import_that_cannot_be_had_is_named_with_its_place(installation
         assert reply.status == 500
         assert name in reply.json()["message"]
         assert place in reply.json()["message"], reply.json()
+
+
+async def test_the_code_of_each_revision_can_be_read_signed_or_not(installation: Installation, domain: Domain) -> None:
+    uuid = await domain.add("version", "zero := 0")
+    await domain.revise(uuid, "one := 1", signed=False)
+    await installation.manager().start()
+    expected = {"": b"zero := 0", "?revision=0": b"zero := 0", "?revision=1": b"one := 1", "?revision=-1": b"one := 1"}
+    for query, code in expected.items():
+        reply = await installation.call("GET", f"/v2/programs/{uuid}/code{query}")
+        assert (reply.status, reply.body) == (200, code), query
+    statuses = {"?revision=2": 404, "?revision=-2": 400, "?revision=one": 400}
+    for query, status in statuses.items():
+        assert (await installation.call("GET", f"/v2/programs/{uuid}/code{query}")).status == status, query
