@@ -1,18 +1,16 @@
 """The one place that knows the database drivers: engines from URLs, and every driver's error as one of ours.
 
-PostgreSQL URLs go to asyncpg as they stand, which reads them as libpq does (sslmode, sockets, percent-encoded
-passwords).
+PostgreSQL URLs are those of libpq (:mod:`juvuln.postgresql`), SQLite ones are ``sqlite:///`` and a path.
 """
 
 import asyncio
 import os
-import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiosqlite
 import asyncpg
@@ -20,12 +18,10 @@ from sqlalchemy import AsyncAdaptedQueuePool, DateTime, Dialect, TypeDecorator, 
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from juvuln.postgresql import CONNECT_TIMEOUT_SECONDS, connect, parse_postgresql_url
 from shared.errors import ConfigurationError, SelfhostError
 
-CONNECT_TIMEOUT_SECONDS = 5.0
-COMMAND_TIMEOUT_SECONDS = 30.0
 SQLITE_BUSY_TIMEOUT_MS = 5_000
-HOST_AND_PORT = re.compile(r"([^:\[\]]*|\[[0-9A-Fa-f:.%]+\])(:\d{1,5})?")
 
 
 class DatabaseError(SelfhostError):
@@ -59,13 +55,17 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def check_database_url(url: str) -> None:
     """Refuse a URL that no engine can be made of. Raises ConfigurationError; the message does not repeat the URL."""
+    database_place(url)
+
+
+def database_place(url: str) -> str:
+    """Where the database is, without credentials: hosts and name, or the file. Raises ConfigurationError."""
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
-        _sqlite_path(url)
-    elif scheme in ("postgresql", "postgres") and rest:
-        _check_postgresql(url)
-    else:
-        raise ConfigurationError("a database URL begins with postgresql:// or sqlite:///")
+        return _sqlite_path(url)
+    if scheme in ("postgresql", "postgres") and rest:
+        return parse_postgresql_url(url).place
+    raise ConfigurationError("a database URL begins with postgresql:// or sqlite:///")
 
 
 def _sqlite_path(url: str) -> str:
@@ -74,18 +74,6 @@ def _sqlite_path(url: str) -> str:
     if path in (url, "", ":memory:"):
         raise ConfigurationError("a SQLite URL is sqlite:///relative/path or sqlite:////absolute/path")
     return path
-
-
-def _check_postgresql(url: str) -> None:
-    """A special character in the password that is not percent-encoded ends up in another part of the URL."""
-    parts = urlsplit(url)
-    hosts = parts.netloc.rpartition("@")[2].split(",")
-    misplaced = "@" in f"{parts.path}{parts.query}" or parts.fragment
-    if misplaced or not all(HOST_AND_PORT.fullmatch(host) for host in hosts):
-        raise ConfigurationError(
-            "this database URL cannot be read; write : / ? # @ and % in the user name and the password as %3A %2F %3F "
-            "%23 %40 and %25"
-        )
 
 
 def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow: int = 4) -> AsyncEngine:
@@ -97,16 +85,10 @@ def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow:
     if url.startswith("sqlite:"):
         return _sqlite_engine(_sqlite_path(url), create=create)
 
-    async def connect() -> Any:
-        try:
-            return await asyncpg.connect(url, timeout=CONNECT_TIMEOUT_SECONDS, command_timeout=COMMAND_TIMEOUT_SECONDS)
-        except ValueError:
-            # asyncpg's words repeat what it could not read, which may be a part of the password.
-            raise asyncpg.InterfaceError("its URL, or a setting in it, cannot be used") from None
-
+    target = parse_postgresql_url(url)
     return create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        async_creator=lambda: connect(target),
         pool_size=pool_size,
         max_overflow=overflow,
         pool_pre_ping=True,
