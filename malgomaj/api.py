@@ -74,7 +74,16 @@ class Api:
 
     def routes(self) -> list[Route]:
         return [
-            Route("POST", "/v1/tasks", self.run_task, RUN_TASK, TASK_ANSWERS, request=Task, security=("manager",)),
+            Route(
+                "POST",
+                "/v1/tasks",
+                self.run_task,
+                RUN_TASK,
+                TASK_ANSWERS,
+                request=Task,
+                security=("manager",),
+                shortcut=True,
+            ),
             Route(
                 "GET", "/v1/status", self.status, "What this worker has to do", STATUS_ANSWERS, security=("manager",)
             ),

@@ -1,6 +1,7 @@
 """The HTTP side that both daemons share: a table of routes, JSON errors, request bodies, and the listening socket."""
 
 import errno
+import functools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,9 @@ from shared.wire import ErrorBody
 ModelT = TypeVar("ModelT", bound=BaseModel)
 BACKLOG = 1024
 """Connections that may wait to be taken."""
+
+_SHORTCUTS = web.AppKey("_SHORTCUTS", dict[tuple[str, str], Handler])
+"""The handlers, middlewares around them, of the routes with a shortcut, by method and path."""
 
 log = structlog.get_logger()
 
@@ -65,6 +69,9 @@ class Route:
     request_content_type: str | None = None
     query: Sequence[Parameter] = ()
     security: Sequence[str] = ()
+    shortcut: bool = False
+    """Whether its calls pass by aiohttp's router, whose search can cost as much as a call. Their ``match_info`` and
+    ``app`` are not there then."""
 
 
 def error_response(code: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -120,15 +127,18 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
     """
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
-    body = bytearray()
+    content = request.content
+    chunks: list[bytes] = []
+    size_bytes = 0
     try:
-        while chunk := await request.content.readany():
-            body += chunk
-            if len(body) > max_bytes:
+        while not content.at_eof():
+            chunks.append(await content.readany())
+            size_bytes += len(chunks[-1])
+            if size_bytes > max_bytes:
                 raise _too_large(max_bytes)
     except (web.RequestPayloadError, ConnectionResetError) as error:
         raise Refusal(400, "the request body ends early or cannot be decoded", {"Connection": "close"}) from error
-    return bytes(body)
+    return b"".join(chunks)
 
 
 def _too_large(max_bytes: int) -> Refusal:
@@ -165,12 +175,37 @@ def connection_fault(error: Exception) -> str:
 def make_app(
     routes: Sequence[Route], *, max_body_bytes: int, middlewares: Sequence[Middleware] = ()
 ) -> web.Application:
-    app = web.Application(middlewares=[json_errors, *middlewares], client_max_size=max_body_bytes)
+    around = [json_errors, *middlewares]
+    app = web.Application(middlewares=around, client_max_size=max_body_bytes)
+    app[_SHORTCUTS] = {(route.method, route.path): _wrapped(route, around) for route in routes if route.shortcut}
     for route in routes:
         app.router.add_route(route.method, route.path, route.handler)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, route.handler)
     return app
+
+
+def _wrapped(route: Route, middlewares: Sequence[Middleware]) -> Handler:
+    """The handler with the middlewares around it, the first outermost."""
+    handler: Handler = route.handler
+    for middleware in reversed(middlewares):
+        handler = functools.partial(middleware, handler=handler)
+    return handler
+
+
+def _pass_by_router(app: web.Application, server: web.Server) -> None:
+    """Let the calls of routes with a shortcut go straight to their handlers."""
+    shortcuts, routed = app[_SHORTCUTS], server.request_handler
+
+    def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        handler = shortcuts.get((request.method, request.raw_path))
+        # Where the client waits to be asked for the body, it is the router that asks.
+        if handler is None or "Expect" in request.headers:
+            return routed(request)
+        assert isinstance(request, web.Request)  # the server of an application makes no others
+        return handler(request)
+
+    server.request_handler = handle
 
 
 def reserve_address(host: str, port: int, *, port_setting: str) -> list[socket.socket]:
@@ -199,6 +234,8 @@ async def serving(
     """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain_seconds, handle_signals=False)
     await runner.setup()
+    assert runner.server is not None
+    _pass_by_router(app, runner.server)
     try:
         for each in sockets:
             await web.SockSite(runner, each, backlog=BACKLOG).start()

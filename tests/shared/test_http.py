@@ -42,11 +42,23 @@ async def fail(_request: web.Request) -> web.Response:
     raise RuntimeError("hunter2")
 
 
+async def tell_way(request: web.Request) -> web.Response:
+    try:
+        way = f"by the router to {request.match_info.route.method}"
+    except AssertionError:
+        way = "by the shortcut"
+    return web.Response(text=way)
+
+
 ROUTES = [
     Route("POST", "/orders", take_order, "", {}),
     Route("POST", "/bodies", take_body, "", {}),
     Route("GET", "/refused", refuse, "", {}),
     Route("GET", "/broken", fail, "", {}),
+    Route("POST", "/short/bodies", take_body, "", {}, shortcut=True),
+    Route("GET", "/short/refused", refuse, "", {}, shortcut=True),
+    Route("GET", "/short/broken", fail, "", {}, shortcut=True),
+    Route("GET", "/short/way", tell_way, "", {}, shortcut=True),
 ]
 
 
@@ -143,6 +155,10 @@ async def test_a_caller_that_hangs_up_in_mid_body_is_no_internal_error(capsys: p
         ("DELETE", "/orders", 405, "DELETE is not allowed here; allowed: POST", ("Allow", "POST")),
         ("GET", "/refused", 429, "one at a time", ("Retry-After", "1")),
         ("GET", "/broken", 500, "internal error; the daemon's log has the details", None),
+        ("GET", "/short", 404, "not found", None),
+        ("DELETE", "/short/bodies", 405, "DELETE is not allowed here; allowed: POST", ("Allow", "POST")),
+        ("GET", "/short/refused", 429, "one at a time", ("Retry-After", "1")),
+        ("GET", "/short/broken", 500, "internal error; the daemon's log has the details", None),
     ],
 )
 async def test_every_error_is_json(
@@ -156,6 +172,31 @@ async def test_every_error_is_json(
         assert await response.json() == {"code": code, "message": message}
         if header is not None:
             assert response.headers[header[0]] == header[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "way"),
+    [
+        ("/short/way", b"by the shortcut"),
+        ("/short/way?a=b", b"by the router to GET"),
+        ("/short/%77ay", b"by the router to GET"),
+    ],
+)
+async def test_a_shortcut_is_for_the_path_as_it_is_always_sent(port: int, path: str, way: bytes) -> None:
+    status, _, answer = await exchange(port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert (status, answer) == (200, way)
+
+
+@pytest.mark.parametrize("path", ["/bodies", "/short/bodies"])
+async def test_a_client_that_waits_with_its_body_is_asked_for_it(port: int, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(10):
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"abc")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert await reader.readexactly(3) == b"abc"
+    writer.close()
 
 
 async def test_the_answer_to_head_has_no_body(port: int) -> None:
