@@ -2,12 +2,17 @@
 
 from collections import OrderedDict
 
+import structlog
+
 from juvuln.access import Principal
 from juvuln.clock import Clock
+from juvuln.database import DatabaseError
 from juvuln.domains.domains import Domains
 from shared.auth import BasicCredentials, sha256
 
 REMEMBERED = 10_000
+
+log = structlog.get_logger()
 
 
 class Tokens:
@@ -16,34 +21,53 @@ class Tokens:
         self._clock = clock
         self._remember_seconds = remember_seconds
         self._known: OrderedDict[tuple[str, bytes], tuple[float, Principal]] = OrderedDict()
+        self._forgotten_at: dict[str, float] = {}
 
     async def principal(self, credentials: BasicCredentials) -> Principal | None:
         """Who shows these credentials: user = domain, password = token; None for a stranger.
 
         Raises DatabaseError while the domain's database is away and the token is not remembered.
         """
+        key = (credentials.user, sha256(credentials.password))
         store = self._domains.store(credentials.user)
         if store is None:
+            await self._look_in_vain(key[1])
             return None
-        key = (credentials.user, sha256(credentials.password))
-        if remembered := self._remembered(key):
+        # What is changed while we ask counts as changed after we asked.
+        asked_at = self._clock.monotonic_seconds()
+        if remembered := self._remembered(key, asked_at):
             return remembered
         principal = await store.principal(key[1])
         if principal is not None:
-            self._remember(key, principal)
+            self._remember(key, principal, asked_at)
         return principal
 
     def forget(self, domain: str) -> None:
         """Look the tokens of a domain up again at their next use."""
+        # What is being looked up at this moment may have been read before the change.
+        self._forgotten_at[domain] = self._clock.monotonic_seconds()
         for key in [key for key in self._known if key[0] == domain]:
             del self._known[key]
 
-    def _remembered(self, key: tuple[str, bytes]) -> Principal | None:
-        until, principal = self._known.get(key, (0.0, None))
-        return principal if self._clock.monotonic_seconds() < until else None
+    async def _look_in_vain(self, token_hash: bytes) -> None:
+        """Take the time that a wrong token takes, lest it be measured which domains there are."""
+        name = next(iter(self._domains.names()), None)
+        store = self._domains.store(name) if name is not None else None
+        if store is None:
+            return
+        try:
+            await store.principal(token_hash)
+        except DatabaseError as error:
+            log.debug("stranger_not_looked_up", reason=error.reason)
 
-    def _remember(self, key: tuple[str, bytes], principal: Principal) -> None:
-        self._known[key] = (self._clock.monotonic_seconds() + self._remember_seconds, principal)
+    def _remembered(self, key: tuple[str, bytes], now: float) -> Principal | None:
+        until, principal = self._known.get(key, (0.0, None))
+        return principal if now < until else None
+
+    def _remember(self, key: tuple[str, bytes], principal: Principal, asked_at: float) -> None:
+        if asked_at <= self._forgotten_at.get(key[0], float("-inf")):
+            return
+        self._known[key] = (asked_at + self._remember_seconds, principal)
         self._known.move_to_end(key)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

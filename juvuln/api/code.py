@@ -1,7 +1,8 @@
 """The code of programs: `/v2/programs/{uuid}/code`, its revisions, their signatures and differences."""
 
+import asyncio
+import hashlib
 from collections.abc import Sequence
-from difflib import unified_diff
 
 from aiohttp import web
 from pydantic import TypeAdapter
@@ -11,7 +12,8 @@ from juvuln.api.programs import AWAY, DENIED, UNKNOWN
 from juvuln.api.queries import LARGEST_REVISION, whole, whole_number
 from juvuln.api.services import Services
 from juvuln.api.views import RevisionView
-from juvuln.domains.store import DomainStore, NotFoundError, Revision
+from juvuln.differences import unified_difference
+from juvuln.domains.store import NotFoundError, Revision
 from shared.http import Answer, Parameter, Refusal, Route, json_response, read_body
 from shared.wire import MAX_SOURCE_BYTES
 
@@ -107,9 +109,10 @@ class CodeApi:
         code = await read_body(request, MAX_SOURCE_BYTES)
         if not code.strip():
             raise Refusal(400, "there is no code in the body; with curl: --data-binary @FILE")
-        store = store_of(self._services, principal)
-        number = await store.add_revision(uuid, code, principal.user, self._services.clock.now())
-        return json_response(RevisionView.of(_numbered(await store.revisions(uuid), number)), status=201)
+        now = self._services.clock.now()
+        number = await store_of(self._services, principal).add_revision(uuid, code, principal.user, now)
+        added = Revision(number, now, principal.user, None, None, hashlib.sha256(code).digest())
+        return json_response(RevisionView.of(added), status=201)
 
     async def list_revisions(self, request: web.Request) -> web.Response:
         principal, uuid = await require_principal(self._services, request), program_uuid(request)
@@ -141,18 +144,10 @@ class CodeApi:
         store = store_of(self._services, principal)
         numbers = [whole_number(request, name, low=-1, high=LARGEST_REVISION) for name in ("rev_a", "rev_b")]
         known = await store.revisions(uuid)
-        revisions = [_numbered(known, number) for number in numbers]
-        old, new = [await _lines(store, request, revision) for revision in revisions]
-        old_name, new_name = [f"revision {revision.revision}" for revision in revisions]
-        return _text("".join(unified_diff(old, new, old_name, new_name)).encode())
-
-
-async def _lines(store: DomainStore, request: web.Request, revision: Revision) -> Sequence[str]:
-    code = await store.code(program_uuid(request), revision.revision)
-    lines = code.decode("utf-8", "replace").splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n\\ No newline at end of file\n"
-    return lines
+        chosen = [_numbered(known, number).revision for number in numbers]
+        old, new = [(await store.code(uuid, number)).decode("utf-8", "replace") for number in chosen]
+        old_name, new_name = [f"{uuid}@{number}" for number in chosen]
+        return _text((await asyncio.to_thread(unified_difference, old, new, old_name, new_name)).encode())
 
 
 def _numbered(revisions: Sequence[Revision], number: int) -> Revision:

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from sqlalchemy.exc import IntegrityError
 
 from juvuln.database import DatabaseError
 from juvuln.domains.store import NotFoundError
@@ -15,6 +16,9 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except (NotFoundError, NoSuchWebhookError) as error:
         raise Refusal(404, str(error)) from error
+    except IntegrityError as error:
+        # Of our own rules none is left to be broken by then: it is one that somebody gave to the domain's tables.
+        raise Refusal(409, "the domain's database refuses this: it contradicts what is stored there") from error
     except TooManyCallsError as error:
         raise Refusal(429, str(error), {"Retry-After": "1"}) from error
     except (DatabaseError, StoppingError) as error:

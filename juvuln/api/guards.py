@@ -1,5 +1,6 @@
 """Who is asking, and may they? Every guard raises Refusal if not."""
 
+import re
 from uuid import UUID
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from juvuln.domains.store import DomainStore
 from shared.auth import parse_basic, parse_bearer, same_secret
 from shared.http import Refusal
 
+UUID_TEXT = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="domain and token"'}
 
 
@@ -53,7 +55,6 @@ def store_of(services: Services, principal: Principal) -> DomainStore:
 def program_uuid(request: web.Request) -> UUID:
     """The uuid in the path. What is no uuid names no program."""
     text = request.match_info["uuid"]
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Refusal(404, f"there is no program {text!r}") from None
+    if UUID_TEXT.fullmatch(text) is None:
+        raise Refusal(404, f"there is no program {text!r}")
+    return UUID(text)

@@ -1,6 +1,6 @@
 """`/v2/programs`: a domain's users manage its programs (Self-host contract)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 from uuid import uuid4
@@ -8,14 +8,15 @@ from uuid import uuid4
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter
 
+from juvuln.api.checks import check_specification
 from juvuln.api.guards import program_uuid, require_access, require_principal, store_of
-from juvuln.api.queries import whole_number
+from juvuln.api.queries import cursor, position, texts, whole_number
 from juvuln.api.services import Services
 from juvuln.api.views import NewProgram, ProgramChanges, ProgramView
+from juvuln.domains.listing import Position
 from juvuln.domains.store import Specification
-from juvuln.schedule import ScheduleError, first_due, load_zone, parse_schedule
-from shared.http import Answer, Parameter, Refusal, Route, json_response, read_model
-from shared.wire import ProgramState, ProgramType
+from juvuln.schedule import load_zone
+from shared.http import Answer, Parameter, Route, json_response, read_model
 
 MAX_JSON_BYTES = 64 * 1024
 MAX_LIMIT = 1000
@@ -84,16 +85,18 @@ class ProgramApi:
         principal = await require_principal(self._services, request)
         limit = whole_number(request, "limit", default=20, low=1, high=MAX_LIMIT)
         offset = whole_number(request, "offset", default=0, low=0, high=2**31 - 1)
-        tags = set(request.query.getall("tags", []))
-        specifications = await store_of(self._services, principal).specifications()
-        readable = [
-            ProgramView.of(specification)
-            for specification in specifications
-            if principal.may("read", f"programs/{specification.uuid}")
-            and (not tags or not tags.isdisjoint(specification.tags))
-        ]
-        body = _programs.dump_json(readable[offset : offset + limit])
-        return web.Response(body=body, content_type="application/json")
+        all_readable = principal.policies.allow_all("read", "programs/")
+        found = await store_of(self._services, principal).programs(
+            limit=limit + 1,  # one more than asked for, to know whether there is a next page
+            offset=offset,
+            after=position(request, "after"),
+            tags=texts(request, "tags"),
+            may_read=None if all_readable else lambda uuid: principal.may("read", f"programs/{uuid}"),
+        )
+        page = found[:limit]
+        headers = {"Link": _link_to_next(request, page[-1])} if len(found) > limit else None
+        body = _programs.dump_json([ProgramView.of(specification) for specification in page])
+        return web.Response(body=body, content_type="application/json", headers=headers)
 
     async def create(self, request: web.Request) -> web.Response:
         principal = await require_principal(self._services, request)
@@ -107,10 +110,11 @@ class ProgramApi:
             schedule=new.schedule,
             deadline=new.deadline,
             language=new.language,
-            tags=tuple(new.tags),
+            tags=tuple(new.tags or ()),
         )
-        self._check_schedule(specification)
-        await store_of(self._services, principal).create_program(specification, [principal.own_group], uuid4)
+        self._check(specification, NewProgram.model_fields)
+        owners = [] if principal.own_group is None else [principal.own_group]
+        await store_of(self._services, principal).create_program(specification, owners, uuid4)
         # The creator's rights have just changed.
         self._services.tokens.forget(principal.domain)
         return json_response(ProgramView.of(specification), status=201)
@@ -126,8 +130,7 @@ class ProgramApi:
         changes = (await self._read(request, ProgramChanges)).columns()
         store = store_of(self._services, principal)
         changed = _changed(await store.specification(uuid), changes)
-        if changed.state == ProgramState.ACTIVE.value or "schedule" in changes:
-            self._check_schedule(changed)
+        self._check(changed, changes)
         await store.update_program(uuid, changes)
         await self._services.domains.refresh(principal.domain)
         return web.Response(status=204)
@@ -142,16 +145,17 @@ class ProgramApi:
     async def _read(self, request: web.Request, model: type[ModelT]) -> ModelT:
         return await read_model(request, model, MAX_JSON_BYTES, invalid_code=400)
 
-    def _check_schedule(self, specification: Specification) -> None:
-        """Refuse a routine whose schedule cannot be read or can never fire."""
-        if specification.type != ProgramType.ROUTINE.value:
-            return
-        try:
-            zone = load_zone(self._services.settings.schedule.zone)
-            first_due(parse_schedule(specification.schedule, zone), self._services.clock.now())
-        except ScheduleError as error:
-            raise Refusal(400, f"schedule: {error}") from error
+    def _check(self, specification: Specification, set_now: Collection[str]) -> None:
+        zone = load_zone(self._services.settings.schedule.zone)
+        check_specification(specification, set_now, zone, self._services.clock.now())
 
 
 def _changed(specification: Specification, changes: Mapping[str, Any]) -> Specification:
     return replace(specification, **{**changes, "tags": tuple(changes.get("tags", specification.tags))})
+
+
+def _link_to_next(request: web.Request, last: Specification) -> str:
+    """The page after the one that ends with ``last``: whatever is added or removed meanwhile, nothing comes twice."""
+    kept = [(name, value) for name, value in request.query.items() if name in ("limit", "tags")]
+    url = request.rel_url.with_query([*kept, ("after", cursor(Position(last.name, last.uuid)))])
+    return f'<{url}>; rel="next"'

@@ -1,9 +1,14 @@
 """Reading query parameters. Each raises Refusal(400) that names the parameter."""
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from uuid import UUID
 
 from aiohttp import web
 
+from juvuln.domains.columns import is_storable
+from juvuln.domains.listing import Position
 from shared.http import Refusal
 
 LARGEST_REVISION = 2**31 - 1
@@ -25,3 +30,31 @@ def whole_number(request: web.Request, name: str, *, default: int | None = None,
     if not low <= number <= high:
         raise Refusal(400, f"{name}: must be from {low} to {high}")
     return number
+
+
+def texts(request: web.Request, name: str) -> Sequence[str]:
+    """All the values of a parameter that may be repeated."""
+    values = request.query.getall(name, [])
+    if not all(map(is_storable, values)):
+        raise Refusal(400, f"{name}: holds a character that cannot be stored")
+    return values
+
+
+def position(request: web.Request, name: str) -> Position | None:
+    """The position that a parameter made by :func:`cursor` stands for; None without one."""
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        content = urlsafe_b64decode(text.encode("ascii"))
+        last = Position(content[16:].decode("utf-8"), UUID(bytes=content[:16]))
+    except ValueError:
+        last = None
+    if last is None or not is_storable(last.name):
+        raise Refusal(400, f"{name}: take it from the Link of the page before")
+    return last
+
+
+def cursor(last: Position) -> str:
+    """A position as an opaque parameter."""
+    return urlsafe_b64encode(last.uuid.bytes + last.sort_name.encode("utf-8")).decode("ascii")

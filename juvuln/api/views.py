@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from juvuln.clock import from_ms
+from juvuln.domains.columns import is_storable
 from juvuln.domains.store import Revision, Specification
 from juvuln.runs.run import RecordedRun, Trigger
 from shared.wire import MAX_DEADLINE_MS, LogLine, ModuleUse, Outcome, ProgramError, ProgramState, ProgramType
@@ -22,11 +23,9 @@ class ClientModel(BaseModel):
     @field_validator("*", mode="after")
     @classmethod
     def _storable(cls, value: object) -> object:
-        """PostgreSQL stores neither NUL nor halves of surrogate pairs."""
         texts = value if isinstance(value, list) else [value]
-        for text in texts:
-            if isinstance(text, str) and ("\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text)):
-                raise ValueError("holds a character that cannot be stored")
+        if not all(is_storable(text) for text in texts if isinstance(text, str)):
+            raise ValueError("holds a character that cannot be stored")
         return value
 
 
@@ -37,7 +36,7 @@ class NewProgram(ClientModel):
     schedule: Text = ""
     deadline: Annotated[int, Field(ge=0, le=MAX_DEADLINE_MS)]
     language: Literal["tengo"]
-    tags: Annotated[list[Tag], Field(max_length=100)] = []
+    tags: Annotated[list[Tag], Field(max_length=100)] | None = None
 
 
 class ProgramChanges(ClientModel):
@@ -83,10 +82,11 @@ class ProgramView(BaseModel):
 class RevisionView(BaseModel):
     revision: int
     created: datetime
-    created_by: UUID
+    created_by: UUID | None
+    """Null where nobody wrote it down, or the user was deleted since."""
     signed: datetime | None
     signed_by: UUID | None
-    checksum: str
+    checksum: str | None
     """SHA-256 of the code, in hex."""
 
     @classmethod
@@ -97,7 +97,7 @@ class RevisionView(BaseModel):
             created_by=revision.created_by,
             signed=revision.signed,
             signed_by=revision.signed_by,
-            checksum=revision.checksum.hex(),
+            checksum=None if revision.checksum is None else revision.checksum.hex(),
         )
 
 

@@ -2,24 +2,45 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    ScalarSelect,
+    Select,
+    Text,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from juvuln.access import Policy, Principal
+from juvuln.access import Policies, Policy, Principal, own_group
 from juvuln.database import transaction
-from juvuln.domains.tables import ACTIONS, group_policies, programs, revisions, user_groups, user_tokens
+from juvuln.domains.columns import StoredUuid, text_of, whole_of
+from juvuln.domains.listing import Position, in_order
+from juvuln.domains.tables import ACTIONS, group_policies, groups, programs, revisions, user_groups, user_tokens, users
 from juvuln.programs import Program, ProgramKey, Programs
 from shared.errors import SelfhostError
 from shared.wire import ProgramState, ProgramType
 
 MAX_REVISION_RACES = 50
+EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+CHUNK = 500
+"""Programs that are read from the database at once."""
 
 
 class NotFoundError(SelfhostError):
@@ -46,10 +67,10 @@ class Revision:
 
     revision: int
     created: datetime
-    created_by: UUID
+    created_by: UUID | None
     signed: datetime | None
     signed_by: UUID | None
-    checksum: bytes
+    checksum: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,35 +144,65 @@ class DomainStore:
         if row is None:
             wanted = "latest" if revision is None else str(revision)
             raise NotFoundError(f"there is no active {language} module {name}@{wanted} that is signed in {self.name}")
+        if row.code is None:
+            raise NotFoundError(f"revision {row.revision} of module {name} in {self.name} has no code")
         code = bytes(row.code)
         return ModuleCode(row.revision, code, hashlib.sha256(code).digest())
 
     async def principal(self, token_hash: bytes) -> Principal | None:
         """The user to whom a token (its SHA-256) belongs, with the policies of the user's groups."""
-        token = await self._first(
-            select(user_tokens.c.user_uuid, user_tokens.c.token_hash).where(user_tokens.c.token_hash == token_hash)
-        )
-        if token is None or not hmac.compare_digest(bytes(token.token_hash), token_hash):
-            return None
-        membership = select(user_groups.c.group_uuid).where(user_groups.c.user_uuid == token.user_uuid)
-        groups = await self._all(membership.order_by(user_groups.c.group_uuid))
-        policies = await self._all(
-            select(group_policies.c.effect, group_policies.c.action, group_policies.c.resource).where(
-                group_policies.c.group_uuid.in_(membership)
+        async with transaction(self._engine, self.what) as connection:
+            user = (
+                await connection.execute(
+                    select(users.c.uuid, users.c.name, user_tokens.c.token_hash)
+                    .join(user_tokens, user_tokens.c.user_uuid == users.c.uuid)
+                    .where(user_tokens.c.token_hash == token_hash)
+                    .limit(1)
+                )
+            ).first()
+            if user is None or not hmac.compare_digest(bytes(user.token_hash), token_hash):
+                return None
+            membership = select(user_groups.c.group_uuid).where(user_groups.c.user_uuid == user.uuid)
+            group_rows = await connection.execute(
+                select(groups.c.uuid, groups.c.name).where(groups.c.uuid.in_(membership)).order_by(groups.c.uuid)
             )
-        )
+            # As text: a kind that we do not know is neither an allow nor a deny.
+            policies = await connection.execute(
+                select(
+                    cast(group_policies.c.effect, Text), cast(group_policies.c.action, Text), group_policies.c.resource
+                ).where(group_policies.c.group_uuid.in_(membership))
+            )
         return Principal(
             domain=self.name,
-            user=token.user_uuid,
-            groups=tuple(row.group_uuid for row in groups),
-            policies=tuple(Policy(row.effect, row.action, row.resource) for row in policies),
+            user=user.uuid,
+            own_group=own_group(user.uuid, user.name, {row.uuid: row.name for row in group_rows}),
+            policies=Policies(Policy(*row) for row in policies),
         )
 
-    async def specifications(self) -> Sequence[Specification]:
-        """All programs, by name."""
-        return [
-            _specification(row) for row in await self._all(select(programs).order_by(programs.c.name, programs.c.uuid))
-        ]
+    async def programs(
+        self,
+        *,
+        limit: int,
+        offset: int = 0,
+        after: Position | None = None,
+        tags: Iterable[str] = (),
+        may_read: Callable[[UUID], bool] | None = None,
+    ) -> Sequence[Specification]:
+        """``limit`` programs from ``offset`` on, of those after ``after`` with one of ``tags`` that may be read.
+
+        However many there are, no more are fetched than it takes. ``may_read`` None: all may be read.
+        """
+        query = in_order(self._engine.dialect.name, after, tags)
+        if may_read is None:
+            query = query.limit(limit).offset(offset)
+        found: list[Specification] = []
+        async with transaction(self._engine, self.what) as connection, connection.stream(query) as rows:
+            async for chunk in rows.partitions(CHUNK):
+                read = [_specification(row) for row in chunk if row.uuid is not None]
+                found += read if may_read is None else [each for each in read if may_read(each.uuid)]
+                if may_read is not None and len(found) >= offset + limit:
+                    break
+        return found if may_read is None else found[offset : offset + limit]
 
     async def specification(self, uuid: UUID) -> Specification:
         """Raises NotFoundError."""
@@ -161,22 +212,12 @@ class DomainStore:
         return _specification(row)
 
     async def create_program(self, specification: Specification, owners: Sequence[UUID], make_uuid: Any) -> None:
-        """Add a program; each group of ``owners`` gets the four actions on what belongs to it."""
+        """Add a program; each group of ``owners`` that there is gets the four actions on what belongs to it."""
         async with transaction(self._engine, self.what) as connection:
             await connection.execute(insert(programs).values(**_columns(specification)))
             for group in owners:
                 for action in ACTIONS:
-                    # The enum types have names of their own in each database: a bare literal fits them all.
-                    await connection.execute(
-                        insert(group_policies).values(
-                            uuid=make_uuid(),
-                            group_uuid=group,
-                            priority=0,
-                            effect=literal_column("'allow'"),
-                            action=literal_column(f"'{action}'"),
-                            resource=f"programs/{specification.uuid}/%",
-                        )
-                    )
+                    await connection.execute(_policy(make_uuid(), group, action, f"programs/{specification.uuid}/%"))
 
     async def update_program(self, uuid: UUID, changes: Mapping[str, Any]) -> None:
         """Set columns of a program. Raises NotFoundError."""
@@ -207,48 +248,62 @@ class DomainStore:
         )
         if row is None:
             raise NotFoundError(f"program {uuid} has no signed code")
+        if row.code is None:
+            raise NotFoundError(f"the newest signed revision of program {uuid} has no code")
         return bytes(row.code)
 
     async def code(self, uuid: UUID, revision: int) -> bytes:
-        """The code of a revision, signed or not. Raises NotFoundError."""
+        """The code of a revision, signed or not; nothing where none was ever stored. Raises NotFoundError."""
         row = await self._first(
             select(revisions.c.code).where(revisions.c.program_uuid == uuid, revisions.c.revision == revision)
         )
         if row is None:
             raise self._no_revision(uuid, revision)
-        return bytes(row.code)
+        return bytes(row.code or b"")
 
     async def revisions(self, uuid: UUID) -> Sequence[Revision]:
         """All revisions of a program, oldest first. Raises NotFoundError if there is no such program."""
         await self.specification(uuid)
-        columns = [column for column in revisions.c if column.name not in ("code", "program_uuid")]
-        rows = await self._all(select(*columns).where(revisions.c.program_uuid == uuid).order_by(revisions.c.revision))
+        columns = [column for column in revisions.c if column.name not in ("code", "program_uuid", "created", "signed")]
+        times = [_within_calendar(revisions.c.created), _within_calendar(revisions.c.signed)]
+        rows = await self._all(
+            select(*columns, *times).where(revisions.c.program_uuid == uuid).order_by(revisions.c.revision)
+        )
         return [
-            Revision(row.revision, row.created, row.created_by, row.signed, row.signed_by, bytes(row.checksum))
+            Revision(
+                row.revision,
+                row.created,
+                row.created_by,
+                row.signed,
+                row.signed_by,
+                None if row.checksum is None else bytes(row.checksum),
+            )
             for row in rows
         ]
 
     async def add_revision(self, uuid: UUID, code: bytes, by: UUID, at: datetime) -> int:
-        """Add code as the next revision; gives its number. Raises NotFoundError."""
-        await self.specification(uuid)
-        next_revision = select(func.coalesce(func.max(revisions.c.revision) + 1, 0)).where(
-            revisions.c.program_uuid == uuid
-        )
+        """Add code as the next revision; gives its number: one more than the highest. Raises NotFoundError."""
         row = {
             "program_uuid": uuid,
             "created": at,
-            "created_by": by,
+            "created_by": _user(by),
             "code": code,
             "checksum": hashlib.sha256(code).digest(),
-            "revision": next_revision.scalar_subquery(),
+            "revision": select(func.coalesce(func.max(revisions.c.revision) + 1, 0))
+            .where(revisions.c.program_uuid == uuid)
+            .scalar_subquery(),
         }
+        # Those who upload at once wait here for one another; SQLite, which has no such lock, lets one write at a time.
+        program = select(programs.c.uuid).where(programs.c.uuid == uuid).with_for_update()
         for _ in range(MAX_REVISION_RACES):
             try:
                 async with transaction(self._engine, self.what) as connection:
+                    if (await connection.execute(program)).first() is None:
+                        raise self._no_program(uuid)
                     result = await connection.execute(insert(revisions).values(row).returning(revisions.c.revision))
                     number: int = result.scalar_one()
             except IntegrityError:
-                continue  # somebody else took the same number in the same moment
+                continue  # somebody else, who does not wait, took the number or the program away in the same moment
             return number
         raise SelfhostError(f"program {uuid} is given new code so often that no number could be had; try again")
 
@@ -256,7 +311,7 @@ class DomainStore:
         """Sign a revision. Raises NotFoundError."""
         where = (revisions.c.program_uuid == uuid, revisions.c.revision == revision)
         async with transaction(self._engine, self.what) as connection:
-            result = await connection.execute(update(revisions).where(*where).values(signed=at, signed_by=by))
+            result = await connection.execute(update(revisions).where(*where).values(signed=at, signed_by=_user(by)))
         if not result.rowcount:
             raise self._no_revision(uuid, revision)
 
@@ -337,13 +392,13 @@ def _with_code(program: Program, codes: Mapping[tuple[UUID, int], bytes], known:
 def _specification(row: Any) -> Specification:
     return Specification(
         uuid=row.uuid,
-        name=row.name,
-        type=row.type,
-        state=row.state,
-        schedule=row.schedule or "",
-        deadline=row.deadline,
-        language=row.language,
-        tags=tuple(row.tags or ()),
+        name=text_of(row.name),
+        type=text_of(row.type),
+        state=text_of(row.state),
+        schedule=text_of(row.schedule),
+        deadline=whole_of(row.deadline),
+        language=text_of(row.language),
+        tags=tuple(text_of(tag) for tag in row.tags),
     )
 
 
@@ -358,3 +413,29 @@ def _columns(specification: Specification) -> dict[str, Any]:
         "language": specification.language,
         "tags": list(specification.tags),
     }
+
+
+def _policy(uuid: UUID, group: UUID, action: str, resource: str) -> Insert:
+    """Allow ``group`` an action; nothing if there is no such group any more."""
+    # The enum types have names of their own in each database: a bare literal fits them all.
+    values = [
+        literal(uuid, StoredUuid),
+        groups.c.uuid,
+        literal(0),
+        literal_column("'allow'"),
+        literal_column(f"'{action}'"),
+        literal(resource),
+    ]
+    columns = ["uuid", "group_uuid", "priority", "effect", "action", "resource"]
+    return insert(group_policies).from_select(columns, select(*values).where(groups.c.uuid == group))
+
+
+def _user(uuid: UUID) -> ScalarSelect[Any]:
+    """The user's uuid; NULL if the user was deleted while the request was on its way."""
+    return select(users.c.uuid).where(users.c.uuid == uuid).scalar_subquery()
+
+
+def _within_calendar(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A time as stored, or the nearest that Python knows: PostgreSQL has others, such as `infinity`."""
+    bounded = case((column < EARLIEST, EARLIEST), (column > LATEST, LATEST), else_=column)
+    return type_coerce(bounded, column.type).label(column.name)

@@ -70,7 +70,7 @@ async def test_modules_are_found_by_name_and_revision_if_signed(store: DomainSto
 async def test_a_fresh_domain_has_root_who_may_do_everything(store: DomainStore) -> None:
     principal = await store.principal(sha256("root"))
     assert principal is not None
-    assert (principal.user, principal.groups) == (ROOT_UUID, (ROOT_UUID,))
+    assert (principal.user, principal.own_group) == (ROOT_UUID, ROOT_UUID)
     assert principal.may("delete", "programs/whatever")
     assert await store.principal(sha256("wrong")) is None
 
