@@ -16,6 +16,7 @@ from juvuln.api.library import LibraryApi
 from juvuln.api.programs import ProgramApi
 from juvuln.api.runs import RunApi
 from juvuln.api.services import Services
+from juvuln.api.signing import SigningApi
 from juvuln.api.subscribers import SubscriberApi
 from juvuln.api.webhooks import WebhookApi
 from juvuln.clock import Clock
@@ -27,6 +28,7 @@ from juvuln.domains.file import read_domain_file
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.schedule import load_zone
 from juvuln.scheduler import Scheduler
+from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens
 from juvuln.webhooks import Webhooks
 from juvuln.workers import WorkerRegistry
@@ -122,6 +124,7 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             tokens=Tokens(domains, clock, settings.access.cache_seconds),
             record=record,
             webhooks=Webhooks(domains, record, dispatcher.execute, clock, parallel=settings.limits.calls),
+            compile_check=CompileCheck(),
         )
         readiness.watch("workers", lambda: None if workers.all() else "no worker is subscribed")
         await stack.enter_async_context(_background(services, scheduler))
@@ -240,7 +243,7 @@ async def _prune(services: Services) -> None:
 
 
 def _routes(services: Services) -> list[Route]:
-    apis = (SubscriberApi, LibraryApi, WebhookApi, ProgramApi, CodeApi, RunApi)
+    apis = (SubscriberApi, LibraryApi, WebhookApi, ProgramApi, CodeApi, SigningApi, RunApi)
     return [route for api in apis for route in api(services).routes()]
 
 

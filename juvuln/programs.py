@@ -6,7 +6,8 @@ from uuid import UUID
 
 from shared.wire import MAX_DEADLINE_MS, ProgramType
 
-TENGO = "tengo"
+LARGEST_REVISION = 2**31 - 1
+"""The database's integers end there."""
 
 
 @dataclass(frozen=True, slots=True)

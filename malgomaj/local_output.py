@@ -8,7 +8,7 @@ from malgomaj.local import Ended
 from malgomaj.sources import Sources
 from shared.excerpt import Place, excerpt
 from shared.terminal import harmless
-from shared.wire import ErrorKind, LogLine, ProgramError, Report, TaskAnswer
+from shared.wire import ErrorKind, LogLine, ProgramError, Report, TaskAnswer, as_one_error
 
 _LINE_BREAKS = "\n\t"
 
@@ -35,7 +35,7 @@ def run_json(ended: Ended) -> str:
     """The report that a worker gives its manager."""
     report = Report(
         outcome=ended.outcome,
-        error=_as_one(ended.errors),
+        error=as_one_error(ended.errors) if ended.errors else None,
         log=list(ended.log),
         duration_ms=round(ended.duration_ms, 3),
         modules=list(ended.modules),
@@ -48,14 +48,6 @@ def answer_bytes(answer: TaskAnswer) -> bytes:
     """A webhook's answer: a line with its status, its headers, an empty line, its body as it is."""
     lines = [f"HTTP {answer.status}", *(f"{name}: {value}" for name, value in answer.headers), "", ""]
     return "\n".join(lines).encode() + answer.body
-
-
-def _as_one(errors: Sequence[ProgramError]) -> ProgramError | None:
-    """Of several errors the first, with the others' messages and places behind its own."""
-    if not errors:
-        return None
-    others = [f"{error.stack[0]}: {error.message}" for error in errors[1:]]
-    return errors[0].model_copy(update={"message": "; ".join([errors[0].message, *others])})
 
 
 def _excerpt(error: ProgramError, sources: Sources) -> list[str]:

@@ -6,6 +6,7 @@ is optional, and whoever does not know it ignores it, so that our daemons can be
 
 import base64
 import binascii
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -171,6 +172,12 @@ class ProgramError(WireModel):
         if not self.stack or self.stack[0] in self.message:
             return self.message
         return f"{self.message} (at {self.stack[0]})"
+
+
+def as_one_error(errors: Sequence[ProgramError]) -> ProgramError:
+    """Of several errors the first, with the others' messages and places behind its own."""
+    others = [f"{error.stack[0]}: {error.message}" if error.stack else error.message for error in errors[1:]]
+    return errors[0].model_copy(update={"message": "; ".join([errors[0].message, *others])})
 
 
 class LogLine(WireModel):

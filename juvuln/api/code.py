@@ -1,4 +1,4 @@
-"""The code of programs: `/v2/programs/{uuid}/code`, its revisions, their signatures and differences."""
+"""The code of programs: `/v2/programs/{uuid}/code`, its revisions and their differences."""
 
 import asyncio
 import hashlib
@@ -9,11 +9,12 @@ from pydantic import TypeAdapter
 
 from juvuln.api.guards import program_uuid, require_access, require_principal, store_of
 from juvuln.api.programs import AWAY, DENIED, UNKNOWN
-from juvuln.api.queries import LARGEST_REVISION, whole, whole_number
+from juvuln.api.queries import whole, whole_number
 from juvuln.api.services import Services
 from juvuln.api.views import RevisionView
 from juvuln.differences import unified_difference
 from juvuln.domains.store import NotFoundError, Revision
+from juvuln.programs import LARGEST_REVISION
 from shared.http import Answer, Parameter, Refusal, Route, json_response, read_body
 from shared.wire import MAX_SOURCE_BYTES
 
@@ -62,14 +63,6 @@ class CodeApi:
                 security=["domain"],
             ),
             Route(
-                "PUT",
-                f"{revisions}/{{revision}}/sign",
-                self.sign,
-                "Sign a revision",
-                {204: Answer("signed")} | usual,
-                security=["domain"],
-            ),
-            Route(
                 "DELETE",
                 f"{revisions}/{{revision}}",
                 self.delete_revision,
@@ -98,7 +91,7 @@ class CodeApi:
         if "revision" not in request.query:
             return _text(await store.signed_code(uuid))
         number = whole_number(request, "revision", low=-1, high=LARGEST_REVISION)
-        revision = _numbered(await store.revisions(uuid), number)
+        revision = numbered(await store.revisions(uuid), number)
         return _text(await store.code(uuid, revision.revision))
 
     async def upload(self, request: web.Request) -> web.Response:
@@ -121,18 +114,9 @@ class CodeApi:
         body = _revisions.dump_json([RevisionView.of(revision) for revision in revisions])
         return web.Response(body=body, content_type="application/json")
 
-    async def sign(self, request: web.Request) -> web.Response:
-        principal, uuid = await require_principal(self._services, request), program_uuid(request)
-        revision = _revision(request)
-        require_access(principal, "update", f"programs/{uuid}/revisions/{revision}")
-        store = store_of(self._services, principal)
-        await store.sign_revision(uuid, revision, principal.user, self._services.clock.now())
-        await self._services.domains.refresh(principal.domain)
-        return web.Response(status=204)
-
     async def delete_revision(self, request: web.Request) -> web.Response:
         principal, uuid = await require_principal(self._services, request), program_uuid(request)
-        revision = _revision(request)
+        revision = revision_number(request)
         require_access(principal, "delete", f"programs/{uuid}/revisions/{revision}")
         await store_of(self._services, principal).delete_revision(uuid, revision)
         await self._services.domains.refresh(principal.domain)
@@ -144,13 +128,13 @@ class CodeApi:
         store = store_of(self._services, principal)
         numbers = [whole_number(request, name, low=-1, high=LARGEST_REVISION) for name in ("rev_a", "rev_b")]
         known = await store.revisions(uuid)
-        chosen = [_numbered(known, number).revision for number in numbers]
+        chosen = [numbered(known, number).revision for number in numbers]
         old, new = [(await store.code(uuid, number)).decode("utf-8", "replace") for number in chosen]
         old_name, new_name = [f"{uuid}@{number}" for number in chosen]
         return _text((await asyncio.to_thread(unified_difference, old, new, old_name, new_name)).encode())
 
 
-def _numbered(revisions: Sequence[Revision], number: int) -> Revision:
+def numbered(revisions: Sequence[Revision], number: int) -> Revision:
     """The revision of that number, or the newest for -1. Raises NotFoundError."""
     if number == -1 and revisions:
         return revisions[-1]
@@ -160,7 +144,8 @@ def _numbered(revisions: Sequence[Revision], number: int) -> Revision:
     raise NotFoundError(f"the program has no revision {number}")
 
 
-def _revision(request: web.Request) -> int:
+def revision_number(request: web.Request) -> int:
+    """The revision in the path. Raises Refusal(404) for what can be none."""
     text = request.match_info["revision"]
     number = whole(text)
     if number is None or not 0 <= number <= LARGEST_REVISION:

@@ -3,8 +3,9 @@
 from aiohttp import web
 
 from juvuln.api.guards import require_worker
-from juvuln.api.queries import LARGEST_REVISION, whole
+from juvuln.api.queries import whole
 from juvuln.api.services import Services
+from juvuln.programs import LARGEST_REVISION
 from shared.http import Answer, Parameter, Refusal, Route
 
 

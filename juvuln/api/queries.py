@@ -11,8 +11,6 @@ from juvuln.domains.columns import is_storable
 from juvuln.domains.listing import Position
 from shared.http import Refusal
 
-LARGEST_REVISION = 2**31 - 1
-
 
 def whole(text: str) -> int | None:
     """A whole number in plain digits, of a length that makes sense; else None."""
@@ -58,3 +56,11 @@ def position(request: web.Request, name: str) -> Position | None:
 def cursor(last: Position) -> str:
     """A position as an opaque parameter."""
     return urlsafe_b64encode(last.uuid.bytes + last.sort_name.encode("utf-8")).decode("ascii")
+
+
+def flag(request: web.Request, name: str) -> bool:
+    """``true`` or ``false``; false if it is not there."""
+    text = request.query.get(name, "false")
+    if text not in ("true", "false"):
+        raise Refusal(400, f"{name}: must be true or false")
+    return text == "true"

@@ -6,6 +6,7 @@ from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings
 from juvuln.domains.domains import Domains
 from juvuln.runs.record import RunRecord
+from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens
 from juvuln.webhooks import Webhooks
 from juvuln.workers import WorkerRegistry
@@ -24,3 +25,4 @@ class Services:
     tokens: Tokens
     record: RunRecord
     webhooks: Webhooks
+    compile_check: CompileCheck

@@ -1,0 +1,63 @@
+"""What is to be signed is compiled first, against the modules that its runs would use."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from juvuln.domains.store import DomainStore, NotFoundError, Specification
+from juvuln.programs import LARGEST_REVISION
+from shared.imports import LATEST, UnusableImport, parse_import
+from shared.wire import ProgramError, ProgramType
+from tengo_bridge.compiler import open_compiler
+from tengo_bridge.compiling import TENGO, FindModules, Import, NotCompiled
+
+PARALLEL_COMPILES = 2
+COMPILE_SECONDS = 10.0
+
+
+class CompileCheck:
+    """Compiles code that is to be signed, a few programs at a time, each in a process of its own."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(PARALLEL_COMPILES)
+
+    async def faults(self, store: DomainStore, specification: Specification, code: bytes) -> Sequence[ProgramError]:
+        """What is wrong with the code of a program: nothing if it compiles, or is in a language that we do not run.
+
+        Raises NoCompiler, DatabaseError.
+        """
+        if specification.language != TENGO:
+            return ()
+        async with self._places, open_compiler(COMPILE_SECONDS) as compiler:
+            return await compiler.check(
+                specification.name,
+                code,
+                _modules_of(store),
+                as_module=specification.type == ProgramType.MODULE.value,
+            )
+
+
+def _modules_of(store: DomainStore) -> FindModules:
+    """Finds modules as the Library would give them to a worker."""
+
+    async def find(needed: Sequence[Import]) -> Mapping[str, bytes]:
+        found: dict[str, bytes] = {}
+        missing: list[ProgramError] = []
+        for one in needed:
+            try:
+                found[one.name] = await _module(store, one.name)
+            except (UnusableImport, NotFoundError) as error:
+                missing.append(one.error(str(error)))
+        if missing:
+            raise NotCompiled(missing)
+        return found
+
+    return find
+
+
+async def _module(store: DomainStore, imported: str) -> bytes:
+    """Raises UnusableImport, NotFoundError, DatabaseError."""
+    name, revision = parse_import(imported)
+    number = None if revision == LATEST else int(revision)
+    if number is not None and number > LARGEST_REVISION:
+        raise NotFoundError(f"there is no module {imported}: revisions end at {LARGEST_REVISION}")
+    return (await store.module(name, TENGO, number)).code
