@@ -195,7 +195,7 @@ def _wrapped(route: Route, middlewares: Sequence[Middleware]) -> Handler:
 
 def _pass_by_router(app: web.Application, server: web.Server) -> None:
     """Let the calls of routes with a shortcut go straight to their handlers."""
-    shortcuts, routed = app[_SHORTCUTS], server.request_handler
+    shortcuts, routed = app.get(_SHORTCUTS, {}), server.request_handler
 
     def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         handler = shortcuts.get((request.method, request.raw_path))
