@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 from juvuln.clock import from_ms, to_ms
 from juvuln.programs import ProgramKey
-from juvuln.schedule import Schedule
+from juvuln.schedule import Every, Schedule
 
 LONGEST_COUNTED_GAP = 100
+SECOND = timedelta(seconds=1)
 
 
 class DueTimes:
@@ -87,18 +88,37 @@ def decide(schedule: Schedule, due_ms: int, now_ms: int, start_deadline: timedel
 
     The others are given up together, so that a manager that was away starts no storm.
     """
-    now = from_ms(now_ms)
-    count, last, upcoming = 1, from_ms(due_ms), schedule.next_after(from_ms(due_ms))
-    previous = last
-    while upcoming is not None and upcoming <= now:
-        if count == LONGEST_COUNTED_GAP:
-            gap = Gap(due_ms, to_ms(last), count + 1, complete=False)
-            return Decision(None, gap, _ms(schedule.next_after(now)))
-        count, previous, last, upcoming = count + 1, last, upcoming, schedule.next_after(upcoming)
+    first, now = from_ms(due_ms), from_ms(now_ms)
+    last = _last_until(schedule, first, now)
+    upcoming = _ms(schedule.next_after(last))
     if now - last > start_deadline:
-        return Decision(None, Gap(due_ms, to_ms(last), count), _ms(upcoming))
-    gap_before = Gap(due_ms, to_ms(previous), count - 1) if count > 1 else None
-    return Decision(to_ms(last), gap_before, _ms(upcoming))
+        return Decision(None, _gap(schedule, first, last), upcoming)
+    gap_before = _gap(schedule, first, _last_until(schedule, first, last - SECOND)) if last > first else None
+    return Decision(to_ms(last), gap_before, upcoming)
+
+
+def _last_until(schedule: Schedule, due: datetime, until: datetime) -> datetime:
+    """The last due time up to ``until``, of those that begin with ``due``. All of them are whole seconds."""
+    if isinstance(schedule, Every):
+        period = timedelta(seconds=schedule.period_seconds)
+        return due + max(0, (until - due) // period) * period
+    last, end = due, until
+    while (upcoming := schedule.next_after(last)) is not None and upcoming <= until:
+        # There may be many: halve what lies between until nothing is left.
+        middle = upcoming + (end - upcoming) // 2 // SECOND * SECOND
+        later = schedule.next_after(middle)
+        if later is not None and later <= until:
+            last = later
+        else:
+            last, end = upcoming, middle
+    return last
+
+
+def _gap(schedule: Schedule, first: datetime, last: datetime) -> Gap:
+    count, due = 1, first
+    while due < last and count <= LONGEST_COUNTED_GAP:
+        count, due = count + 1, schedule.next_after(due) or last
+    return Gap(to_ms(first), to_ms(last), count, complete=due == last)
 
 
 def _ms(instant: datetime | None) -> int | None:

@@ -6,7 +6,7 @@ move on to the next due times. If it fails, the due times stay, and are claimed 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta, tzinfo
 from typing import Any
 from uuid import UUID
@@ -191,7 +191,7 @@ class Scheduler:
         log.warning("due_times_missed", name=program.name, program=str(program.key), count=gap.count)
         ending = Ending(outcome=Outcome.MISSED, ended_ms=now_ms, reason=gap.reason())
         # Under the last of them, so that at the next start nobody looks for the others again.
-        return self._new_run(program, gap.last_due_ms, now_ms), ending
+        return replace(self._new_run(program, gap.last_due_ms, now_ms), first_due_ms=gap.first_due_ms), ending
 
     def _new_run(self, program: Program, due_ms: int, now_ms: int) -> Run:
         return Run(new_run_id(now_ms), program, Trigger.SCHEDULE, claimed_ms=now_ms, due_ms=due_ms)

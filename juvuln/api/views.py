@@ -111,6 +111,8 @@ class RunView(BaseModel):
     revision: int
     deadline_ms: int
     due: datetime | None
+    first_due: datetime | None = None
+    """Where one run stands for due times that were missed together: the first of them; ``due`` is the last."""
     claimed: datetime
     started: datetime | None = None
     ended: datetime | None = None
@@ -135,6 +137,7 @@ class RunView(BaseModel):
             revision=run.revision,
             deadline_ms=run.deadline_ms,
             due=None if run.due_ms is None else from_ms(run.due_ms),
+            first_due=None if run.first_due_ms is None else from_ms(run.first_due_ms),
             claimed=from_ms(run.claimed_ms),
             manager=run.manager,
         )

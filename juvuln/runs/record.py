@@ -259,6 +259,7 @@ def _claim_row(run: Run, manager: str) -> dict[str, Any]:
         "deadline_ms": run.program.effective_deadline_ms,
         "manager": manager,
         "due_ms": run.due_ms,
+        "first_due_ms": run.first_due_ms,
         "claimed_ms": run.claimed_ms,
     }
 
@@ -298,6 +299,7 @@ def _recorded(row: Any) -> RecordedRun:
         claimed_ms=row.claimed_ms,
         due_ms=row.due_ms,
         manager=row.manager,
+        first_due_ms=row.first_due_ms,
         ending=_recorded_ending(row) if row.outcome is not None else None,
     )
 

@@ -25,6 +25,8 @@ class Run:
     claimed_ms: int
     due_ms: int | None = None
     """The due time that the run is for; only runs by schedule have one."""
+    first_due_ms: int | None = None
+    """Where it stands for all due times of a gap: the first of them; ``due_ms`` is the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +62,5 @@ class RecordedRun:
     claimed_ms: int
     due_ms: int | None
     manager: str
+    first_due_ms: int | None = None
     ending: Ending | None = field(default=None)

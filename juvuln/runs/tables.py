@@ -16,6 +16,8 @@ runs = Table(
     Column("deadline_ms", Integer, nullable=False),
     Column("manager", Text, nullable=False),
     Column("due_ms", BigInteger),
+    # Of due times that were missed together: the first. The row is under the last of them.
+    Column("first_due_ms", BigInteger),
     Column("claimed_ms", BigInteger, nullable=False),
     Column("started_ms", BigInteger),
     Column("ended_ms", BigInteger),

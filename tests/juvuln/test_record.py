@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
@@ -75,6 +76,14 @@ async def test_everything_that_is_known_of_an_ending_comes_back(record: RunRecor
     assert recorded is not None
     assert recorded.ending == ending
     assert recorded.program_uuid == str(UUID_1)
+
+
+async def test_one_record_says_for_which_due_times_it_stands(record: RunRecord) -> None:
+    it = replace(run(1, NOW_MS), first_due_ms=NOW_MS - 5000)
+    await record.claim([], [(it, Ending(Outcome.MISSED, ended_ms=NOW_MS))])
+    recorded = await record.get("test", it.id)
+    assert recorded is not None
+    assert (recorded.first_due_ms, recorded.due_ms) == (NOW_MS - 5000, NOW_MS)
 
 
 async def test_the_first_ending_of_a_run_counts(record: RunRecord) -> None:
