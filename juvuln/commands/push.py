@@ -1,0 +1,144 @@
+"""`juvuln program push`: a folder of programs is made so in the domain."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect
+from juvuln.commands.endings import PROGRAM, ends_well_or_says_why
+from juvuln.commands.output import JsonOption, QuietOption, print_json
+from shared.errors import SelfhostError
+
+if TYPE_CHECKING:
+    from juvuln.commands.client import ApiClient
+    from juvuln.deploy.checking import Checked
+    from juvuln.deploy.domain import DomainReader
+    from juvuln.deploy.plan import Plan
+
+FolderArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="The folder: .tengo files, each with its specification in a program.yaml or in its leading comments.",
+    ),
+]
+SignOption = Annotated[bool, typer.Option("--sign", help="Sign the newest code, so that it runs.")]
+PruneOption = Annotated[
+    bool, typer.Option("--prune", help="Deactivate the domain's active programs that are not in the folder.")
+]
+DiffOption = Annotated[bool, typer.Option("--diff", help="Show what changes in the code.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything, show the plan, change nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Carry the plan out without asking.")]
+
+
+class PushRefused(SelfhostError):
+    """Something in the folder would be refused, or was declined; nothing was sent."""
+
+
+@ends_well_or_says_why
+def push_programs(
+    folder: FolderArgument,
+    sign: SignOption = False,
+    prune: PruneOption = False,
+    diff: DiffOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    server: ServerOption = None,
+    domain: DomainOption = None,
+    token: TokenOption = None,
+    profile: ProfileOption = None,
+) -> None:
+    """Make the programs of a folder so in the domain: a plan first, which is carried out after a yes.
+
+    Everything is compiled before anything is sent. Nothing is ever deleted.
+    """
+    from juvuln.commands.terminal import confirm
+    from juvuln.deploy.domain import DomainReader
+    from juvuln.deploy.plan_text import plan_json
+
+    client = connect(server, domain, token, profile)
+    reader = DomainReader(client)
+    plan, checked = _planned(folder, reader, sign=sign, prune=prune)
+    _tell(checked)
+    done: dict[str, str] = {}
+    if not (as_json or quiet):
+        _print_plan(plan, reader, diff=diff)
+    if not plan.work:
+        if not (as_json or quiet):
+            print(f"nothing to do: {client.domain} is as {folder}")
+    elif not dry_run:
+        question = f"carry this out in {client.domain} at {client.server.url}?"
+        try:
+            if not yes and not confirm(question):
+                raise PushRefused("nothing was changed")
+            _carry_out(plan, checked, client, done, say=not as_json, quiet=quiet)
+        finally:
+            if as_json:
+                print_json(plan_json(plan, done, carried_out=len(done) == len(plan.work)))
+        return
+    if as_json:
+        print_json(plan_json(plan, done, carried_out=not plan.work))
+
+
+def _planned(folder: Path, reader: "DomainReader", *, sign: bool, prune: bool) -> "tuple[Plan, Checked]":
+    from juvuln.clock import Clock
+    from juvuln.deploy.checking import Modules, check_plan
+    from juvuln.deploy.domain import by_name
+    from juvuln.deploy.folder import read_folder
+    from juvuln.deploy.plan import gone_from, make_plan
+
+    local = read_folder(folder)
+    remote = reader.programs()
+    names = {program.name for program in local}
+    matching = {name: reader.with_newest(one) for name, one in by_name(remote, names.__contains__).items()}
+    gone = gone_from(local, remote) if prune else ()
+    plan = make_plan(local, matching, sign=sign, gone=gone)
+    checked = asyncio.run(check_plan(plan, Modules(plan, remote, reader), Clock().now()))
+    return plan, checked
+
+
+def _tell(checked: "Checked") -> None:
+    """What does not compile. Raises PushRefused."""
+    for warning in checked.warnings:
+        print(f"{PROGRAM}: warning: it is so in the domain already: {warning}", file=sys.stderr)
+    if checked.faults:
+        raise PushRefused("\n".join([*checked.faults, "nothing was sent"]))
+
+
+def _print_plan(plan: "Plan", reader: "DomainReader", *, diff: bool) -> None:
+    from juvuln.commands.terminal import standard_output
+    from juvuln.deploy.plan_text import format_diff, format_plan
+
+    print(format_plan(plan, standard_output()), end="")
+    if diff:
+        for step in plan.work:
+            newest = step.remote.newest if step.remote and step.uploads else None
+            old = reader.code(step.remote, newest) if step.remote and newest else b""
+            if step.uploads:
+                print("", *format_diff(step, old), sep="\n")
+
+
+def _carry_out(
+    plan: "Plan", checked: "Checked", client: "ApiClient", done: dict[str, str], *, say: bool, quiet: bool
+) -> None:
+    """Each program with which it is through is added to ``done``, with its uuid."""
+    from juvuln.deploy.carry_out import carry_out
+    from shared.terminal import harmless
+
+    steps = checked.in_order(plan.work)
+    try:
+        for step, uuid in carry_out(client, steps):
+            done[step.name] = uuid
+            if say:
+                print(uuid if quiet else f"done: {', '.join(step.actions)} {harmless(step.name)}", flush=True)
+    except BaseException:
+        left = [harmless(step.name) for step in steps if step.name not in done]
+        print(f"{PROGRAM}: not done, or in part: {', '.join(left)}; push again completes it", file=sys.stderr)
+        raise

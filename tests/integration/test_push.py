@@ -1,0 +1,241 @@
+"""`juvuln program push`: a folder is made so in a domain, of a real manager on each kind of database."""
+
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import delete, insert, literal_column
+
+from juvuln.database import transaction
+from juvuln.domains.create import ROOT_UUID
+from juvuln.domains.tables import group_policies
+from tests.support.installation import Domain, Installation
+from tests.support.juvuln_command import JuvulnCommand, Said
+from tests.support.waiting import until
+
+SILENT = "x := 1\n"
+MODULE = "export {half: func(a) { return a / 2 }}\n"
+MANIFEST = """\
+programs:
+  sums.tengo: {}   # a module, as it exports
+  halve:
+    type: webhook
+    deadline: 2000
+    tags: [maths, 2024]
+"""
+HALVE = 'sums := import("sums")\ncgi := import("cgi")\ncgi.response.write(string(sums.half(8)))\n'
+TICK = '// Says tick.\n// schedule: "*/5 * * * * *"\n// state: inactive\nlog := import("log")\nlog.info("tick")\n'
+
+
+@pytest.fixture
+async def juvuln(installation: Installation, domain: Domain) -> JuvulnCommand:
+    """The command, with a manager to talk to as root of the domain `test`."""
+    manager = installation.manager()
+    await manager.start()
+    return JuvulnCommand(
+        installation.folder,
+        {"SELFHOST_SERVER": manager.url, "SELFHOST_DOMAIN": "test", "SELFHOST_TOKEN": "root"},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Programs in both forms, one of them in a folder of its own."""
+    made = tmp_path / "programs"
+    (made / "clock").mkdir(parents=True)
+    (made / "program.yaml").write_text(MANIFEST)
+    (made / "sums.tengo").write_text(MODULE)
+    (made / "halve.tengo").write_text(HALVE)
+    (made / "clock" / "tick.tengo").write_text(TICK)
+    return made
+
+
+async def push(juvuln: JuvulnCommand, folder: Path, *options: str) -> Said:
+    return await juvuln("program", "push", str(folder), *options)
+
+
+async def plan(juvuln: JuvulnCommand, folder: Path, *options: str) -> dict[str, list[str]]:
+    """The actions for each program, without carrying them out."""
+    result = await juvuln.good("program", "push", str(folder), "--dry-run", "--json", *options)
+    return {one["name"]: one["actions"] for one in result.json()["programs"]}
+
+
+async def programs(installation: Installation) -> dict[str, Any]:
+    reply = await installation.call("GET", "/v2/programs?limit=100")
+    return {one.pop("name"): one for one in reply.json()}
+
+
+async def test_a_folder_is_made_so_and_the_second_push_finds_nothing_to_do(
+    juvuln: JuvulnCommand, installation: Installation, folder: Path
+) -> None:
+    await installation.worker().start()
+    done = await juvuln.good("program", "push", str(folder), "--yes", "--sign")
+    assert "create" in done.text
+    made = await programs(installation)
+    assert made["sums"] | {"uuid": ""} == {
+        "uuid": "",
+        "type": "module",
+        "state": "active",
+        "schedule": "",
+        "deadline": 1000,
+        "language": "tengo",
+        "tags": [],
+    }
+    assert (made["halve"]["type"], made["halve"]["deadline"], made["halve"]["tags"]) == (
+        "webhook",
+        2000,
+        ["maths", "2024"],
+    )
+    assert (made["tick"]["type"], made["tick"]["state"], made["tick"]["schedule"]) == (
+        "routine",
+        "inactive",
+        "*/5 * * * * *",
+    )
+    reply = await installation.call("POST", f"/v2/programs/{made['halve']['uuid']}/webhook", data=b"")
+    assert (reply.status, reply.body) == (200, b"4")
+    again = await juvuln.good("program", "push", str(folder), "--sign")
+    assert "nothing to do" in again.text
+    assert await programs(installation) == made
+
+
+async def test_each_difference_is_planned_and_only_that_is_done(
+    juvuln: JuvulnCommand, installation: Installation, folder: Path
+) -> None:
+    await juvuln.good("program", "push", str(folder), "--yes")
+    assert set(map(tuple, (await plan(juvuln, folder)).values())) == {("unchanged",)}
+    assert set(map(tuple, (await plan(juvuln, folder, "--sign")).values())) == {("sign",)}
+    (folder / "halve.tengo").write_text(HALVE + "// more\n")
+    (folder / "clock" / "tick.tengo").write_text(TICK.replace("inactive", "active").replace("*/5", "*/7"))
+    assert await plan(juvuln, folder) == {
+        "halve": ["new revision"],
+        "sums": ["unchanged"],
+        "tick": ["reactivate", "change", "new revision"],
+    }
+    shown = (await juvuln.good("program", "push", str(folder), "--dry-run", "--diff")).text
+    assert "schedule: */5 * * * * * → */7 * * * * *" in shown
+    assert "+// more" in shown
+    await juvuln.good("program", "push", str(folder), "--yes")
+    made = await programs(installation)
+    assert (made["tick"]["state"], made["tick"]["schedule"]) == ("active", "*/7 * * * * *")
+    assert set(map(tuple, (await plan(juvuln, folder)).values())) == {("unchanged",)}
+
+
+async def test_nothing_is_sent_if_anything_does_not_compile(
+    juvuln: JuvulnCommand, installation: Installation, folder: Path
+) -> None:
+    (folder / "sums.tengo").write_text("export {half: func(a) { return b / 2 }}\n")
+    refused = await push(juvuln, folder, "--yes")
+    assert refused.status == 1
+    assert f"{folder}/sums.tengo:1:32: compile error: unresolved reference 'b'" in refused.err
+    assert "return b / 2" in refused.err
+    assert f"  imported at {folder}/halve.tengo:1:9" in refused.err
+    assert await programs(installation) == {}
+
+
+async def test_what_was_broken_before_is_no_reason_to_refuse_the_rest(
+    juvuln: JuvulnCommand, domain: Domain, folder: Path
+) -> None:
+    await domain.add("broken", "x := \n", signed=False)
+    (folder / "broken.tengo").write_text("x := \n")
+    (folder / "program.yaml").write_text(MANIFEST + "  broken: {type: webhook, deadline: 5000}\n")
+    done = await juvuln.good("program", "push", str(folder), "--yes")
+    assert "broken.tengo:1" in done.err
+    (folder / "program.yaml").write_text(MANIFEST + "  broken: {type: webhook, deadline: 4000}\n")
+    assert (await push(juvuln, folder, "--yes")).status == 1
+
+
+async def test_modules_come_from_the_folder_then_from_the_domain_as_signed(
+    juvuln: JuvulnCommand, domain: Domain, folder: Path
+) -> None:
+    other = await domain.add("other", "export {a: 1}\n", kind="module")
+    await domain.revise(other, "export {", signed=False)
+    (folder / "uses.tengo").write_text('// type: webhook\na := import("other")\nb := import("other@0")\n')
+    await juvuln.good("program", "push", str(folder), "--dry-run")
+    (folder / "uses.tengo").write_text('// type: webhook\na := import("other@1")\n')
+    refused = await push(juvuln, folder, "--dry-run")
+    assert refused.status == 1
+    assert f"{folder}/uses.tengo:2:6: compile error: there is no module 'other@1'" in refused.err
+
+
+async def test_prune_deactivates_what_the_folder_has_not_and_deletes_nothing(
+    juvuln: JuvulnCommand, installation: Installation, domain: Domain, folder: Path
+) -> None:
+    await domain.add("old", SILENT)
+    await domain.add("older", SILENT, state="inactive")
+    assert "old" not in await plan(juvuln, folder)
+    assert (await plan(juvuln, folder, "--prune"))["old"] == ["deactivate"]
+    await juvuln.good("program", "push", str(folder), "--prune", "--yes")
+    made = await programs(installation)
+    assert (made["old"]["state"], made["older"]["state"]) == ("inactive", "inactive")
+    assert "old" not in await plan(juvuln, folder, "--prune")
+
+
+async def test_without_a_yes_the_plan_is_printed_and_nothing_done(
+    juvuln: JuvulnCommand, installation: Installation, folder: Path
+) -> None:
+    result = await push(juvuln, folder)
+    assert result.status == 2
+    assert "create" in result.text
+    assert "--yes" in result.err
+    assert await programs(installation) == {}
+
+
+async def test_names_that_occur_twice_are_refused(juvuln: JuvulnCommand, domain: Domain, folder: Path) -> None:
+    await domain.add("sums", MODULE, kind="module")
+    await domain.add("sums", MODULE, kind="module")
+    refused = await push(juvuln, folder, "--yes")
+    assert refused.status == 1
+    assert "several programs called sums" in refused.err
+    (folder / "clock" / "sums.tengo").write_text(MODULE)
+    refused = await push(juvuln, folder, "--yes")
+    assert f"{folder}/clock/sums.tengo:1: another program is called sums too" in refused.err
+
+
+async def test_what_the_server_would_refuse_is_said_with_its_line_before_anything_is_sent(
+    juvuln: JuvulnCommand, installation: Installation, folder: Path
+) -> None:
+    (folder / "clock" / "tick.tengo").write_text(TICK.replace("*/5", "*/61"))
+    (folder / "program.yaml").write_text(MANIFEST.replace("2000", "70000"))
+    refused = await push(juvuln, folder, "--yes")
+    assert refused.status == 1
+    assert f"{folder}/clock/tick.tengo:2: schedule: second: the step in '*/61'" in refused.err
+    assert f"{folder}/program.yaml:5: deadline: 70000 is not within 0 to 60000" in refused.err
+    assert await programs(installation) == {}
+
+
+async def test_a_push_that_fails_in_the_middle_says_how_far_it_came_and_the_next_completes_it(
+    juvuln: JuvulnCommand, installation: Installation, domain: Domain, folder: Path
+) -> None:
+    halve = await domain.add("halve", SILENT)
+    await policy(domain, "deny", "create", f"programs/{halve}/code")
+    refused = await push(juvuln, folder, "--yes", "--sign")
+    assert refused.status == 5
+    assert refused.text.endswith("done: create sums\ndone: create tick\n")
+    assert "not done, or in part: halve; push again completes it" in refused.err
+    await policy(domain, None, "create", f"programs/{halve}/code")
+
+    async def allowed() -> bool:
+        return (await push(juvuln, folder, "--yes", "--sign")).status == 0
+
+    await until(allowed, "the policy is gone")
+    assert "nothing to do" in (await juvuln.good("program", "push", str(folder), "--sign")).text
+
+
+async def policy(domain: Domain, effect: str | None, action: str, resource: str) -> None:
+    """Add a policy for root's group; without an effect take it away."""
+    where = group_policies.c.resource == resource
+    async with transaction(domain.store._engine, "the test's domain") as connection:
+        if effect is None:
+            await connection.execute(delete(group_policies).where(where))
+        else:
+            await connection.execute(
+                insert(group_policies).values(
+                    uuid=uuid4(),
+                    group_uuid=ROOT_UUID,
+                    priority=0,
+                    effect=literal_column(f"'{effect}'"),
+                    action=literal_column(f"'{action}'"),
+                    resource=resource,
+                )
+            )
