@@ -5,8 +5,9 @@ Nothing here reads a clock or talks to anybody: times are seconds on any one clo
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tengo_bridge.compiling import Import
 
@@ -14,8 +15,7 @@ MIN_KEPT_SECONDS = 1.0
 """A program is kept for as long at least, so that what has just been compiled can be run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A program as it came with a task."""
 
     domain: str
@@ -27,23 +27,19 @@ class Source:
 
 def source_key(source: Source) -> str:
     """Names the program without its modules (64 hex digits)."""
-    return _digest((source.domain.encode(), source.language.encode(), source.file.encode(), source.code))
+    return _digest((source.domain, source.language, source.file), source.code)
 
 
 def program_key(source: str, modules: Mapping[str, bytes]) -> str:
     """Names the program of that source key with exactly these modules: SHA-256 of their code by name."""
     if not modules:
         return source
-    parts = [source.encode()]
-    for name, digest in sorted(modules.items()):
-        parts += [name.encode(), digest]
-    return _digest(parts)
+    return _digest((source, *sorted(modules.items())), b"")
 
 
-def _digest(parts: Sequence[bytes]) -> str:
-    # The lengths go before the parts, so that no two lists of parts read the same.
-    lengths = b"".join([len(part).to_bytes(8, "big") for part in parts])
-    return hashlib.sha256(b"".join((lengths, *parts))).hexdigest()
+def _digest(head: tuple[object, ...], rest: bytes) -> str:
+    # As Python writes a tuple it tells its own end, so that no two pairs of head and rest read the same.
+    return hashlib.sha256(repr(head).encode() + rest).hexdigest()
 
 
 @dataclass(slots=True)

@@ -3,8 +3,9 @@
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
 from structlog.contextvars import bind_contextvars
@@ -39,8 +40,7 @@ class Progress:
     attempts: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How a task ended. ``done`` is what the executor said of its run, where it came to one."""
 
     outcome: Outcome
@@ -55,12 +55,23 @@ class Ended:
 class Tasks:
     """Runs tasks."""
 
-    def __init__(self, executors: Executors, library: Library, plate: Plate, turns: Turns, kept_seconds: float) -> None:
+    def __init__(
+        self,
+        executors: Executors,
+        library: Library,
+        plate: Plate,
+        turns: Turns,
+        *,
+        kept_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        """``clock`` is that of the loop."""
         self._executors = executors
         self._library = library
         self._plate = plate
         self._turns = turns
         self._kept_seconds = kept_seconds
+        self._clock = clock
 
     async def run(self, task: Task) -> Ended:
         """Run ``task`` to its end. Raises Busy or Draining if it cannot be accepted now.
@@ -90,7 +101,7 @@ class Tasks:
 
     async def _run_in_time(self, task: Task, progress: Progress) -> Frame:
         """The deadline counts from now on, whatever comes before the run itself."""
-        deadline = asyncio.get_running_loop().time() + task.effective_deadline_ms / 1000
+        deadline = self._clock() + task.effective_deadline_ms / 1000
         timeout = asyncio.timeout_at(deadline + ANSWER_SLACK_SECONDS)
         try:
             async with timeout:
@@ -140,14 +151,14 @@ class Tasks:
             raise crash from refusal
 
     def _time_is_left(self, deadline: float) -> bool:
-        return asyncio.get_running_loop().time() < deadline
+        return self._clock() < deadline
 
     async def _run_in_executor(self, task: Task, deadline: float, progress: Progress, turn: Turn) -> Frame:
         while True:
             executor = await self._executors.enter(task.domain)
             try:
                 key = await self._compiled(executor, task, progress)
-                deadline_ms = max(1, math.ceil((deadline - asyncio.get_running_loop().time()) * 1000))
+                deadline_ms = max(1, math.ceil((deadline - self._clock()) * 1000))
                 request, body = request_parts(task.http)
                 done = await executor.run(key, deadline_ms, request, body, progress.lines.append, turn.hold)
                 # It may have been forgotten during a long run; otherwise it is kept from now on.
@@ -162,8 +173,12 @@ class Tasks:
         """The key under which the executor holds the program, with the modules as they are now, compiled."""
         source = Source(task.domain, task.language, task.program_name or task.program_uuid, task.source_code)
         source_name = source_key(source)
+        imports = executor.programs.imports(source_name)
+        if not imports and executor.note_used(source_name):
+            progress.compiled = True
+            return source_name
         modules = ModuleSet(self._library, task.domain, task.language)
-        needed = await _still_there(executor.programs.imports(source_name), modules)
+        needed = await _still_there(imports, modules)
         key = program_key(source_name, modules.digests())
         while not executor.note_used(key):
             answer = await executor.compile(
@@ -214,9 +229,9 @@ def _ended_for_memory_of_all(done: Frame) -> bool:
 
 
 def _judged(done: Frame, task: Task) -> tuple[Outcome, ProgramError | None]:
+    if done.meta["outcome"] == Outcome.SUCCEEDED:
+        return Outcome.SUCCEEDED, None
     outcome = Outcome(done.meta["outcome"])
-    if outcome is Outcome.SUCCEEDED:
-        return outcome, None
     error = ProgramError.model_validate(done.meta["error"])
     if outcome is Outcome.TIMED_OUT:
         # The executor knows only what was left of the deadline when the run began.

@@ -52,7 +52,9 @@ class Turns:
 
     async def take(self, domain: str) -> Turn:
         """Wait for a turn, which the caller must ``drop``. Raises Busy if too many wait already."""
-        queue = self._queues.setdefault(domain, _Queue())
+        queue = self._queues.get(domain)
+        if queue is None:
+            queue = self._queues[domain] = _Queue()
         if queue.running < self.max_running:
             queue.running += 1
         else:

@@ -103,7 +103,8 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         library = _library(parts, library_session)
         stack.push_async_callback(library.close)
         turns = Turns(settings.limits.domain_runs, settings.limits.domain_queue)
-        tasks = Tasks(executors, library, parts.plate, turns, kept_seconds(settings))
+        clock = asyncio.get_running_loop().time
+        tasks = Tasks(executors, library, parts.plate, turns, kept_seconds=kept_seconds(settings), clock=clock)
         port = await stack.enter_async_context(_serving(parts, tasks, turns, executors, languages))
         subscription = _subscription(parts, session, port, languages)
         group = await stack.enter_async_context(asyncio.TaskGroup())
