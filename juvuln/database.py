@@ -58,6 +58,11 @@ def check_database_url(url: str) -> None:
     database_place(url)
 
 
+def database_kind(url: str) -> str:
+    """postgresql or sqlite, for a URL that can be used."""
+    return "sqlite" if url.startswith("sqlite:") else "postgresql"
+
+
 def database_place(url: str) -> str:
     """Where the database is, without credentials: hosts and name, or the file. Raises ConfigurationError."""
     scheme, _, rest = url.partition("://")

@@ -144,11 +144,18 @@ def find_named_file(name: str, folders: list[Path], *, what: str) -> Path:
 def read_yaml_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; an empty file is an empty mapping. Raises ConfigurationError."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+    return parse_yaml_mapping(path, text)
+
+
+def parse_yaml_mapping(path: Path, text: str) -> dict[str, Any]:
+    """The mapping in ``text``, which is in ``path``; an empty text is an empty mapping. Raises ConfigurationError."""
+    try:
+        content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
