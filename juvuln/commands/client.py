@@ -30,6 +30,10 @@ class ApiClient:
         self.domain = domain
         self._http = Transport(server, BasicCredentials(domain, token).header(), timeout_seconds)
 
+    def check(self) -> None:
+        """Whether the server knows the domain and its token; raises DeniedError if not."""
+        self._http.json("GET", "/v2/programs?limit=1")
+
     def programs(self, tags: Sequence[str] = ()) -> Iterator[Json]:
         """All programs that may be read, by name, page by page; with tags only those that have one of them."""
         query = urlencode([("limit", PAGE), *(("tags", tag) for tag in tags)])
@@ -37,12 +41,17 @@ class ApiClient:
         following: str | None = query
         while following is not None:
             reply = self._http.call("GET", f"/v2/programs?{following}")
-            page = self._http.decode(reply)
+            page = self._http.decode(reply.body)
             yield from page
             offset += len(page)
             following = _next_page(reply.headers)
             if following is None and len(page) == PAGE:
                 following = f"{query}&offset={offset}"  # a server that gives no links
+
+    def first_programs(self) -> list[Json]:
+        """One page of programs: all of a small domain, enough of a large one to choose from."""
+        found: list[Json] = self._http.json("GET", f"/v2/programs?limit={PAGE}")
+        return found
 
     def find(self, program: str) -> Json:
         """The program of this uuid or name. Raises UsageError if several have the name."""
@@ -85,16 +94,13 @@ class ApiClient:
     def upload(self, uuid: str, code: bytes) -> Json:
         """The new revision."""
         reply = self._http.call("POST", _path(uuid, "code"), code, {"Content-Type": "text/plain; charset=utf-8"})
-        made: Json = self._http.decode(reply)
+        made: Json = self._http.decode(reply.body)
         return made
 
     def sign(self, uuid: str, revision: int, *, force: bool = False) -> None:
         """The server compiles it first, and refuses what does not compile (422) unless ``force``."""
         query = "?force=true" if force else ""
         self._http.call("PUT", _path(uuid, "revisions", revision, "sign") + query)
-
-    def delete_revision(self, uuid: str, revision: int) -> None:
-        self._http.call("DELETE", _path(uuid, "revisions", revision))
 
     def diff(self, uuid: str, old: int, new: int) -> bytes:
         """A unified diff between two revisions; -1 is the newest."""
@@ -105,7 +111,7 @@ class ApiClient:
         """Run a program now: the run when it has ended or, without ``wait``, as soon as it is on record."""
         path = _path(uuid, "run") + ("" if wait else "?async=true")
         reply = self._http.call("POST", path, body, headers, timeout_seconds=RUN_TIMEOUT_SECONDS)
-        made: Json = self._http.decode(reply)
+        made: Json = self._http.decode(reply.body)
         return made
 
     def runs(self, uuid: str | None, limit: int, before: str | None = None, outcomes: Sequence[str] = ()) -> list[Json]:
@@ -126,7 +132,7 @@ class ApiClient:
         path = _path(uuid, "runs", run, "log") + "?follow=true"
         for line in self._http.lines(path, {"Accept": "application/x-ndjson"}):
             if line.strip():  # the others are signs of life
-                yield json.loads(line)
+                yield self._http.decode(line)
 
 
 def _path(uuid: str, *parts: object) -> str:

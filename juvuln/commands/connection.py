@@ -82,13 +82,23 @@ class Options:
     profile: str | None = None
 
 
-def resolve(options: Options, environ: Mapping[str, str], profiles: Mapping[str, Profile]) -> Connection:
-    """Each setting from the first place that has it. Raises UsageError for a profile that there is not."""
+def profile_name(options: Options, environ: Mapping[str, str]) -> str:
+    return options.profile or environ.get("SELFHOST_PROFILE") or DEFAULT_PROFILE
+
+
+def chosen_profile(
+    options: Options, environ: Mapping[str, str], profiles: Mapping[str, Profile]
+) -> tuple[str, Profile | None]:
+    """The profile's name, and what is in it. Raises UsageError if one is asked for that there is not."""
     name = profile_name(options, environ)
-    profile = profiles.get(name)
-    if profile is None and (options.profile or environ.get("SELFHOST_PROFILE")):
+    if name not in profiles and (options.profile or environ.get("SELFHOST_PROFILE")):
         known = f"there are: {', '.join(sorted(profiles))}" if profiles else "there is none yet"
         raise UsageError(f"there is no profile {name!r}; {known}; `juvuln login --profile {name}` makes it")
+    return name, profiles.get(name)
+
+
+def resolve(options: Options, environ: Mapping[str, str], name: str, profile: Profile | None) -> Connection:
+    """Each setting from the first place that has it; ``name`` is the profile's."""
     source = f"profile {name}"
 
     def first(option: str | None, key: str, kept: str | None) -> Setting | None:
@@ -114,13 +124,10 @@ def _warnings(profile: Profile | None, server: Setting, token: Setting | None, s
     return (f"the token of {source}, made for {profile.server}, goes to {server.value} ({server.source})",)
 
 
-def profile_name(options: Options, environ: Mapping[str, str]) -> str:
-    return options.profile or environ.get("SELFHOST_PROFILE") or DEFAULT_PROFILE
-
-
 def find_connection(options: Options) -> Connection:
     """As the command line, the environment and the profile file say. Raises UsageError."""
-    return resolve(options, os.environ, read_profiles(profile_file(os.environ)))
+    name, profile = chosen_profile(options, os.environ, read_profiles(profile_file(os.environ)))
+    return resolve(options, os.environ, name, profile)
 
 
 def connect(server: str | None, domain: str | None, token: str | None, profile: str | None) -> "ApiClient":

@@ -106,12 +106,12 @@ class Transport:
         """The JSON of the answer. Raises UnreachableError and RefusedError."""
         body = None if content is None else json.dumps(content).encode()
         headers = {} if content is None else {"Content-Type": "application/json"}
-        return self.decode(self.call(method, path, body, headers))
+        return self.decode(self.call(method, path, body, headers).body)
 
-    def decode(self, reply: Reply) -> Any:
-        """The JSON of ``reply``. Raises UnreachableError."""
+    def decode(self, content: bytes) -> Any:
+        """The JSON that the server has sent. Raises UnreachableError."""
         try:
-            return json.loads(reply.body)
+            return json.loads(content)
         except ValueError:
             raise UnreachableError(f"{self.server.url} does not answer with JSON; is it juvuln?") from None
 
