@@ -3,11 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from juvuln.commands.next_due import NextDue
+from juvuln.commands.runs_table import Run, format_runs, local_time
 from juvuln.commands.table import Cell, format_table
 from juvuln.commands.terminal import Colour, Terminal
+from shared.terminal import harmless
 
 HEADINGS = ("NAME", "TYPE", "STATE", "SCHEDULE", "DEADLINE", "TAGS", "UUID")
 COLOURS = {"active": Colour.GREEN, "inactive": Colour.FAINT, "failed": Colour.RED}
+
+SHOWN_OF_CHECKSUM = 12
+MOST_REVISIONS = 10
 
 Program = Mapping[str, Any]
 
@@ -17,6 +23,46 @@ def format_programs(programs: Sequence[Program], terminal: Terminal) -> str:
         return "there is no program that you may read\n"
     rows = [_row(program) for program in programs]
     return "\n".join(format_table(HEADINGS, rows, terminal, whole=("UUID",))) + "\n"
+
+
+def format_program(
+    program: Program, due: NextDue, revisions: Sequence[Mapping[str, Any]], runs: Sequence[Run], terminal: Terminal
+) -> str:
+    """A program's specification, then its revisions and its last runs as tables."""
+    state = state_cell(program)
+    times = [f"{instant:%Y-%m-%d %H:%M:%S %Z}" for instant in due.times]
+    facts = {
+        "name": harmless(program["name"]),
+        "uuid": program["uuid"],
+        "type": harmless(program["type"]),
+        "state": terminal.paint(harmless(state.text), state.colour),
+        "schedule": harmless(program["schedule"]),
+        "": due.words,
+        "next": ", ".join(times),
+        "deadline": f"{program['deadline']} ms",
+        "language": harmless(program["language"]),
+        "tags": harmless(" ".join(program["tags"])),
+    }
+    lines = [f"{name:<10}{value}" for name, value in facts.items() if value]
+    lines += ["", *_revision_lines(revisions, terminal), ""]
+    return "\n".join(lines) + "\n" + format_runs(runs, terminal, with_log=False)
+
+
+def _revision_lines(revisions: Sequence[Mapping[str, Any]], terminal: Terminal) -> list[str]:
+    if not revisions:
+        return ["it has no code yet"]
+    rows = [
+        (
+            str(revision["revision"]),
+            local_time(revision["created"]),
+            local_time(revision["signed"]) if revision["signed"] else "-",
+            (revision["checksum"] or "-")[:SHOWN_OF_CHECKSUM],
+        )
+        for revision in reversed(revisions)
+    ]
+    shown = format_table(("REVISION", "CREATED", "SIGNED", "CHECKSUM"), rows[:MOST_REVISIONS], terminal)
+    left_out = len(rows) - MOST_REVISIONS
+    return shown if left_out <= 0 else [*shown, f"and {left_out} older ones"]
 
 
 def state_cell(program: Program) -> Cell:

@@ -1,22 +1,37 @@
 """`juvuln runs` and `juvuln program runs`: what ran, and how it ended."""
 
-from typing import Annotated
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from juvuln.commands.arguments import OptionalProgramArgument
 from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect
 from juvuln.commands.endings import ends_well_or_says_why
 from juvuln.commands.output import JsonOption, QuietOption, print_json
+from juvuln.commands.terminal import standard_output
+
+if TYPE_CHECKING:
+    from juvuln.commands.watch import RunWatch
+
+WATCH_SECONDS = 1.0
 
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=500, help="How many runs at most.")]
 
 
 @ends_well_or_says_why
 def list_runs(
-    program: Annotated[
-        str | None, typer.Argument(help="Only runs of this program: its name or uuid.", show_default=False)
-    ] = None,
+    program: OptionalProgramArgument = None,
     limit: LimitOption = 20,
+    outcome: Annotated[
+        list[str] | None,
+        typer.Option("--outcome", metavar="OUTCOME", help="Only with this outcome, such as failed; can be repeated."),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Oldest first, and go on with what ends, until Ctrl-C.")
+    ] = False,
     log: Annotated[bool, typer.Option("--log/--no-log", help="Show the log lines of each run.")] = True,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -25,17 +40,42 @@ def list_runs(
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """What ran when, how it ended, how long it took, on which worker, with its log lines; newest first."""
+    """What ran when, and how it ended; newest first.
+
+    Each with how long it took, on which worker, what went wrong, and its log lines.
+    """
     from juvuln.commands.runs_table import format_runs
-    from juvuln.commands.terminal import standard_output
+    from juvuln.commands.watch import RunWatch
 
     client = connect(server, domain, token, profile)
     uuid = None if program is None else client.find(program)["uuid"]
-    runs = client.runs(uuid, limit)
+    if watch:
+        runs = RunWatch(lambda most, before: client.runs(uuid, most, before, outcome or ()), limit)
+        _watch(runs, as_json=as_json, quiet=quiet, with_log=log)
+    found = client.runs(uuid, limit, outcomes=outcome or ())
     if as_json:
-        print_json(runs)
+        print_json(found)
     elif quiet:
-        for run in runs:
+        for run in found:
             print(run["id"])
     else:
-        print(format_runs(runs, standard_output(), with_log=log), end="")
+        print(format_runs(found, standard_output(), with_log=log), end="")
+
+
+def _watch(runs: "RunWatch", *, as_json: bool, quiet: bool, with_log: bool) -> NoReturn:
+    """Print runs as they end; with JSON one on each line."""
+    from juvuln.commands.runs_table import RunsTable
+
+    table = RunsTable(standard_output(), with_log=with_log)
+    while True:
+        ended = runs.look().ended
+        if as_json:
+            lines = [json.dumps(run) for run in ended]
+        elif quiet:
+            lines = [run["id"] for run in ended]
+        else:
+            lines = table.lines(ended)
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+        time.sleep(WATCH_SECONDS)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from juvuln.commands.table import Cell, format_table
+from juvuln.commands.table import Cell, Table
 from juvuln.commands.terminal import Colour, Terminal
 from shared.terminal import harmless
 
@@ -23,15 +23,40 @@ COLOURS = {
 Run = Mapping[str, Any]
 
 
+class RunsTable:
+    """Runs that come one after another: a line for each, below it what went wrong and, if asked for, its log lines."""
+
+    def __init__(self, terminal: Terminal, *, with_log: bool) -> None:
+        self._table = Table(HEADINGS, terminal)
+        self._with_log = with_log
+        self._headed = False
+
+    def lines(self, runs: Sequence[Run]) -> list[str]:
+        """The lines of these runs, after the headings if they are the first."""
+        if not runs:
+            return []
+        rows = [_row(run) for run in runs]
+        self._table.make_room(rows)
+        lines = [] if self._headed else [self._table.heading()]
+        self._headed = True
+        for run, line in zip(runs, self._table.lines(rows), strict=True):
+            lines += [line, *notes(run, with_log=self._with_log)]
+        return lines
+
+
 def format_runs(runs: Sequence[Run], terminal: Terminal, *, with_log: bool) -> str:
-    """A line for each run, and below it what went wrong and, if asked for, its log lines."""
-    if not runs:
-        return "nothing has run yet\n"
-    heading, *table = format_table(HEADINGS, [_row(run) for run in runs], terminal)
-    lines = [heading]
-    for run, line in zip(runs, table, strict=True):
-        lines += [line, *notes(run, with_log=with_log)]
-    return "\n".join(lines) + "\n"
+    lines = RunsTable(terminal, with_log=with_log).lines(runs)
+    return "\n".join(lines or ["nothing has run yet"]) + "\n"
+
+
+def format_ended(run: Run, terminal: Terminal) -> str:
+    """What one run logged, then how it ended and, if it failed, why."""
+    log = [harmless(f"{line['level']}: {line['message']}", keep="\n\t") for line in run["log"]]
+    cell = outcome_cell(run)
+    took = f" in {duration(run['duration_ms'])}" if run["duration_ms"] is not None else ""
+    name, outcome = harmless(run["program_name"]), terminal.paint(cell.text, cell.colour)
+    head = f"{name} {outcome}{took} (revision {run['revision']}, run {run['id']})"
+    return "\n".join([*log, head, *notes(run, with_log=False)]) + "\n"
 
 
 def notes(run: Run, *, with_log: bool) -> list[str]:

@@ -17,15 +17,42 @@ class Cell:
     colour: Colour | None = None
 
 
+Row = Sequence[str | Cell]
+
+
+class Table:
+    """Rows that come one after another, under headings. The columns in ``whole`` are never cut."""
+
+    def __init__(self, headings: Sequence[str], terminal: Terminal, whole: Collection[str] = ()) -> None:
+        self._headings = headings
+        self._terminal = terminal
+        self._whole = {index for index, name in enumerate(headings) if name in whole}
+        self._widths = [columns(name) for name in headings]
+
+    def heading(self) -> str:
+        return self.lines([self._headings])[0]
+
+    def make_room(self, rows: Sequence[Row]) -> None:
+        """Widen the columns for these rows."""
+        for row in rows:
+            self._widths = [
+                max(width, columns(_cell(value).text)) for width, value in zip(self._widths, row, strict=True)
+            ]
+
+    def lines(self, rows: Sequence[Row]) -> list[str]:
+        """A line for each row."""
+        width = self._terminal.width
+        widths = self._widths if width is None else fit(self._widths, width, self._whole)
+        return [_line([_cell(value) for value in row], widths, self._terminal) for row in rows]
+
+
 def format_table(
-    headings: Sequence[str], rows: Sequence[Sequence[str | Cell]], terminal: Terminal, whole: Collection[str] = ()
+    headings: Sequence[str], rows: Sequence[Row], terminal: Terminal, whole: Collection[str] = ()
 ) -> list[str]:
     """The lines of a table; the headings are its first. The columns in ``whole`` are never cut."""
-    cells = [[_cell(value) for value in row] for row in (headings, *rows)]
-    widths = [max(columns(row[index].text) for row in cells) for index in range(len(headings))]
-    if terminal.width is not None:
-        widths = fit(widths, terminal.width, {index for index, name in enumerate(headings) if name in whole})
-    return [_line(row, widths, terminal) for row in cells]
+    table = Table(headings, terminal, whole)
+    table.make_room(rows)
+    return [table.heading(), *table.lines(rows)]
 
 
 def fit(widths: Sequence[int], available: int, whole: Collection[int] = ()) -> list[int]:
