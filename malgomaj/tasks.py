@@ -102,18 +102,15 @@ class Tasks:
     async def _run_in_time(self, task: Task, progress: Progress) -> Frame:
         """The deadline counts from now on, whatever comes before the run itself."""
         deadline = self._clock() + task.effective_deadline_ms / 1000
-        timeout = asyncio.timeout_at(deadline + ANSWER_SLACK_SECONDS)
+        place = self._plate.add(task.effective_deadline_ms, deadline + ANSWER_SLACK_SECONDS)
         try:
-            async with timeout:
-                self._plate.add(timeout, task.effective_deadline_ms)
-                try:
-                    return await self._run_in_turn(task, deadline, progress)
-                finally:
-                    self._plate.remove(timeout)
-        except TimeoutError:
-            if not timeout.expired():
-                raise
-            raise self._out_of_time(task, progress) from None
+            return await self._run_in_turn(task, deadline, progress)
+        except asyncio.CancelledError:
+            if place.time_is_up():
+                raise self._out_of_time(task, progress) from None
+            raise
+        finally:
+            self._plate.remove(place)
 
     def _out_of_time(self, task: Task, progress: Progress) -> TaskFailed:
         if self._plate.ended:
