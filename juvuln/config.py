@@ -40,6 +40,8 @@ class RefreshSection(Section):
     interval_seconds: Seconds = 60.0
     timeout_seconds: Seconds = 10.0
     parallel: Count = 8
+    max_age_seconds: Seconds = 3600.0
+    """How long the programs of a domain that is away are started as they are known."""
 
 
 class ScheduleSection(Section):

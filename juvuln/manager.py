@@ -1,6 +1,7 @@
 """The manager as a whole: what it consists of, the order in which that comes up, and goes down again."""
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,7 +24,8 @@ from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings, check_exposure, domain_file_path
 from juvuln.database import DatabaseError, check_database_url
 from juvuln.dispatch import Dispatcher
-from juvuln.domains.domains import DomainChanges, Domains
+from juvuln.domains.domain import DomainChanges, Follow, Refreshing
+from juvuln.domains.domains import Domains
 from juvuln.domains.file import read_domain_file
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.schedule import load_zone
@@ -66,8 +68,7 @@ class Manager:
 
     async def reload(self) -> None:
         """Read the domain file and all domains again. Raises ConfigurationError."""
-        await self._services.domains.load_file()
-        await self._services.domains.refresh_all()
+        await self._services.domains.reload()
 
     async def drain(self) -> None:
         """Start nothing new, and wait for what is under way as long as is configured."""
@@ -104,16 +105,17 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             parallel=settings.dispatch.parallel,
             wait_for_worker_seconds=settings.dispatch.wait_for_worker_seconds,
         )
+        domains = _domains(settings, config_file, readiness, clock)
+        stack.push_async_callback(domains.close)
         scheduler = Scheduler(
             record,
             dispatcher.execute,
+            domains.hindrance,
             clock,
             zone=load_zone(settings.schedule.zone),
             start_deadline=timedelta(seconds=settings.schedule.start_deadline_seconds),
         )
-        domains = _domains(settings, config_file, readiness, record, scheduler)
-        stack.push_async_callback(domains.close)
-        await domains.load_file()
+        await domains.start(_follower(record, scheduler))
         services = Services(
             settings=settings,
             secret=secret,
@@ -180,26 +182,27 @@ async def _writing_record(settings: JuvulnSettings, clock: Clock, readiness: Rea
             await asyncio.wait({writer})
 
 
-def _domains(
-    settings: JuvulnSettings,
-    config_file: Path | None,
-    readiness: Readiness,
-    record: RunRecord,
-    scheduler: Scheduler,
-) -> Domains:
+def _domains(settings: JuvulnSettings, config_file: Path | None, readiness: Readiness, clock: Clock) -> Domains:
+    refresh = settings.refresh
+    refreshing = Refreshing(
+        interval_seconds=refresh.interval_seconds,
+        timeout_seconds=refresh.timeout_seconds,
+        max_age_seconds=refresh.max_age_seconds,
+        lane=asyncio.Semaphore(refresh.parallel),
+        lane_away=asyncio.Semaphore(max(1, refresh.parallel // 2)),
+        clock=clock,
+        spread=random.random,
+    )
+    return Domains(domain_file_path(settings, config_file), readiness, refreshing)
+
+
+def _follower(record: RunRecord, scheduler: Scheduler) -> Follow:
     async def follow(change: DomainChanges) -> None:
         # At the first reading the record tells where each routine stood when the manager was last there.
         last_due_ms = await record.last_due_ms(change.domain) if change.first else {}
         scheduler.update(change.changes, last_due_ms)
 
-    return Domains(
-        domain_file_path(settings, config_file),
-        readiness,
-        follow,
-        interval_seconds=settings.refresh.interval_seconds,
-        timeout_seconds=settings.refresh.timeout_seconds,
-        parallel=settings.refresh.parallel,
-    )
+    return follow
 
 
 @asynccontextmanager
@@ -207,8 +210,7 @@ async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator
     """The endless pieces of work. At the end they are cancelled, and so are the runs that are still under way."""
     works = {
         "scheduler": scheduler.run,
-        "refresh": services.domains.keep_fresh,
-        "domain file": services.domains.watch_file,
+        "domain file": services.domains.follow_file,
         "sweep": lambda: _sweep_workers(services),
         "retention": lambda: _prune(services),
     }

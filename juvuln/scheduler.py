@@ -45,12 +45,16 @@ class Due:
 
 
 class Scheduler:
-    """Owns the due times of all routines; told of changes by the domains, tells ``execute`` of claimed runs."""
+    """Owns the due times of all routines; told of changes by the domains, tells ``execute`` of claimed runs.
+
+    ``hindrance`` is asked why no routine of a domain may be started; what is due then is skipped for that reason.
+    """
 
     def __init__(
         self,
         record: RunRecord,
         execute: Callable[[Run], Awaitable[Any]],
+        hindrance: Callable[[str], str | None],
         clock: Clock,
         *,
         zone: tzinfo,
@@ -58,6 +62,7 @@ class Scheduler:
     ) -> None:
         self._record = record
         self._execute = execute
+        self._hindrance = hindrance
         self._clock = clock
         self._zone = zone
         self._start_deadline = start_deadline
@@ -170,22 +175,25 @@ class Scheduler:
         return Due(routine, due_ms, decide(routine.schedule, due_ms, now_ms, self._start_deadline))
 
     def _starting(self, due: Due, now_ms: int) -> Run | None:
-        if due.decision.run_due_ms is None or due.routine.program.key in self._running:
+        if due.decision.run_due_ms is None or self._skip_reason(due.routine.program.key) is not None:
             return None
         return self._new_run(due.routine.program, due.decision.run_due_ms, now_ms)
 
     def _ended(self, due: Due, now_ms: int) -> list[tuple[Run, Ending]]:
-        """What goes on record without being started: missed due times, and one skipped for the run before it."""
+        """What goes on record without being started: missed due times, and one that is skipped."""
         program, decision = due.routine.program, due.decision
         entries: list[tuple[Run, Ending]] = []
         if decision.missed is not None:
             entries.append(self._missed(program, decision.missed, now_ms))
-        before = self._running.get(program.key)
-        if decision.run_due_ms is not None and before is not None:
-            reason = f"still running: run {before.id}, which began for an earlier due time"
+        if decision.run_due_ms is not None and (reason := self._skip_reason(program.key)) is not None:
             ending = Ending(outcome=Outcome.SKIPPED, ended_ms=now_ms, reason=reason)
             entries.append((self._new_run(program, decision.run_due_ms, now_ms), ending))
         return entries
+
+    def _skip_reason(self, key: ProgramKey) -> str | None:
+        if (before := self._running.get(key)) is not None:
+            return f"still running: run {before.id}, which began for an earlier due time"
+        return self._hindrance(key.domain)
 
     def _missed(self, program: Program, gap: Gap, now_ms: int) -> tuple[Run, Ending]:
         log.warning("due_times_missed", name=program.name, program=str(program.key), count=gap.count)

@@ -24,6 +24,10 @@ class Readiness:
         """Ask ``check`` for the problem of ``name`` whenever somebody wants to know."""
         self.checks[name] = check
 
+    def forget(self, name: str) -> None:
+        """Undo :meth:`watch`: what had that name is no more."""
+        self.checks.pop(name, None)
+
     def problems(self) -> dict[str, str]:
         checked = {name: problem for name, check in self.checks.items() if (problem := check()) is not None}
         return dict(sorted((self.stated | checked).items()))

@@ -2,8 +2,9 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -33,7 +34,6 @@ from juvuln.database import transaction
 from juvuln.domains.columns import StoredUuid, text_of, whole_of
 from juvuln.domains.listing import Position, in_order
 from juvuln.domains.tables import ACTIONS, group_policies, groups, programs, revisions, user_groups, user_tokens, users
-from juvuln.programs import Program, ProgramKey, Programs
 from shared.errors import SelfhostError
 from shared.wire import ProgramState, ProgramType
 
@@ -41,6 +41,8 @@ MAX_REVISION_RACES = 50
 EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 CHUNK = 500
 """Programs that are read from the database at once."""
+
+Used = Callable[[], AbstractContextManager[None]]
 
 
 class NotFoundError(SelfhostError):
@@ -83,42 +85,15 @@ class ModuleCode:
 class DomainStore:
     """One domain's database. Every method raises DatabaseError while it is away."""
 
-    def __init__(self, name: str, engine: AsyncEngine) -> None:
+    def __init__(self, name: str, engine: AsyncEngine, used: Used = nullcontext) -> None:
+        """``used`` is entered around every use of the database; it may refuse it with DatabaseError."""
         self.name = name
         self._engine = engine
+        self._used = used
         self.what = f"database of domain {name}"
 
     async def close(self) -> None:
         await self._engine.dispose()
-
-    async def runnable_programs(self, known: Programs) -> Programs:
-        """The active routines and webhooks with their newest signed revision.
-
-        ``known`` is the last reading: the code of what has not changed since is taken from there.
-        """
-        async with transaction(self._engine, self.what) as connection:
-            rows = (await connection.execute(_runnable())).all()
-            read = {row.uuid: self._program(row) for row in rows}
-            fresh = {
-                uuid: program
-                for uuid, program in read.items()
-                if uuid not in known or _content(known[uuid]) != _content(program)
-            }
-            codes = await _codes(connection, fresh.values())
-        return {uuid: complete for uuid, program in read.items() if (complete := _with_code(program, codes, known))}
-
-    def _program(self, row: Any) -> Program:
-        return Program(
-            key=ProgramKey(self.name, row.uuid),
-            name=row.name,
-            type=ProgramType(row.type),
-            schedule=row.schedule or "",
-            deadline_ms=row.deadline,
-            language=row.language,
-            revision=row.revision,
-            checksum=bytes(row.checksum),
-            tags=tuple(row.tags or ()),
-        )
 
     async def module(self, name: str, language: str, revision: int | None) -> ModuleCode:
         """The code of an active module: its newest signed revision, or ``revision`` if that is signed.
@@ -151,7 +126,7 @@ class DomainStore:
 
     async def principal(self, token_hash: bytes) -> Principal | None:
         """The user to whom a token (its SHA-256) belongs, with the policies of the user's groups."""
-        async with transaction(self._engine, self.what) as connection:
+        async with self._transaction() as connection:
             user = (
                 await connection.execute(
                     select(users.c.uuid, users.c.name, user_tokens.c.token_hash)
@@ -196,7 +171,7 @@ class DomainStore:
         if may_read is None:
             query = query.limit(limit).offset(offset)
         found: list[Specification] = []
-        async with transaction(self._engine, self.what) as connection, connection.stream(query) as rows:
+        async with self._transaction() as connection, connection.stream(query) as rows:
             async for chunk in rows.partitions(CHUNK):
                 read = [_specification(row) for row in chunk if row.uuid is not None]
                 found += read if may_read is None else [each for each in read if may_read(each.uuid)]
@@ -213,7 +188,7 @@ class DomainStore:
 
     async def create_program(self, specification: Specification, owners: Sequence[UUID], make_uuid: Any) -> None:
         """Add a program; each group of ``owners`` that there is gets the four actions on what belongs to it."""
-        async with transaction(self._engine, self.what) as connection:
+        async with self._transaction() as connection:
             await connection.execute(insert(programs).values(**_columns(specification)))
             for group in owners:
                 for action in ACTIONS:
@@ -221,7 +196,7 @@ class DomainStore:
 
     async def update_program(self, uuid: UUID, changes: Mapping[str, Any]) -> None:
         """Set columns of a program. Raises NotFoundError."""
-        async with transaction(self._engine, self.what) as connection:
+        async with self._transaction() as connection:
             if changes:
                 result = await connection.execute(update(programs).where(programs.c.uuid == uuid).values(**changes))
                 found = result.rowcount
@@ -232,7 +207,7 @@ class DomainStore:
 
     async def delete_program(self, uuid: UUID) -> None:
         """Remove a program and all its revisions. Raises NotFoundError."""
-        async with transaction(self._engine, self.what) as connection:
+        async with self._transaction() as connection:
             await connection.execute(delete(revisions).where(revisions.c.program_uuid == uuid))
             result = await connection.execute(delete(programs).where(programs.c.uuid == uuid))
         if not result.rowcount:
@@ -297,7 +272,7 @@ class DomainStore:
         program = select(programs.c.uuid).where(programs.c.uuid == uuid).with_for_update()
         for _ in range(MAX_REVISION_RACES):
             try:
-                async with transaction(self._engine, self.what) as connection:
+                async with self._transaction() as connection:
                     if (await connection.execute(program)).first() is None:
                         raise self._no_program(uuid)
                     result = await connection.execute(insert(revisions).values(row).returning(revisions.c.revision))
@@ -310,7 +285,7 @@ class DomainStore:
     async def sign_revision(self, uuid: UUID, revision: int, by: UUID, at: datetime) -> None:
         """Sign a revision. Raises NotFoundError."""
         where = (revisions.c.program_uuid == uuid, revisions.c.revision == revision)
-        async with transaction(self._engine, self.what) as connection:
+        async with self._transaction() as connection:
             result = await connection.execute(update(revisions).where(*where).values(signed=at, signed_by=_user(by)))
         if not result.rowcount:
             raise self._no_revision(uuid, revision)
@@ -318,17 +293,23 @@ class DomainStore:
     async def delete_revision(self, uuid: UUID, revision: int) -> None:
         """Remove a revision. Raises NotFoundError."""
         where = (revisions.c.program_uuid == uuid, revisions.c.revision == revision)
-        async with transaction(self._engine, self.what) as connection:
+        async with self._transaction() as connection:
             result = await connection.execute(delete(revisions).where(*where))
         if not result.rowcount:
             raise self._no_revision(uuid, revision)
 
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        with self._used():
+            async with transaction(self._engine, self.what) as connection:
+                yield connection
+
     async def _first(self, query: Select[Any]) -> Any:
-        async with transaction(self._engine, self.what) as connection:
+        async with self._transaction() as connection:
             return (await connection.execute(query)).first()
 
     async def _all(self, query: Select[Any]) -> Sequence[Any]:
-        async with transaction(self._engine, self.what) as connection:
+        async with self._transaction() as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
             return rows
 
@@ -337,56 +318,6 @@ class DomainStore:
 
     def _no_revision(self, uuid: UUID, revision: int) -> NotFoundError:
         return NotFoundError(f"program {uuid} has no revision {revision}")
-
-
-def _runnable() -> Select[Any]:
-    newest = (
-        select(revisions.c.program_uuid, func.max(revisions.c.revision).label("revision"))
-        .where(revisions.c.signed.is_not(None))
-        .group_by(revisions.c.program_uuid)
-        .subquery()
-    )
-    return (
-        select(programs, revisions.c.revision, revisions.c.checksum)
-        .join(newest, newest.c.program_uuid == programs.c.uuid)
-        .join(
-            revisions,
-            (revisions.c.program_uuid == newest.c.program_uuid) & (revisions.c.revision == newest.c.revision),
-        )
-        .where(
-            programs.c.state == ProgramState.ACTIVE.value,
-            programs.c.type.in_([ProgramType.ROUTINE.value, ProgramType.WEBHOOK.value]),
-        )
-    )
-
-
-def _content(program: Program) -> tuple[int, bytes]:
-    return program.revision, program.checksum
-
-
-async def _codes(connection: AsyncConnection, wanted: Iterable[Program]) -> Mapping[tuple[UUID, int], bytes]:
-    """The code of each program, by uuid and revision; fetched in chunks, for databases bound the size of a query."""
-    numbers = {program.key.uuid: program.revision for program in wanted}
-    codes: dict[tuple[UUID, int], bytes] = {}
-    uuids = list(numbers)
-    for start in range(0, len(uuids), 500):
-        chunk = uuids[start : start + 500]
-        query = select(revisions.c.program_uuid, revisions.c.revision, revisions.c.code).where(
-            revisions.c.program_uuid.in_(chunk), revisions.c.revision.in_({numbers[uuid] for uuid in chunk})
-        )
-        for row in await connection.execute(query):
-            codes[row.program_uuid, row.revision] = bytes(row.code)
-    return codes
-
-
-def _with_code(program: Program, codes: Mapping[tuple[UUID, int], bytes], known: Programs) -> Program | None:
-    """The program with its code; None if that was deleted while we were reading."""
-    uuid = program.key.uuid
-    if (code := codes.get((uuid, program.revision))) is not None:
-        return replace(program, code=code)
-    if uuid in known and _content(known[uuid]) == _content(program):
-        return replace(program, code=known[uuid].code)
-    return None
 
 
 def _specification(row: Any) -> Specification:

@@ -39,23 +39,6 @@ async def revise(store: DomainStore, uuid: UUID, code: bytes, *, signed: bool) -
         await store.sign_revision(uuid, number, ROOT_UUID, NOW)
 
 
-async def test_what_runs_is_the_newest_signed_revision_of_active_routines_and_webhooks(store: DomainStore) -> None:
-    both, unsigned, inactive = await add(store, "both"), await add(store, "u"), await add(store, "i", state="inactive")
-    module = await add(store, "m", kind="module")
-    await revise(store, both, b"one", signed=True)
-    await revise(store, both, b"two", signed=True)
-    await revise(store, both, b"three", signed=False)
-    await revise(store, unsigned, b"x", signed=False)
-    await revise(store, inactive, b"x", signed=True)
-    await revise(store, module, b"x", signed=True)
-    programs = await store.runnable_programs({})
-    assert set(programs) == {both}
-    assert (programs[both].revision, programs[both].code) == (1, b"two")
-    assert programs[both].tags == ("a", "b")
-    again = await store.runnable_programs(programs)
-    assert again == programs
-
-
 async def test_modules_are_found_by_name_and_revision_if_signed(store: DomainStore) -> None:
     module = await add(store, "math", kind="module")
     for code, signed in ((b"zero", True), (b"one", False), (b"two", True), (b"three", False)):
@@ -120,7 +103,7 @@ async def test_making_a_domain_twice_changes_nothing(databases: DatabaseServer) 
 async def test_a_database_that_is_away_is_one_clear_line_without_the_password(url: str) -> None:
     store = DomainStore("test", open_engine(url))
     with pytest.raises(DatabaseError) as caught:
-        await store.runnable_programs({})
+        await store.programs(limit=10)
     await store.close()
     assert str(caught.value).startswith("database of domain test: ")
     assert "\n" not in str(caught.value)
@@ -171,12 +154,12 @@ async def test_a_sqlite_file_that_is_removed_is_noticed(tmp_path: Path) -> None:
     await create_domain(engine, "test", NOW)
     await engine.dispose()
     store = DomainStore("test", open_engine(f"sqlite:///{tmp_path}/domain.db"))
-    assert await store.runnable_programs({}) == {}
+    assert await store.programs(limit=10) == []
     (tmp_path / "domain.db").rename(tmp_path / "elsewhere.db")
     with pytest.raises(DatabaseError, match="no such database file"):
-        await store.runnable_programs({})
+        await store.programs(limit=10)
     (tmp_path / "elsewhere.db").rename(tmp_path / "domain.db")
-    assert await store.runnable_programs({}) == {}
+    assert await store.programs(limit=10) == []
     await store.close()
 
 
