@@ -63,6 +63,7 @@ class Said:
     log: Sequence[LogLine] = ()
     modules: Sequence[ModuleUse] = ()
     duration_ms: float | None = None
+    attempts: int | None = None
     answer: TaskAnswer | None = None
 
 
@@ -91,6 +92,7 @@ def _reported(answer: WorkerAnswer) -> Said:
         log=report.log,
         modules=report.modules,
         duration_ms=report.duration_ms,
+        attempts=report.attempts,
         answer=report.response,
     )
 

@@ -16,7 +16,7 @@ from structlog.contextvars import bound_contextvars
 
 from juvuln.answers import NotStarted, Said, Unanswered, WorkerAnswer, understand
 from juvuln.clock import Clock
-from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.runs.run import Ending, Run
 from juvuln.workers import Worker, WorkerRegistry
 from shared.http import connection_fault
 from shared.wire import Outcome, Task, TaskAnswer, TaskRequest
@@ -83,6 +83,7 @@ class Dispatcher:
                 result.ending,
                 request_bytes=len(request.body) if request else None,
                 answer_bytes=len(result.answer.body) if result.answer else None,
+                answer_status=result.answer.status if result.answer else None,
             )
             self._close(run, sized)
             return replace(result, ending=sized)
@@ -93,7 +94,7 @@ class Dispatcher:
         refusals: dict[UUID, str] = {}
         while worker := self._workers.choose(run.program.language, refusals):
             try:
-                return await self._send(worker, run, task)
+                return await self._send(worker, run, task, is_call=request is not None)
             except NotStarted as turn:
                 refusals[worker.uuid] = f"{worker.name}: {turn.reason}"
                 log.warning("worker_did_not_start_run", worker=worker.name, reason=turn.reason)
@@ -111,7 +112,7 @@ class Dispatcher:
         except TimeoutError:
             return
 
-    async def _send(self, worker: Worker, run: Run, task: bytes) -> Result:
+    async def _send(self, worker: Worker, run: Run, task: bytes, *, is_call: bool) -> Result:
         """Post the task to one worker. Raises NotStarted."""
         deadline_ms = run.program.effective_deadline_ms
         started_ms = self._clock.now_ms()
@@ -119,7 +120,7 @@ class Dispatcher:
         try:
             with bound_contextvars(worker=worker.name):
                 answer = await self._post(worker, task, deadline_ms / 1000 + ANSWER_MARGIN_SECONDS)
-            said = understand(answer, is_call=run.trigger is Trigger.WEBHOOK)
+            said = understand(answer, is_call=is_call)
         except Unanswered as failure:
             said = Said(Outcome.LOST, reason=failure.reason)
         finally:
@@ -130,6 +131,7 @@ class Dispatcher:
             log=said.log,
             modules=said.modules,
             duration_ms=said.duration_ms,
+            attempts=said.attempts,
             started_ms=started_ms,
             worker=worker.name,
         )

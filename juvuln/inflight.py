@@ -14,16 +14,23 @@ class InFlight:
     def __len__(self) -> int:
         return self._count
 
-    @contextmanager
-    def one(self) -> Iterator[None]:
+    def enter(self) -> None:
+        """One more is under way, until it is told to :meth:`leave`."""
         self._count += 1
         self._idle.clear()
+
+    def leave(self) -> None:
+        self._count -= 1
+        if self._count == 0:
+            self._idle.set()
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        self.enter()
         try:
             yield
         finally:
-            self._count -= 1
-            if self._count == 0:
-                self._idle.set()
+            self.leave()
 
     async def idle(self) -> None:
         """Wait until nothing is under way."""

@@ -15,11 +15,13 @@ from juvuln.api.code import CodeApi
 from juvuln.api.errors import refusals
 from juvuln.api.library import LibraryApi
 from juvuln.api.programs import ProgramApi
+from juvuln.api.run_now import RunNowApi
 from juvuln.api.runs import RunApi
 from juvuln.api.services import Services
 from juvuln.api.signing import SigningApi
 from juvuln.api.subscribers import SubscriberApi
 from juvuln.api.webhooks import WebhookApi
+from juvuln.calls import Calls
 from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings, check_exposure, domain_file_path
 from juvuln.database import DatabaseError, check_database_url
@@ -32,7 +34,6 @@ from juvuln.schedule import load_zone
 from juvuln.scheduler import Scheduler
 from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens
-from juvuln.webhooks import Webhooks
 from juvuln.workers import WorkerRegistry
 from shared.config import make_state_dir, shared_secret
 from shared.daemon import supervise
@@ -73,12 +74,12 @@ class Manager:
     async def drain(self) -> None:
         """Start nothing new, and wait for what is under way as long as is configured."""
         self._services.readiness.set("shutdown", "about to end")
-        self._services.webhooks.stop()
+        self._services.calls.stop()
         self._scheduler.stop()
         try:
             async with asyncio.timeout(self._settings.shutdown_timeout_seconds):
                 await self._scheduler.finished()
-                await self._services.webhooks.finished()
+                await self._services.calls.finished()
         except TimeoutError:
             log.warning("runs_given_up", timeout_seconds=self._settings.shutdown_timeout_seconds)
 
@@ -125,7 +126,7 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             domains=domains,
             tokens=Tokens(domains, clock, settings.access.cache_seconds),
             record=record,
-            webhooks=Webhooks(domains, record, dispatcher.execute, clock, parallel=settings.limits.calls),
+            calls=Calls(domains, record, dispatcher.execute, clock, parallel=settings.limits.calls),
             compile_check=CompileCheck(),
         )
         readiness.watch("workers", lambda: None if workers.all() else "no worker is subscribed")
@@ -222,6 +223,7 @@ async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator
             task.cancel()
         await asyncio.wait(tasks)
         await scheduler.cancel_runs()
+        await services.calls.cancel_runs()
 
 
 async def _sweep_workers(services: Services) -> None:
@@ -245,7 +247,7 @@ async def _prune(services: Services) -> None:
 
 
 def _routes(services: Services) -> list[Route]:
-    apis = (SubscriberApi, LibraryApi, WebhookApi, ProgramApi, CodeApi, SigningApi, RunApi)
+    apis = (SubscriberApi, LibraryApi, WebhookApi, ProgramApi, CodeApi, SigningApi, RunNowApi, RunApi)
     return [route for api in apis for route in api(services).routes()]
 
 

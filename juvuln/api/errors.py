@@ -4,9 +4,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from sqlalchemy.exc import IntegrityError
 
+from juvuln.calls import NoSuchWebhookError, NotRunnableError, StoppingError, TooManyCallsError
 from juvuln.database import DatabaseError
 from juvuln.domains.store import NotFoundError
-from juvuln.webhooks import NoSuchWebhookError, StoppingError, TooManyCallsError
 from shared.http import Refusal
 
 
@@ -19,6 +19,8 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
     except IntegrityError as error:
         # Of our own rules none is left to be broken by then: it is one that somebody gave to the domain's tables.
         raise Refusal(409, "the domain's database refuses this: it contradicts what is stored there") from error
+    except NotRunnableError as error:
+        raise Refusal(409, str(error)) from error
     except TooManyCallsError as error:
         raise Refusal(429, str(error), {"Retry-After": "1"}) from error
     except (DatabaseError, StoppingError) as error:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from juvuln.calls import Calls
 from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings
 from juvuln.domains.domains import Domains
 from juvuln.runs.record import RunRecord
 from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens
-from juvuln.webhooks import Webhooks
 from juvuln.workers import WorkerRegistry
 from shared.health import Readiness
 
@@ -24,5 +24,5 @@ class Services:
     domains: Domains
     tokens: Tokens
     record: RunRecord
-    webhooks: Webhooks
+    calls: Calls
     compile_check: CompileCheck

@@ -126,6 +126,8 @@ class RunView(BaseModel):
     modules: list[ModuleUse] = []
     request_bytes: int | None = None
     answer_bytes: int | None = None
+    answer_status: int | None = None
+    attempts: int | None = None
 
     @classmethod
     def of(cls, run: RecordedRun) -> Self:
@@ -157,5 +159,7 @@ class RunView(BaseModel):
                 "modules": list(ending.modules),
                 "request_bytes": ending.request_bytes,
                 "answer_bytes": ending.answer_bytes,
+                "answer_status": ending.answer_status,
+                "attempts": ending.attempts,
             }
         )

@@ -9,6 +9,7 @@ from multidict import CIMultiDict
 from juvuln.api.guards import is_trusted, program_uuid, require_access, require_principal
 from juvuln.api.services import Services
 from juvuln.dispatch import Result
+from juvuln.runs.run import Trigger
 from shared.http import Answer, Refusal, Route, error_response, likely_content_type, read_body
 from shared.wire import Outcome, TaskAnswer, TaskRequest
 
@@ -73,13 +74,16 @@ class WebhookApi:
         return await self._call(principal.domain, uuid, request)
 
     async def _call(self, domain: str, uuid: UUID, request: web.Request) -> web.Response:
-        self._services.webhooks.check()
-        program = self._services.webhooks.find(domain, uuid)
+        calls = self._services.calls
+        calls.check()
+        program = calls.webhook(domain, uuid)
         body = await read_body(request, self._services.settings.limits.body_bytes)
-        return _response(await self._services.webhooks.call(program, _task_request(request, body)))
+        _, result = await calls.call(program, Trigger.WEBHOOK, task_request(request, body))
+        return _response(result)
 
 
-def _task_request(request: web.Request, body: bytes) -> TaskRequest:
+def task_request(request: web.Request, body: bytes) -> TaskRequest:
+    """A call as the program sees it."""
     names = {name.lower(): name for name in request.headers if name.lower() not in NOT_FOR_PROGRAMS}
     headers = {name: ", ".join(request.headers.getall(name)) for name in names.values()}
     return TaskRequest(

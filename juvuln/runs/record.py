@@ -6,7 +6,7 @@ cannot be written, for a full disk or a database that is away, is kept and tried
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +65,8 @@ class RunRecord:
 
     def __init__(self, engine: AsyncEngine, manager: str, report_problem: Callable[[str | None], None]) -> None:
         self._engine = engine
-        self._manager = manager
+        self.manager = manager
+        """The name of this manager in it."""
         self._report_problem = report_problem
         self._claims: list[Claim] = []
         self._endings: list[dict[str, Any]] = []
@@ -80,8 +81,8 @@ class RunRecord:
         Gives the ids of those that were not there yet; a due time that is on record already is left alone.
         Raises DatabaseError; then nothing of it counts as being on record.
         """
-        rows = [_claim_row(run, self._manager) for run in claimed]
-        rows += [_claim_row(run, self._manager) | _ending_columns(ending) for run, ending in ended]
+        rows = [_claim_row(run, self.manager) for run in claimed]
+        rows += [_claim_row(run, self.manager) | _ending_columns(ending) for run, ending in ended]
         answer: asyncio.Future[set[str]] = asyncio.get_running_loop().create_future()
         self._claims.append(Claim(rows, answer))
         self._idle.clear()
@@ -107,7 +108,7 @@ class RunRecord:
             "ended_ms": ended_ms,
             "reason": "the manager ended before the worker answered",
         }
-        query = update(runs).where(runs.c.manager == self._manager, runs.c.outcome.is_(None)).values(**values)
+        query = update(runs).where(runs.c.manager == self.manager, runs.c.outcome.is_(None)).values(**values)
         async with transaction(self._engine, WHAT) as connection:
             return (await connection.execute(query)).rowcount
 
@@ -121,12 +122,24 @@ class RunRecord:
         return {UUID(row.program_uuid): row.due_ms for row in await self._all(query)}
 
     async def history(
-        self, domain: str, *, program: UUID | None = None, limit: int, before: str | None = None
+        self,
+        domain: str,
+        *,
+        program: UUID | None = None,
+        outcomes: Collection[Outcome | None] = (),
+        limit: int,
+        before: str | None = None,
     ) -> Sequence[RecordedRun]:
-        """Runs of a domain or of one of its programs, newest first, from before the run ``before`` on."""
+        """Runs of a domain or of one of its programs, newest first, from before the run ``before`` on.
+
+        With ``outcomes`` only those that ended so; None stands for those under way.
+        """
         query = select(runs).where(runs.c.domain == domain).order_by(runs.c.id.desc()).limit(limit)
         if program is not None:
             query = query.where(runs.c.program_uuid == str(program))
+        if outcomes:
+            ended = runs.c.outcome.in_([outcome.value for outcome in outcomes if outcome is not None])
+            query = query.where(ended | runs.c.outcome.is_(None) if None in outcomes else ended)
         if before is not None:
             query = query.where(runs.c.id < before)
         return [_recorded(row) for row in await self._all(query)]
@@ -224,6 +237,8 @@ _ENDING_COLUMNS = (
     "modules",
     "request_bytes",
     "answer_bytes",
+    "answer_status",
+    "attempts",
 )
 _CLOSE = (
     update(runs)
@@ -284,6 +299,8 @@ def _ending_columns(ending: Ending) -> dict[str, Any]:
         "modules": _modules.dump_json(list(ending.modules)).decode() if ending.modules else None,
         "request_bytes": ending.request_bytes,
         "answer_bytes": ending.answer_bytes,
+        "answer_status": ending.answer_status,
+        "attempts": ending.attempts,
     }
 
 
@@ -317,4 +334,6 @@ def _recorded_ending(row: Any) -> Ending:
         modules=_modules.validate_json(row.modules) if row.modules else (),
         request_bytes=row.request_bytes,
         answer_bytes=row.answer_bytes,
+        answer_status=row.answer_status,
+        attempts=row.attempts,
     )

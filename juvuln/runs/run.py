@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 from juvuln.programs import Program
 from shared.wire import LogLine, ModuleUse, Outcome, ProgramError
@@ -13,6 +14,7 @@ class Trigger(StrEnum):
 
     SCHEDULE = "schedule"
     WEBHOOK = "webhook"
+    MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ class Ending:
     modules: Sequence[ModuleUse] = ()
     request_bytes: int | None = None
     answer_bytes: int | None = None
+    answer_status: int | None = None
+    """The HTTP status that a webhook chose."""
+    attempts: int | None = None
+    """How often the worker started it, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +70,21 @@ class RecordedRun:
     manager: str
     first_due_ms: int | None = None
     ending: Ending | None = field(default=None)
+
+    @classmethod
+    def of(cls, run: Run, manager: str, ending: Ending | None) -> Self:
+        """A run as it will be recorded by ``manager``."""
+        return cls(
+            id=run.id,
+            domain=run.program.key.domain,
+            program_uuid=str(run.program.key.uuid),
+            program_name=run.program.name,
+            trigger=run.trigger,
+            revision=run.program.revision,
+            deadline_ms=run.program.effective_deadline_ms,
+            claimed_ms=run.claimed_ms,
+            due_ms=run.due_ms,
+            first_due_ms=run.first_due_ms,
+            manager=manager,
+            ending=ending,
+        )

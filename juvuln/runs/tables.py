@@ -30,9 +30,13 @@ runs = Table(
     Column("modules", Text),
     Column("request_bytes", Integer),
     Column("answer_bytes", Integer),
-    # No due time is claimed twice. Runs without a due time (webhooks) are not held apart by it: NULLs are distinct.
+    Column("answer_status", Integer),
+    Column("attempts", Integer),
+    # No due time is claimed twice. Runs without a due time (of webhooks, or by hand) are not held apart by it: NULLs
+    # are distinct.
     UniqueConstraint("domain", "program_uuid", "due_ms", name="uq_runs_due"),
     Index("ix_runs_program", "domain", "program_uuid", "id"),
+    Index("ix_runs_program_outcome", "domain", "program_uuid", "outcome", "id"),
     Index("ix_runs_domain", "domain", "id"),
     Index("ix_runs_ended", "ended_ms"),
     Index("ix_runs_open", "manager", postgresql_where=text("outcome IS NULL"), sqlite_where=text("outcome IS NULL")),

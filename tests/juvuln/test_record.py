@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from juvuln.clock import new_run_id
-from juvuln.database import DatabaseError, transaction
+from juvuln.database import DatabaseError, open_engine, transaction
+from juvuln.runs.migrate import _upgrade
 from juvuln.runs.record import Batch, RunRecord, open_record
 from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.runs.tables import runs
 from shared.errors import StartError
 from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError
 from tests.juvuln.support import UUID_1, UUID_2, program
@@ -145,6 +147,47 @@ async def test_a_database_of_an_earlier_version_is_opened_again_without_loss(rec
             await record.claim([run(number, NOW_MS + number)])
             assert len(await record.history("test", limit=10)) == number
             writer.cancel()
+
+
+async def test_a_record_of_the_first_version_is_brought_to_the_present_form_with_its_runs(record_url: str) -> None:
+    engine = open_engine(record_url, create=True)
+    async with transaction(engine, "record") as connection:
+        await connection.run_sync(_upgrade, "0001")
+        await connection.execute(
+            text(
+                "INSERT INTO runs (id, domain, program_uuid, program_name, trigger, revision, deadline_ms, manager,"
+                " claimed_ms, ended_ms, outcome, answer_bytes)"
+                " VALUES (:id, 'test', :uuid, 'beat', 'webhook', 3, 1000, 'manager', 1, 2, 'succeeded', 7)"
+            ),
+            {"id": new_run_id(NOW_MS, 1), "uuid": str(UUID_1)},
+        )
+    await engine.dispose()
+    async with open_record(record_url, "manager", lambda _: None) as record:
+        (old,) = await record.history("test", program=UUID_1, outcomes=[Outcome.SUCCEEDED], limit=10)
+        assert old.ending == Ending(Outcome.SUCCEEDED, ended_ms=2, answer_bytes=7)
+        async with transaction(record._engine, "record") as connection:
+            indexes = await connection.run_sync(lambda sync: inspect(sync).get_indexes("runs"))
+    assert {index["name"] for index in indexes} >= {index.name for index in runs.indexes}
+
+
+async def test_history_is_of_the_outcomes_that_are_asked_for(record: RunRecord) -> None:
+    endings = [Outcome.SUCCEEDED, Outcome.FAILED, None, Outcome.TIMED_OUT]
+    claimed = [run(number, NOW_MS + number) for number in range(len(endings))]
+    await record.claim(claimed)
+    for each, outcome in zip(claimed, endings, strict=True):
+        if outcome is not None:
+            record.close(each, Ending(outcome, ended_ms=NOW_MS))
+    await record.flush()
+
+    async def numbers(*outcomes: Outcome | None) -> list[int]:
+        found = await record.history("test", program=UUID_1, outcomes=outcomes, limit=10)
+        return [[each.id for each in claimed].index(one.id) for one in found]
+
+    assert await numbers() == [3, 2, 1, 0]
+    assert await numbers(Outcome.SUCCEEDED) == [0]
+    assert await numbers(None) == [2]
+    assert await numbers(None, Outcome.FAILED) == [2, 1]
+    assert await numbers(Outcome.LOST) == []
 
 
 async def test_a_claim_that_cannot_be_written_raises_and_an_ending_is_kept_for_later(

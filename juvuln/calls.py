@@ -1,0 +1,135 @@
+"""What runs because somebody asks for it, as a webhook that is called or by hand: on record first, then run."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
+
+from juvuln.clock import Clock, new_run_id
+from juvuln.dispatch import Result
+from juvuln.domains.domains import Domains
+from juvuln.domains.store import Specification
+from juvuln.inflight import InFlight
+from juvuln.programs import Program
+from juvuln.runs.record import RunRecord
+from juvuln.runs.run import Run, Trigger
+from shared.errors import SelfhostError
+from shared.wire import ProgramState, ProgramType, TaskRequest
+
+
+class NoSuchWebhookError(SelfhostError):
+    """Nothing can be called under this uuid."""
+
+
+class NotRunnableError(SelfhostError):
+    """The program is there, but cannot be run as it is."""
+
+
+class TooManyCallsError(SelfhostError):
+    """As many calls are under way as there may be."""
+
+
+class StoppingError(SelfhostError):
+    """The manager is about to end and takes no more calls."""
+
+
+class Calls:
+    def __init__(
+        self,
+        domains: Domains,
+        record: RunRecord,
+        execute: Callable[[Run, TaskRequest | None], Coroutine[Any, Any, Result]],
+        clock: Clock,
+        *,
+        parallel: int,
+    ) -> None:
+        self._domains = domains
+        self._record = record
+        self._execute = execute
+        self._clock = clock
+        self._in_flight = InFlight()
+        self._parallel = parallel
+        self._stopping = False
+        self._tasks: set[asyncio.Task[Result]] = set()
+        """Runs that nobody waits for."""
+
+    def webhook(self, domain: str, uuid: UUID) -> Program:
+        """The active webhook with signed code. Raises NoSuchWebhookError."""
+        program = self._domains.program(domain, uuid)
+        if program is None:
+            raise NoSuchWebhookError(f"domain {domain} has no active webhook {uuid} with signed code")
+        if program.type is not ProgramType.WEBHOOK:
+            raise NoSuchWebhookError(f"program {uuid} of domain {domain} is a {program.type.value}, not a webhook")
+        return program
+
+    async def runnable(self, domain: str, specification: Specification) -> Program:
+        """The program as it would run now, whoever changed it last. Raises NotRunnableError."""
+        await self._domains.refresh(domain)
+        if program := self._domains.program(domain, specification.uuid):
+            return program
+        raise NotRunnableError(_why_not(specification))
+
+    def check(self) -> None:
+        """Raises StoppingError or TooManyCallsError if no call is taken now."""
+        if self._stopping:
+            raise StoppingError("the manager is about to end")
+        if len(self._in_flight) >= self._parallel:
+            raise TooManyCallsError(f"{self._parallel} calls are under way already; try again in a moment")
+
+    def stop(self) -> None:
+        """Take no more calls. Those under way go on."""
+        self._stopping = True
+
+    async def finished(self) -> None:
+        """Wait until no call is under way."""
+        await self._in_flight.idle()
+
+    async def cancel_runs(self) -> None:
+        """End the runs that nobody waits for; they are recorded as lost."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def call(self, program: Program, trigger: Trigger, request: TaskRequest | None) -> tuple[Run, Result]:
+        """Run a program to its end.
+
+        Raises StoppingError, TooManyCallsError, or DatabaseError if it cannot be put on record; then it is not run.
+        """
+        self.check()
+        with self._in_flight.one():
+            run = await self._claimed(program, trigger)
+            return run, await self._execute(run, request)
+
+    async def start(self, program: Program, trigger: Trigger, request: TaskRequest | None) -> Run:
+        """Like :meth:`call`, but wait only until the run is on record."""
+        self.check()
+        self._in_flight.enter()
+        try:
+            run = await self._claimed(program, trigger)
+        except BaseException:
+            self._in_flight.leave()
+            raise
+        task = asyncio.get_running_loop().create_task(self._execute(run, request))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return run
+
+    def _ended(self, task: "asyncio.Task[Result]") -> None:
+        self._tasks.discard(task)
+        self._in_flight.leave()
+
+    async def _claimed(self, program: Program, trigger: Trigger) -> Run:
+        now_ms = self._clock.now_ms()
+        run = Run(new_run_id(now_ms), program, trigger, claimed_ms=now_ms)
+        await self._record.claim([run])
+        return run
+
+
+def _why_not(specification: Specification) -> str:
+    who = f"program {specification.uuid}"
+    if specification.type == ProgramType.MODULE.value:
+        return f"{who} is a module; it runs only as a part of the programs that import it"
+    if specification.state != ProgramState.ACTIVE.value:
+        return f"{who} is {specification.state}; only active programs run"
+    return f"{who} has no signed code that can be run"
