@@ -8,6 +8,7 @@ from juvuln.commands.create import create_program
 from juvuln.commands.listing import list_programs
 from juvuln.commands.logs import print_logs
 from juvuln.commands.next import next_command
+from juvuln.commands.pull import pull_programs
 from juvuln.commands.push import push_programs
 from juvuln.commands.run import run_program
 from juvuln.commands.runs import list_runs
@@ -32,4 +33,5 @@ app.command("runs")(list_runs)
 app.command("logs")(print_logs)
 app.command("delete")(delete_program)
 app.command("push")(push_programs)
+app.command("pull")(pull_programs)
 app.command("next")(next_command)
