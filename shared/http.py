@@ -3,7 +3,8 @@
 import errno
 import functools
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,6 +20,9 @@ from shared.wire import ErrorBody
 ModelT = TypeVar("ModelT", bound=BaseModel)
 BACKLOG = 1024
 """Connections that may wait to be taken."""
+
+MOST_FAULTS = 10
+"""Of a request's faults, those that are told at once."""
 
 _SHORTCUTS = web.AppKey("_SHORTCUTS", dict[tuple[str, str], Handler])
 """The handlers, middlewares around them, of the routes with a shortcut, by method and path."""
@@ -44,6 +48,8 @@ class Answer:
     model: Any = None
     """A type that pydantic can describe, for a JSON answer."""
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What the headers of interest say, by their names; each may be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,13 @@ class Route:
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     summary: str
     answers: Mapping[int, Answer]
+    """By status."""
     request: type[BaseModel] | None = None
     request_content_type: str | None = None
+    request_required: bool = False
+    """Whether a body that is no JSON must have something in it."""
+    other_answer: Answer | None = None
+    """With any other status."""
     query: Sequence[Parameter] = ()
     security: Sequence[str] = ()
     shortcut: bool = False
@@ -161,7 +172,7 @@ def parse_model(body: bytes, model: type[ModelT], invalid_code: int = 422) -> Mo
         faults = error.errors(include_input=False, include_url=False)
         if any(fault["type"] == "json_invalid" for fault in faults):
             raise Refusal(400, f"the body is not JSON: {faults[0]['ctx']['error']}") from None
-        lines = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults]
+        lines = [f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in faults[:MOST_FAULTS]]
         raise Refusal(invalid_code, "; ".join(lines)) from None
 
 
@@ -178,11 +189,25 @@ def make_app(
     around = [json_errors, *middlewares]
     app = web.Application(middlewares=around, client_max_size=max_body_bytes)
     app[_SHORTCUTS] = {(route.method, route.path): _wrapped(route, around) for route in routes if route.shortcut}
+    methods: dict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
     for route in routes:
         app.router.add_route(route.method, route.path, route.handler)
+        methods[route.path].add(route.method)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, route.handler)
+            methods[route.path].add("HEAD")
+    for path, allowed in methods.items():
+        app.router.add_route("OPTIONS", path, _telling(allowed))
     return app
+
+
+def _telling(methods: Collection[str]) -> Handler:
+    """Tells whoever asks, without credentials, which methods there are for a path."""
+
+    async def tell(_request: web.Request) -> web.Response:
+        return web.Response(status=204, headers={"Allow": ", ".join(sorted(methods))})
+
+    return tell
 
 
 def _wrapped(route: Route, middlewares: Sequence[Middleware]) -> Handler:

@@ -7,6 +7,9 @@ BUILTIN_MODULES = frozenset(
 )
 """The modules that every program has, and `os`, which none has: these names never lead to a module of the domain."""
 
+MODULE_NAME = rf"^(?!(?:{'|'.join(sorted(BUILTIN_MODULES))})$)(?!.*[.]tengo$)[^@\x00-\x1f\x7f./][^@\x00-\x1f\x7f]*$"
+"""The same as :func:`module_name_fault`, as a regular expression for the description of the API."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
@@ -30,28 +30,58 @@ SECURITY_SCHEMES: Mapping[str, Json] = {
 }
 
 
+BYTES: Json = {"type": "string", "format": "binary"}
+
+PATH_PARAMETERS: Mapping[str, Json] = {
+    "uuid": {"description": "The UUID of what is meant.", "schema": {"type": "string", "format": "uuid"}},
+    "id": {"description": "The id of a run.", "schema": {"type": "string", "format": "uuid"}},
+    "revision": {
+        "description": "The number of a revision.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+    },
+    "domain": {"description": "The name of a domain.", "schema": {"type": "string", "minLength": 1}},
+}
+
+GROUPS: Mapping[str, str] = {
+    "programs": "The programs of a domain, for its users.",
+    "runs": "What ran, and how it went.",
+    "webhooks": "Programs that answer calls.",
+    "subscribers": "Workers that take work.",
+    "library": "Signed modules, for workers.",
+    "tasks": "Programs to be run, from the manager.",
+    "status": "How the daemon is.",
+}
+"""The groups that calls are listed in: by the last word of a path that is one of them."""
+
+
 def openapi_document(title: str, version: str, description: str, routes: Sequence[Route]) -> Json:
     schemas: Json = {}
     paths: Json = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
-    used = {name for route in routes for name in route.security}
+    used_schemes = {name for route in routes for name in route.security}
+    used_groups = {_group(route) for route in routes}
     return {
         "openapi": "3.0.3",
         "info": {"title": title, "version": version, "description": description},
+        "tags": [{"name": name, "description": text} for name, text in GROUPS.items() if name in used_groups],
         "paths": paths,
         "components": {
-            "schemas": schemas,
-            "securitySchemes": {name: SECURITY_SCHEMES[name] for name in sorted(used)},
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {name: SECURITY_SCHEMES[name] for name in sorted(used_schemes)},
         },
     }
 
 
 def _operation(route: Route, schemas: Json) -> Json:
     operation: Json = {
+        "operationId": _operation_id(route),
+        "tags": [_group(route)],
         "summary": route.summary,
-        "responses": {str(code): _answer(code, answer, schemas) for code, answer in route.answers.items()},
+        "responses": {str(code): _answer(answer, schemas, code >= 400) for code, answer in route.answers.items()},
     }
+    if route.other_answer is not None:
+        operation["responses"]["default"] = _answer(route.other_answer, schemas, is_error=False)
     parameters = _path_parameters(route.path) + [
         {
             "name": parameter.name,
@@ -67,41 +97,59 @@ def _operation(route: Route, schemas: Json) -> Json:
     if route.security:
         operation["security"] = [{name: []} for name in route.security]
     if route.request is not None:
-        content: Json = {"application/json": {"schema": _schema(route.request, schemas)}}
+        content: Json = {"application/json": {"schema": _schema(route.request, "validation", schemas)}}
         operation["requestBody"] = {"required": True, "content": content}
     elif route.request_content_type is not None:
-        body_schema = {"type": "string", "format": "binary"}
-        operation["requestBody"] = {"content": {route.request_content_type: {"schema": body_schema}}}
+        body_schema = {"type": "string", "minLength": 1} if route.request_required else BYTES
+        content = {route.request_content_type: {"schema": body_schema}}
+        operation["requestBody"] = {"required": route.request_required, "content": content}
     return operation
+
+
+def _operation_id(route: Route) -> str:
+    """Such as `get_v2_programs_uuid_code`."""
+    return "_".join([route.method.lower(), *re.findall(r"\w+", route.path)])
+
+
+def _group(route: Route) -> str:
+    words = [word for word in route.path.split("/") if word in GROUPS]
+    return words[-1] if words else "status"
 
 
 def _path_parameters(path: str) -> list[Json]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {"name": name, "in": "path", "required": True, **PATH_PARAMETERS.get(name, {"schema": {"type": "string"}})}
         for name in re.findall(r"{(\w+)(?::[^}]*)?}", path)
     ]
 
 
-def _answer(code: int, answer: Answer, schemas: Json) -> Json:
-    model = answer.model
-    if model is None and code >= 400:
-        model = ErrorBody
+def _answer(answer: Answer, schemas: Json, is_error: bool) -> Json:
+    described: Json = {"description": answer.description}
+    model = ErrorBody if answer.model is None and is_error else answer.model
     if model is not None:
-        content = {answer.content_type: {"schema": _schema(model, schemas)}}
-    elif code == 204 or answer.content_type == "application/json":
-        return {"description": answer.description}
-    else:
-        content = {answer.content_type: {"schema": {"type": "string", "format": "binary"}}}
-    return {"description": answer.description, "content": content}
+        described["content"] = {answer.content_type: {"schema": _schema(model, "serialization", schemas)}}
+    elif answer.content_type != "application/json":
+        described["content"] = {answer.content_type: {"schema": BYTES}}
+    if answer.headers:
+        described["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()
+        }
+    return described
 
 
-def _schema(model: Any, schemas: Json) -> Json:
-    """The schema of ``model``; the models that it refers to go into ``schemas``."""
-    schema = TypeAdapter(model).json_schema(ref_template="#/components/schemas/{model}")
+def _schema(model: Any, mode: Literal["validation", "serialization"], schemas: Json) -> Json:
+    """A reference to the schema of ``model``, or the schema itself where that has no name of its own.
+
+    The models that are referred to go into ``schemas``.
+    """
+    schema = TypeAdapter(model).json_schema(ref_template="#/components/schemas/{model}", mode=mode)
     for name, definition in schema.pop("$defs", {}).items():
         schemas[name] = _for_openapi_3_0(definition)
     converted: Json = _for_openapi_3_0(schema)
-    return converted
+    if "title" not in converted or "$ref" in converted:
+        return converted
+    schemas[converted["title"]] = converted
+    return {"$ref": f"#/components/schemas/{converted['title']}"}
 
 
 def _for_openapi_3_0(schema: Any) -> Any:

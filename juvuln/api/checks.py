@@ -16,17 +16,18 @@ NO_SCHEDULE = ("", "0s")
 def check_specification(program: Specification, set_now: Collection[str], zone: tzinfo, now: datetime) -> None:
     """Refuse a program that could not do what it is for, as far as the fields that are ``set_now`` have to do with it.
 
-    A fault that somebody else left in the other fields must not keep these from being changed. Raises Refusal.
+    A fault that somebody else left in the other fields must not keep these from being changed. Raises Refusal: 400 for
+    a field that is set now, 409 for one that was there before.
     """
     if program.type == ProgramType.MODULE.value and not {"name", "type"}.isdisjoint(set_now):
         fault = module_name_fault(program.name)
         if fault:
-            raise Refusal(400, f"name: {fault}")
+            raise _refusal("name", fault, set_now)
     if _needs_schedule(program, set_now) or ("schedule" in set_now and program.schedule not in NO_SCHEDULE):
         try:
             first_due(parse_schedule(program.schedule, zone), now)
         except ScheduleError as error:
-            raise Refusal(400, f"schedule: {error}") from error
+            raise _refusal("schedule", str(error), set_now) from error
 
 
 def _needs_schedule(program: Specification, set_now: Collection[str]) -> bool:
@@ -34,3 +35,7 @@ def _needs_schedule(program: Specification, set_now: Collection[str]) -> bool:
         return False
     starts = "state" in set_now and program.state == ProgramState.ACTIVE.value
     return starts or not {"schedule", "type"}.isdisjoint(set_now)
+
+
+def _refusal(field: str, fault: str, set_now: Collection[str]) -> Refusal:
+    return Refusal(400 if field in set_now else 409, f"{field}: {fault}")

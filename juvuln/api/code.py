@@ -28,7 +28,7 @@ class CodeApi:
     def routes(self) -> list[Route]:
         usual = {**DENIED, **AWAY, **UNKNOWN}
         code, revisions = "/v2/programs/{uuid}/code", "/v2/programs/{uuid}/revisions"
-        number = {"type": "integer", "minimum": -1}
+        number = {"type": "integer", "minimum": -1, "maximum": LARGEST_REVISION}
         return [
             Route(
                 "GET",
@@ -52,6 +52,7 @@ class CodeApi:
                 }
                 | usual,
                 request_content_type="text/plain",
+                request_required=True,
                 security=["domain"],
             ),
             Route(
@@ -100,7 +101,7 @@ class CodeApi:
         if request.content_length is None:
             raise Refusal(411, "the request needs a Content-Length")
         code = await read_body(request, MAX_SOURCE_BYTES)
-        if not code.strip():
+        if not code:
             raise Refusal(400, "there is no code in the body; with curl: --data-binary @FILE")
         now = self._services.clock.now()
         number = await store_of(self._services, principal).add_revision(uuid, code, principal.user, now)

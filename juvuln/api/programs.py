@@ -10,9 +10,9 @@ from pydantic import BaseModel, TypeAdapter
 
 from juvuln.api.checks import check_specification
 from juvuln.api.guards import program_uuid, require_access, require_principal, store_of
-from juvuln.api.queries import cursor, position, texts, whole_number
+from juvuln.api.queries import CURSOR, cursor, position, texts, whole_number
 from juvuln.api.services import Services
-from juvuln.api.views import NewProgram, ProgramChanges, ProgramView
+from juvuln.api.views import STORABLE, NewProgram, ProgramChanges, ProgramView
 from juvuln.domains.listing import Position
 from juvuln.domains.store import Specification
 from juvuln.schedule import load_zone
@@ -20,9 +20,13 @@ from shared.http import Answer, Parameter, Route, json_response, read_model
 
 MAX_JSON_BYTES = 64 * 1024
 MAX_LIMIT = 1000
-DENIED: Final = {401: Answer("no or wrong credentials"), 403: Answer("no policy allows it")}
+MAX_OFFSET = 2**31 - 1
+DENIED: Final = {
+    401: Answer("no or wrong credentials", headers={"WWW-Authenticate": "how to show them"}),
+    403: Answer("no policy allows it"),
+}
 UNKNOWN: Final = {404: Answer("no such program")}
-AWAY: Final = {503: Answer("the domain's database is away")}
+AWAY: Final = {503: Answer("the domain's database is away", headers={"Retry-After": "seconds"})}
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 _programs = TypeAdapter(list[ProgramView])
@@ -33,22 +37,36 @@ class ProgramApi:
         self._services = services
 
     def routes(self) -> list[Route]:
-        refused = {400: Answer("not JSON, or a field is missing or wrong"), 413: Answer("the body is too large")}
+        refused = {
+            400: Answer("not JSON, or a field is missing or wrong"),
+            409: Answer("it contradicts what is stored"),
+            413: Answer("the body is too large"),
+        }
         found = {200: Answer("the program", ProgramView)}
         usual = {**DENIED, **AWAY}
         one = "/v2/programs/{uuid}"
         integer = {"type": "integer", "minimum": 0}
+        tags = {"type": "array", "items": {"type": "string", "pattern": STORABLE}}
         return [
             Route(
                 "GET",
                 "/v2/programs",
                 self.list,
                 "The programs that you may read, by name",
-                {200: Answer("the programs", list[ProgramView]), 400: Answer("a parameter is wrong")} | usual,
+                {
+                    200: Answer("the programs", list[ProgramView], headers={"Link": "the next page, if there is one"}),
+                    400: Answer("a parameter is wrong"),
+                }
+                | usual,
                 query=[
-                    Parameter("limit", "how many at most (20)", {**integer, "minimum": 1, "maximum": MAX_LIMIT}),
-                    Parameter("offset", "how many to leave out first (0)", integer),
-                    Parameter("tags", "only those with one of these tags; may be repeated"),
+                    Parameter(
+                        "limit", "how many at most", {**integer, "minimum": 1, "maximum": MAX_LIMIT, "default": 20}
+                    ),
+                    Parameter(
+                        "offset", "how many to leave out first", {**integer, "maximum": MAX_OFFSET, "default": 0}
+                    ),
+                    Parameter("after", "where the page before ended", {"type": "string", "pattern": f"^{CURSOR}$"}),
+                    Parameter("tags", "only those with one of these tags; may be repeated", tags),
                 ],
                 security=["domain"],
             ),
@@ -84,7 +102,7 @@ class ProgramApi:
     async def list(self, request: web.Request) -> web.Response:
         principal = await require_principal(self._services, request)
         limit = whole_number(request, "limit", default=20, low=1, high=MAX_LIMIT)
-        offset = whole_number(request, "offset", default=0, low=0, high=2**31 - 1)
+        offset = whole_number(request, "offset", default=0, low=0, high=MAX_OFFSET)
         all_readable = principal.policies.allow_all("read", "programs/")
         found = await store_of(self._services, principal).programs(
             limit=limit + 1,  # one more than asked for, to know whether there is a next page

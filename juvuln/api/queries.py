@@ -1,15 +1,16 @@
 """Reading query parameters. Each raises Refusal(400) that names the parameter."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from uuid import UUID
 
 from aiohttp import web
 
 from juvuln.domains.columns import is_storable
-from juvuln.domains.listing import Position
+from juvuln.domains.listing import SORTED_CHARACTERS, Position
 from shared.http import Refusal
+
+CURSOR = rf"[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}/[^\x00]{{0,{SORTED_CHARACTERS}}}"
 
 
 def whole(text: str) -> int | None:
@@ -43,19 +44,15 @@ def position(request: web.Request, name: str) -> Position | None:
     text = request.query.get(name)
     if text is None:
         return None
-    try:
-        content = urlsafe_b64decode(text.encode("ascii"))
-        last = Position(content[16:].decode("utf-8"), UUID(bytes=content[:16]))
-    except ValueError:
-        last = None
-    if last is None or not is_storable(last.name):
+    if not re.fullmatch(CURSOR, text) or not is_storable(text):
         raise Refusal(400, f"{name}: take it from the Link of the page before")
-    return last
+    uuid, _, last_name = text.partition("/")
+    return Position(last_name, UUID(uuid))
 
 
 def cursor(last: Position) -> str:
-    """A position as an opaque parameter."""
-    return urlsafe_b64encode(last.uuid.bytes + last.sort_name.encode("utf-8")).decode("ascii")
+    """A position as a parameter."""
+    return f"{last.uuid}/{last.sort_name}"
 
 
 def flag(request: web.Request, name: str) -> bool:

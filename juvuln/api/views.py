@@ -1,20 +1,76 @@
 """The JSON of `/v2/programs`: what clients send and get."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints, field_validator
+from pydantic.config import JsonDict
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from juvuln.api.checks import NO_SCHEDULE
 from juvuln.clock import from_ms
 from juvuln.domains.columns import is_storable
 from juvuln.domains.store import Revision, Specification
 from juvuln.runs.run import RecordedRun, Trigger
+from juvuln.schedule_pattern import schedule_pattern
+from shared.module_names import MODULE_NAME
 from shared.wire import MAX_DEADLINE_MS, LogLine, ModuleUse, Outcome, ProgramError, ProgramState, ProgramType
 
-Text = Annotated[str, StringConstraints(max_length=255)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+STORABLE = r"^[^\x00]*$"
+"""How the description of the API has :func:`is_storable`; JSON as UTF-8 has no room for halves of surrogate pairs."""
+
+
+class ScheduleShape:
+    """Describes a schedule. What decides is :func:`check_specification`."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        shapes = [*map(re.escape, NO_SCHEDULE), schedule_pattern(available_timezones())]
+        return {**handler(schema), "pattern": f"^(?:{'|'.join(shapes)})$"}
+
+
+Schedule = Annotated[
+    str,
+    StringConstraints(max_length=255),
+    ScheduleShape,
+    Field(description="When a routine starts: `0 45 23 * * 6`, `@every 90s`, `TZ=Europe/Stockholm 0 0 6 * * *`."),
+]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255), Field(json_schema_extra={"pattern": STORABLE})]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=255), Field(json_schema_extra={"pattern": STORABLE})]
+Tags = Annotated[list[Tag], Field(max_length=100)]
+Deadline = Annotated[
+    int, Field(ge=0, le=MAX_DEADLINE_MS, strict=True, description="Milliseconds; 0 asks for the longest that there is.")
+]
+EXAMPLE: JsonDict = {
+    "name": "greeting",
+    "type": "webhook",
+    "state": "active",
+    "schedule": "",
+    "deadline": 1000,
+    "language": "tengo",
+    "tags": ["demo"],
+}
+NAMED_AS_MODULE: JsonDict = {"type": {"enum": ["module"]}, "name": {"pattern": MODULE_NAME}}
+WITH_SCHEDULE: JsonDict = {"type": {"enum": ["routine"]}, "schedule": {"minLength": 3}}
+FIELDS_BY_TYPE: JsonDict = {
+    "anyOf": [
+        {"properties": {"type": {"enum": ["webhook"]}}},
+        {"properties": NAMED_AS_MODULE},
+        {"properties": WITH_SCHEDULE, "required": ["schedule"]},
+    ]
+}
+"""What a program's type asks of its other fields."""
+CHANGES_BY_TYPE: JsonDict = {
+    "anyOf": [
+        {"properties": {"type": {"enum": ["webhook", None]}}},
+        {"properties": NAMED_AS_MODULE, "required": ["type"]},
+        {"properties": WITH_SCHEDULE, "required": ["type"]},
+    ]
+}
 
 
 class ClientModel(BaseModel):
@@ -30,25 +86,31 @@ class ClientModel(BaseModel):
 
 
 class NewProgram(ClientModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra={**FIELDS_BY_TYPE, "example": EXAMPLE})
+
     name: Name
     type: ProgramType
     state: ProgramState
-    schedule: Text = ""
-    deadline: Annotated[int, Field(ge=0, le=MAX_DEADLINE_MS)]
+    schedule: Schedule = ""
+    deadline: Deadline
     language: Literal["tengo"]
-    tags: Annotated[list[Tag], Field(max_length=100)] | None = None
+    tags: Tags | None = None
 
 
 class ProgramChanges(ClientModel):
-    """Any subset of a program's fields."""
+    """Any subset of a program's fields; what is null stays as it is."""
+
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, json_schema_extra={**CHANGES_BY_TYPE, "example": {"state": "inactive", "tags": []}}
+    )
 
     name: Name | None = None
     type: ProgramType | None = None
     state: ProgramState | None = None
-    schedule: Text | None = None
-    deadline: Annotated[int, Field(ge=0, le=MAX_DEADLINE_MS)] | None = None
+    schedule: Schedule | None = None
+    deadline: Deadline | None = None
     language: Literal["tengo"] | None = None
-    tags: Annotated[list[Tag], Field(max_length=100)] | None = None
+    tags: Tags | None = None
 
     def columns(self) -> dict[str, Any]:
         return self.model_dump(mode="json", exclude_none=True)

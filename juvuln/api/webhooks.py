@@ -27,8 +27,9 @@ class WebhookApi:
         self._services = services
 
     def routes(self) -> list[Route]:
+        written = Answer("what the program wrote; it chooses the status", content_type="*/*")
         answers = {
-            200: Answer("what the program wrote; it chooses the status", content_type="*/*"),
+            200: written,
             401: Answer("no or wrong credentials"),
             403: Answer("no policy allows it"),
             429: Answer("too many calls are under way"),
@@ -46,6 +47,7 @@ class WebhookApi:
                 "Call a webhook, with the workers' secret or a token of the domain",
                 answers,
                 request_content_type="*/*",
+                other_answer=written,
                 security=["worker", "domain"],
             ),
             Route(
@@ -55,6 +57,7 @@ class WebhookApi:
                 "Call a webhook",
                 answers,
                 request_content_type="*/*",
+                other_answer=written,
                 security=["domain"],
             ),
         ]
