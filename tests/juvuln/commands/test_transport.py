@@ -97,7 +97,7 @@ def test_a_refusal_is_told_in_the_servers_words_made_harmless(status: int, error
 def test_what_is_not_from_juvuln_is_told_as_such() -> None:
     with (
         calling(lambda _: (418, {}, b"<html>")) as http,
-        pytest.raises(RefusedError, match="http://127.0.0.1:.* answers 418"),
+        pytest.raises(RefusedError, match=r"http://127\.0\.0\.1:\d+ answers 418"),
     ):
         http.call("GET", "/x")
     with (
