@@ -19,9 +19,14 @@ GOFMT = "$$(go env GOROOT)/bin/gofmt"
 # Go's race detector needs a C library of the kind that Zig does not bring.
 RACE = $$(case "$$CC" in *ziglang*) ;; *) echo -race ;; esac)
 
-# How long `make fuzz` looks, and the short round in `make test`.
-SECONDS ?= 300
+# How long `make fuzz` and `make chaos` take, and the short round of the former in `make test`.
+fuzz: SECONDS ?= 300
+chaos: SECONDS ?= 600
 FUZZ_SECONDS ?= 30
+
+# What `make chaos` does, and on what: sqlite or postgresql.
+SEED ?= 7
+DATABASE ?= sqlite
 
 COMMANDS := juvuln malgomaj
 EXAMPLES := juvuln malgomaj domains
@@ -39,7 +44,7 @@ SYSUSERSDIR := $(SYSTEM_PREFIX)/sysusers.d
 .DELETE_ON_ERROR:
 # Steps share one virtual environment.
 .NOTPARALLEL:
-.PHONY: help run build test fuzz lint format bench install install-for-everyone uninstall lock clean
+.PHONY: help run build test fuzz chaos lint format bench install install-for-everyone uninstall lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
@@ -61,6 +66,9 @@ test: $(VENV)/dev-ready build ## Run every test, Go and Python
 
 fuzz: $(VENV)/dev-ready build ## Look for inputs that break the engine, for SECONDS=300
 	@$(WITH_GO) $(IN_VENV) -m tests.fuzz $(SECONDS)
+
+chaos: $(VENV)/dev-ready build ## Have everything go wrong for SECONDS=600, with SEED=7 and DATABASE=sqlite, and judge the record
+	@$(IN_VENV) -m tests.chaos --seconds $(SECONDS) --seed $(SEED) --database $(DATABASE)
 
 lint: $(VENV)/dev-ready build ## Check style and types, Go and Python
 	$(IN_VENV) -m ruff check

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.malgomaj.local_command import LocalCommand, executors_of
-from tests.malgomaj.worker import alive
+from tests.support.processes import alive
 from tests.support.waiting import until
 
 ECHO = """

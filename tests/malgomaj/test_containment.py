@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.malgomaj.manager import LocalManager
-from tests.malgomaj.worker import RunningWorker, alive, call, running_worker
+from tests.malgomaj.worker import RunningWorker, call, running_worker
+from tests.support.processes import alive
 from tests.support.waiting import until
 
 SLEEP = 'times := import("times"); times.sleep(%d * times.millisecond)'

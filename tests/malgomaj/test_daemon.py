@@ -13,9 +13,10 @@ import pytest
 
 from tengo_bridge import landlock
 from tests.malgomaj.manager import SECRET, LocalManager, local_manager
-from tests.malgomaj.worker import RunningWorker, alive, environment, running_worker, task
+from tests.malgomaj.worker import RunningWorker, environment, running_worker, task
 from tests.support import without_landlock
 from tests.support.daemons import DaemonProcess
+from tests.support.processes import alive
 from tests.support.waiting import free_port, until
 
 SLEEP = 'times := import("times"); times.sleep(%d * times.millisecond)'

@@ -16,7 +16,7 @@ from malgomaj.executors import Executors, open_executors
 from shared.wire import LogLine, Outcome
 from tengo_bridge.compiling import CompileOrder
 from tengo_bridge.frames import MAX_FRAME_BYTES, Kind
-from tests.malgomaj.worker import alive
+from tests.support.processes import alive
 from tests.support.waiting import until
 
 MEBIBYTE = 1024 * 1024

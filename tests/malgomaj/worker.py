@@ -115,12 +115,3 @@ async def running_worker(folder: Path, manager: LocalManager, **settings: str) -
             yield worker
     finally:
         await process.kill()
-
-
-def alive(pid: int) -> bool:
-    """Whether the process is there and no zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"

