@@ -54,14 +54,17 @@ class Dispatcher:
         session: aiohttp.ClientSession,
         record: Closes,
         clock: Clock,
+        library_state: Callable[[str], str],
         *,
         parallel: int,
         wait_for_worker_seconds: float,
     ) -> None:
+        """``library_state`` gives what stands for the present state of a domain's programs; empty where not known."""
         self._workers = workers
         self._session = session
         self._record = record
         self._clock = clock
+        self._library_state = library_state
         self._slots = asyncio.Semaphore(parallel)
         self._wait_for_worker_seconds = wait_for_worker_seconds
 
@@ -90,7 +93,7 @@ class Dispatcher:
 
     async def _dispatch(self, run: Run, request: TaskRequest | None) -> Result:
         """Try worker after worker until one has taken the run."""
-        task = _task(run, request)
+        task = _task(run, request, self._library_state(run.program.key.domain))
         refusals: dict[UUID, str] = {}
         while worker := self._workers.choose(run.program.language, refusals):
             try:
@@ -176,7 +179,7 @@ class Dispatcher:
         )
 
 
-def _task(run: Run, request: TaskRequest | None) -> bytes:
+def _task(run: Run, request: TaskRequest | None, library_state: str) -> bytes:
     program = run.program
     task = Task(
         deadline=program.effective_deadline_ms,
@@ -187,6 +190,7 @@ def _task(run: Run, request: TaskRequest | None) -> bytes:
         http=request,
         program_name=program.name[:LONGEST_NAME],
         run_id=run.id,
+        library=library_state or None,
         report=True,
     )
     return task.model_dump_json(exclude_none=True).encode()

@@ -98,16 +98,17 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
         sockets = _listening_sockets(settings, stack)
         record = await stack.enter_async_context(_writing_record(settings, clock, readiness))
         session = await stack.enter_async_context(_task_session())
+        domains = _domains(settings, config_file, readiness, clock)
+        stack.push_async_callback(domains.close)
         dispatcher = Dispatcher(
             workers,
             session,
             record,
             clock,
+            domains.fingerprint,
             parallel=settings.dispatch.parallel,
             wait_for_worker_seconds=settings.dispatch.wait_for_worker_seconds,
         )
-        domains = _domains(settings, config_file, readiness, clock)
-        stack.push_async_callback(domains.close)
         scheduler = Scheduler(
             record,
             dispatcher.execute,

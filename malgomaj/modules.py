@@ -57,6 +57,8 @@ class Module:
 class _Copy:
     module: Module
     checked_at: float
+    state: str | None
+    """That of the domain's programs when the Library was asked, where the manager says so."""
 
 
 @dataclass(slots=True)
@@ -92,29 +94,34 @@ class Library:
         self._max_kept_bytes = max_kept_bytes
         self._clock = clock
         self._shelves: dict[str, _Shelf] = {}
-        self._fetches: SingleFlight[ModuleRef, Module] = SingleFlight()
+        self._fetches: SingleFlight[tuple[ModuleRef, str | None], Module] = SingleFlight()
         self._away = False
 
-    def fresh(self, ref: ModuleRef) -> Module | None:
-        """The module, if it was checked so lately that the Library need not be asked."""
+    def fresh(self, ref: ModuleRef, state: str | None = None) -> Module | None:
+        """The module, if it was checked so lately, and in this state of the domain, that the Library need not be asked.
+
+        Without a state, which only our manager tells, any will do.
+        """
         shelf = self._shelves.get(ref.domain)
         copy = shelf.copies.get(ref) if shelf else None
         if shelf is None or copy is None or copy.checked_at + self._kept_seconds <= self._clock():
             return None
+        if state is not None and copy.state != state:
+            return None
         shelf.copies.move_to_end(ref)
         return copy.module
 
-    def fetch(self, ref: ModuleRef) -> "asyncio.Task[Module]":
+    def fetch(self, ref: ModuleRef, state: str | None = None) -> "asyncio.Task[Module]":
         """The module as the Library has it now, one request for all who ask at the same time: to be shielded.
 
         A copy serves, however old, where the Library is away. The task raises ModuleMissing or LibraryAway.
         """
-        return self._fetches.start(ref, lambda: self._fetch(ref))
+        return self._fetches.start((ref, state), lambda: self._fetch(ref, state))
 
     async def close(self) -> None:
         await self._fetches.close()
 
-    async def _fetch(self, ref: ModuleRef) -> Module:
+    async def _fetch(self, ref: ModuleRef, state: str | None) -> Module:
         copy = self._shelves.get(ref.domain, _Shelf()).copies.get(ref)
         try:
             module = await self._ask(ref, copy.module if copy else None)
@@ -126,9 +133,10 @@ class Library:
                 raise
             self._note_away(str(error))
             copy.checked_at = self._clock() - self._kept_seconds + AWAY_PAUSE_SECONDS
+            copy.state = state
             return copy.module
         self._away = False
-        self._keep(ref, module)
+        self._keep(ref, module, state)
         return module
 
     async def _ask(self, ref: ModuleRef, known: Module | None) -> Module:
@@ -168,11 +176,11 @@ class Library:
                 raise ModuleMissing(f"module '{ref}' exceeds limits.source_bytes ({self._max_bytes} bytes)")
         return bytes(code)
 
-    def _keep(self, ref: ModuleRef, module: Module) -> None:
+    def _keep(self, ref: ModuleRef, module: Module, state: str | None) -> None:
         """Where there is no room, the domain that has most gives up what it used least lately."""
         self._drop(ref)
         shelf = self._shelves.setdefault(ref.domain, _Shelf())
-        shelf.copies[ref] = _Copy(module, self._clock())
+        shelf.copies[ref] = _Copy(module, self._clock(), state)
         shelf.bytes += len(module.code)
         while sum(len(each.copies) for each in self._shelves.values()) > MAX_KEPT_MODULES:
             self._drop(max(self._shelves.values(), key=lambda each: len(each.copies)).oldest())
@@ -202,10 +210,12 @@ def _revision(answer: aiohttp.ClientResponse) -> int | None:
 class ModuleSet:
     """The modules of one run: each revision is looked up once, so that the run sees one consistent set."""
 
-    def __init__(self, library: Library, domain: str, language: str) -> None:
+    def __init__(self, library: Library, domain: str, language: str, state: str | None = None) -> None:
+        """``state``: that of the domain's programs, where the manager says so."""
         self._library = library
         self._domain = domain
         self._language = language
+        self._state = state
         self._by_ref: dict[ModuleRef, Module] = {}
         self._by_name: dict[str, Module] = {}
 
@@ -217,7 +227,7 @@ class ModuleSet:
             await self._fetch(unknown[start : start + PARALLEL_FETCHES])
 
     async def _fetch(self, imports: Sequence[Import]) -> None:
-        fetches = [(needed, self._library.fetch(self._ref(needed))) for needed in imports]
+        fetches = [(needed, self._library.fetch(self._ref(needed), self._state)) for needed in imports]
         for needed, fetched in fetches:
             self._add_fetched(needed, await _outcome(fetched, needed))
 
@@ -238,7 +248,7 @@ class ModuleSet:
 
     def _add_known(self, needed: Import) -> bool:
         ref = self._ref(needed)
-        module = self._by_ref.get(ref) or self._library.fresh(ref)
+        module = self._by_ref.get(ref) or self._library.fresh(ref, self._state)
         if module is None:
             return False
         self._by_ref[ref] = module

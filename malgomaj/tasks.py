@@ -174,7 +174,7 @@ class Tasks:
         if not imports and executor.note_used(source_name):
             progress.compiled = True
             return source_name
-        modules = ModuleSet(self._library, task.domain, task.language)
+        modules = ModuleSet(self._library, task.domain, task.language, task.library)
         needed = await _still_there(imports, modules)
         key = program_key(source_name, modules.digests())
         while not executor.note_used(key):

@@ -152,6 +152,9 @@ class Task(WireModel):
     """Ours: bound to the worker's log lines, so that both daemons' logs of one run are found by one word."""
     retry: bool = False
     """Ours: if the executor crashes under the run, for whatever reason, and time is left, run it once more."""
+    library: Annotated[str, StringConstraints(max_length=64)] | None = None
+    """Ours: stands for the state of the domain's programs. A module that was looked up in another state is looked up
+    again, however lately that was."""
     report: bool = False
     """Ours: answer with a :class:`Report` instead of the plain answer."""
 

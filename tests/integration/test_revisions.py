@@ -102,3 +102,23 @@ async def test_the_code_of_each_revision_can_be_read_signed_or_not(installation:
     statuses = {"?revision=2": 404, "?revision=-2": 400, "?revision=one": 400}
     for query, status in statuses.items():
         assert (await installation.call("GET", f"/v2/programs/{uuid}/code{query}")).status == status, query
+
+
+async def test_a_module_that_is_signed_through_the_api_is_used_at_once(
+    installation: Installation, domain: Domain
+) -> None:
+    installation.refresh_seconds = 60
+    module = await domain.add("mod", MODULE.format(0), kind="module")
+    code = 'cgi := import("cgi")\ncgi.response.write(import("mod").name())\n'
+    uuid = await domain.add("importer", code)
+    await installation.manager().start()
+    await installation.worker(CACHE__LIBRARY_TIMEOUT="3600").start()
+    await installation.until_ready()
+    assert (await installation.webhook(uuid)).body == b"module 0"
+    for number in (1, 2):
+        code = MODULE.format(number)
+        await installation.call("POST", f"/v2/programs/{module}/code", data=code.encode())
+        assert (await installation.call("PUT", f"/v2/programs/{module}/revisions/{number}/sign")).status == 204
+        assert (await installation.webhook(uuid)).body == f"module {number}".encode()
+    assert (await installation.call("PUT", f"/v2/programs/{module}", json={"state": "inactive"})).status == 204
+    assert (await installation.webhook(uuid)).status == 500

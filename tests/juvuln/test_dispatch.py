@@ -18,6 +18,8 @@ from shared.wire import Outcome, TaskRequest
 from tests.juvuln.support import UUID_1, UUID_2, program
 from tests.support.waiting import free_port
 
+STATE = "the state of the domain"
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -38,7 +40,13 @@ class Manager:
         self.workers = WorkerRegistry()
         self.notes = Notes()
         self.dispatcher = Dispatcher(
-            self.workers, session, self.notes, Clock(), parallel=10, wait_for_worker_seconds=wait_seconds
+            self.workers,
+            session,
+            self.notes,
+            Clock(),
+            lambda _: STATE,
+            parallel=10,
+            wait_for_worker_seconds=wait_seconds,
         )
 
     def subscribe(self, uuid: UUID, port: int) -> None:
@@ -91,6 +99,7 @@ async def test_a_plain_worker_gets_what_the_contract_says(manager: Manager) -> N
         "program_uuid": str(UUID_1),
         "source_code": "eCA6PSAx",
     }
+    assert task["library"] == STATE
     assert (task["http"]["headers"], task["http"]["body"]) == ({"A": "b"}, "/w==")
 
 

@@ -228,3 +228,39 @@ async def test_the_copies_used_least_lately_go_for_the_bytes_of_a_new_one(
         await library.fetch(refs[0])
     await library.fetch(refs[1])
     assert [library.fresh(ref) is not None for ref in refs] == [False, True, True]
+
+
+async def test_a_copy_from_another_state_of_the_domain_is_looked_up_again_before_it_is_used(
+    library: Library, manager: LocalManager
+) -> None:
+    for state in ("one", "one", "two", "two", None):
+        if library.fresh(LATEST, state) is None:
+            await library.fetch(LATEST, state)
+    assert manager.answers == [200, 304]
+    manager.modules["simplemath"][2] = "export 2"
+    modules = ModuleSet(library, "test", "tengo", "three")
+    await modules.add([Import("simplemath", "greet:1:1")])
+    assert modules.sources() == {"simplemath": b"export 2"}
+
+
+async def test_a_request_that_is_under_way_does_not_serve_a_later_state(
+    library: Library, manager: LocalManager
+) -> None:
+    manager.hold = asyncio.Event()
+    before = library.fetch(LATEST, "before")
+    after = library.fetch(LATEST, "after")
+    assert after is not before
+    manager.hold.set()
+    await asyncio.gather(before, after)
+    assert manager.answers == [200, 200]
+
+
+async def test_while_the_library_is_away_a_copy_serves_every_state(
+    library: Library, manager: LocalManager, clock: Clock
+) -> None:
+    module = await library.fetch(LATEST, "one")
+    manager.status = 500
+    assert await library.fetch(LATEST, "two") is module
+    assert library.fresh(LATEST, "two") is module
+    clock.now += 6
+    assert library.fresh(LATEST, "two") is None
