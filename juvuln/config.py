@@ -12,6 +12,7 @@ from juvuln.schedule import ScheduleError, load_zone
 from shared.auth import is_loopback
 from shared.config import (
     AuthMode,
+    ConnectionLimits,
     DaemonSettings,
     ListenSection,
     Port,
@@ -71,7 +72,7 @@ class RunsSection(Section):
     keep_days: Annotated[float, Field(gt=0, le=36500)] = 30.0
 
 
-class LimitsSection(Section):
+class LimitsSection(ConnectionLimits):
     body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = MAX_BODY_BYTES
     calls: Count = 500
     """Calls of webhooks under way at once, those that wait for a worker included."""

@@ -260,5 +260,6 @@ async def _serving(services: Services, sockets: Sequence[socket.socket]) -> Asyn
         max_body_bytes=services.settings.limits.body_bytes,
         middlewares=[refusals],
     )
-    async with serving(app, sockets, drain_seconds=LAST_ANSWERS_SECONDS) as port:
+    limits = services.settings.limits
+    async with serving(app, sockets, limits=limits, drain_seconds=LAST_ANSWERS_SECONDS) as port:
         yield port

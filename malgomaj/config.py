@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from malgomaj.egress import EgressSection
-from shared.config import DaemonSettings, ListenSection, Port, Seconds, Section
+from shared.config import ConnectionLimits, DaemonSettings, ListenSection, Port, Seconds, Section
 from shared.wire import MAX_BODY_BYTES, MAX_SOURCE_BYTES
 
 MEBIBYTE = 1024 * 1024
@@ -95,7 +95,7 @@ class ExecutorsSection(Section):
     max_backoff_seconds: Seconds = 30.0
 
 
-class LimitsSection(Section):
+class LimitsSection(ConnectionLimits):
     tasks: Count = 1024
     """Tasks at once; past it a task is refused with 429."""
     domain_runs: Count = 128

@@ -172,6 +172,7 @@ def _serving(
         settings.listen.port,
         port_setting=settings.port_setting,
         drain_seconds=ANSWER_SECONDS,
+        limits=settings.limits,
     )
 
 

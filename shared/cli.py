@@ -72,10 +72,12 @@ def serve(program: str, settings: "DaemonSettings", opened: "AbstractAsyncContex
     """Run a daemon to its end, with its logging and systemd's notifications; gives the exit status."""
     # Commands that run no daemon start in a blink because they do not import what only a daemon needs.
     from shared.allocator import give_memory_back
+    from shared.connections import raise_descriptor_limit
     from shared.daemon import run_daemon
     from shared.logging import configure_logging
     from shared.notify import SystemdNotifier
 
     give_memory_back()
+    raise_descriptor_limit()
     configure_logging(program, log_format=settings.log.format, level=settings.log.level)
     return run_daemon(opened, SystemdNotifier.from_environment(os.environ))

@@ -238,6 +238,17 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
+class ConnectionLimits(Section):
+    """What connections may take of a daemon."""
+
+    connections: Annotated[int, Field(ge=16, le=1_000_000)] = 10_000
+    """At once, as far as there are descriptors for them; then the longest silent one makes room."""
+    head_timeout_seconds: Seconds = 10.0
+    """How long the head of a request may take to arrive."""
+    body_timeout_seconds: Seconds = 30.0
+    """How long its body may take; then 408."""
+
+
 class ListenSection(Section):
     host: str = "127.0.0.1"
     port: Port

@@ -1,5 +1,6 @@
 """The HTTP side that both daemons share: a table of routes, JSON errors, request bodies, and the listening socket."""
 
+import asyncio
 import errno
 import functools
 import socket
@@ -14,6 +15,9 @@ from aiohttp import ClientConnectorError, web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
+from shared.config import ConnectionLimits
+from shared.connections import IDLE_SECONDS, Connections, LateBodyError
+from shared.daemon import supervise
 from shared.errors import SelfhostError, StartError
 from shared.wire import ErrorBody
 
@@ -134,7 +138,8 @@ def _explain(exception: web.HTTPException, request: web.Request) -> str:
 async def read_body(request: web.Request, max_bytes: int) -> bytes:
     """The request's body.
 
-    Raises Refusal: 413 as soon as it is known to exceed ``max_bytes``, 400 where it ends early or cannot be decoded.
+    Raises Refusal: 413 as soon as it is known to exceed ``max_bytes``, 408 where it does not arrive in time, 400 where
+    it ends early or cannot be decoded.
     """
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
@@ -147,6 +152,8 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
             size_bytes += len(chunks[-1])
             if size_bytes > max_bytes:
                 raise _too_large(max_bytes)
+    except LateBodyError as error:
+        raise Refusal(408, str(error), {"Connection": "close"}) from error
     except (web.RequestPayloadError, ConnectionResetError) as error:
         raise Refusal(400, "the request body ends early or cannot be decoded", {"Connection": "close"}) from error
     return b"".join(chunks)
@@ -251,31 +258,45 @@ def reserve_address(host: str, port: int, *, port_setting: str) -> list[socket.s
 
 @asynccontextmanager
 async def serving(
-    app: web.Application, sockets: Sequence[socket.socket], *, drain_seconds: float
+    app: web.Application, sockets: Sequence[socket.socket], *, limits: ConnectionLimits, drain_seconds: float
 ) -> AsyncIterator[int]:
     """Serve ``app`` on listening sockets; gives their port.
 
     At the end no new connection is taken, and requests in progress have ``drain_seconds`` to be answered.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=drain_seconds, handle_signals=False)
+    runner = web.AppRunner(
+        app, access_log=None, keepalive_timeout=IDLE_SECONDS, shutdown_timeout=drain_seconds, handle_signals=False
+    )
     await runner.setup()
     assert runner.server is not None
     _pass_by_router(app, runner.server)
+    connections, loop = Connections(runner.server, limits), asyncio.get_running_loop()
+    closing_silent = asyncio.create_task(supervise("connections", connections.close_silent))
+    servers: list[asyncio.Server] = []
     try:
-        for each in sockets:
-            await web.SockSite(runner, each, backlog=BACKLOG).start()
-        yield runner.addresses[0][1]
+        servers += [await loop.create_server(connections, sock=each, backlog=BACKLOG) for each in sockets]
+        yield sockets[0].getsockname()[1]
     finally:
+        closing_silent.cancel()
+        for server in servers:
+            server.close()
         await runner.cleanup()
+        await asyncio.wait([closing_silent])
 
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, host: str, port: int, *, port_setting: str, drain_seconds: float
+    app: web.Application,
+    host: str,
+    port: int,
+    *,
+    port_setting: str,
+    drain_seconds: float,
+    limits: ConnectionLimits | None = None,
 ) -> AsyncIterator[int]:
     """:func:`reserve_address` and :func:`serving` in one."""
     sockets = reserve_address(host, port, port_setting=port_setting)
-    async with serving(app, sockets, drain_seconds=drain_seconds) as served_port:
+    async with serving(app, sockets, limits=limits or ConnectionLimits(), drain_seconds=drain_seconds) as served_port:
         yield served_port
 
 
