@@ -10,10 +10,12 @@ from pathlib import Path
 
 import aiohttp
 import structlog
+from prometheus_client import CollectorRegistry
 
 from juvuln.api.code import CodeApi
 from juvuln.api.errors import refusals
 from juvuln.api.library import LibraryApi
+from juvuln.api.metrics import MetricsApi
 from juvuln.api.programs import ProgramApi
 from juvuln.api.run_now import RunNowApi
 from juvuln.api.runs import RunApi
@@ -29,6 +31,7 @@ from juvuln.dispatch import Dispatcher
 from juvuln.domains.domain import DomainChanges, Follow, Refreshing
 from juvuln.domains.domains import Domains
 from juvuln.domains.file import read_domain_file
+from juvuln.metrics import DomainMetrics
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.schedule import load_zone
 from juvuln.scheduler import Scheduler
@@ -123,6 +126,7 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             secret=secret,
             clock=clock,
             readiness=readiness,
+            registry=_registry(domains),
             workers=workers,
             domains=domains,
             tokens=Tokens(domains, clock, settings.access.cache_seconds),
@@ -207,6 +211,12 @@ def _follower(record: RunRecord, scheduler: Scheduler) -> Follow:
     return follow
 
 
+def _registry(domains: Domains) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(DomainMetrics(domains))
+    return registry
+
+
 @asynccontextmanager
 async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator[None]:
     """The endless pieces of work. At the end they are cancelled, and so are the runs that are still under way."""
@@ -248,7 +258,17 @@ async def _prune(services: Services) -> None:
 
 
 def _routes(services: Services) -> list[Route]:
-    apis = (SubscriberApi, LibraryApi, WebhookApi, ProgramApi, CodeApi, SigningApi, RunNowApi, RunApi)
+    apis = (
+        SubscriberApi,
+        LibraryApi,
+        WebhookApi,
+        ProgramApi,
+        CodeApi,
+        SigningApi,
+        RunNowApi,
+        RunApi,
+        MetricsApi,
+    )
     return [route for api in apis for route in api(services).routes()]
 
 

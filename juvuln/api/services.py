@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from prometheus_client import CollectorRegistry
+
 from juvuln.calls import Calls
 from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings
@@ -20,6 +22,8 @@ class Services:
     """The secret of manager and workers; None where ``auth: open``."""
     clock: Clock
     readiness: Readiness
+    registry: CollectorRegistry
+    """What there is to tell Prometheus."""
     workers: WorkerRegistry
     domains: Domains
     tokens: Tokens

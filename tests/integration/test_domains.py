@@ -1,0 +1,291 @@
+"""How the manager follows its domains: changes by others, databases that are away or hang, the domain file."""
+
+import asyncio
+import os
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from juvuln.database import open_engine
+from juvuln.domains.notify import install
+from tests.support.databases import PostgresServer, SqliteFolder
+from tests.support.installation import Domain, Installation
+from tests.support.metrics import figures
+from tests.support.waiting import until
+
+HOOK = 'cgi := import("cgi")\ncgi.response.write("here")\n'
+EVERY_SECOND = "* * * * * *"
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[int]:
+    """Accepts and says nothing; gives its port."""
+    held: list[asyncio.StreamWriter] = []
+
+    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        for writer in held:
+            writer.close()
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.fixture
+async def mixed(tmp_path: Path) -> AsyncIterator[Installation]:
+    """An installation whose own record is in SQLite."""
+    made = Installation(tmp_path, SqliteFolder(tmp_path))
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def postgres_domain(mixed: Installation, postgres_server: PostgresServer) -> Domain:
+    mixed.databases = postgres_server
+    return await mixed.add_domain("test")
+
+
+async def until_figure(installation: Installation, name: str, value: float, domain: str | None = "test") -> None:
+    async def reached() -> bool:
+        return (await figures(installation, domain)).get(name) == value
+
+    await until(reached, f"{name} is {value}")
+
+
+async def problem(installation: Installation, name: str) -> str | None:
+    text: str | None = (await installation.call("GET", "/readyz", token=None)).json()["problems"].get(name)
+    return text
+
+
+async def test_changes_by_somebody_else_are_seen_and_nothing_is_read_where_nothing_changed(
+    installation: Installation, domain: Domain
+) -> None:
+    await domain.add("hook", HOOK)
+    await installation.manager().start()
+    await until_figure(installation, "juvuln_domain_programs", 1)
+    before = await figures(installation, "test")
+
+    async def polled() -> bool:
+        name = "juvuln_domain_polls_unchanged_total"
+        return (await figures(installation, "test"))[name] >= before[name] + 3
+
+    await until(polled, "the domain was asked three times more")
+    after = await figures(installation, "test")
+    assert after["juvuln_domain_readings_total"] == before["juvuln_domain_readings_total"]
+    assert after["juvuln_domain_age_seconds"] < 20
+    await domain.add("another", HOOK)
+    await until_figure(installation, "juvuln_domain_programs", 2)
+
+
+async def test_what_goes_through_our_own_api_takes_effect_at_once(installation: Installation, domain: Domain) -> None:
+    installation.refresh_seconds = 3600
+    uuid = await domain.add("hook", HOOK, signed=False)
+    await installation.start()
+    assert (await installation.webhook(uuid)).status == 404
+    for number in range(5):
+        code = f'import("cgi").response.write("{number}")'.encode()
+        assert (await installation.call("POST", f"/v2/programs/{uuid}/code", data=code)).status == 201
+        signed = await installation.call("PUT", f"/v2/programs/{uuid}/revisions/{number + 1}/sign?force=true")
+        assert signed.status == 204
+        assert (await installation.webhook(uuid)).body == str(number).encode()
+
+
+async def test_a_database_that_hangs_delays_neither_the_others_nor_the_api(mixed: Installation) -> None:
+    domain = await mixed.add_domain("test")
+    hook = await domain.add("hook", HOOK)
+    async with silent_server() as port:
+        hanging = {f"hangs{number}": f"postgresql://u:p@127.0.0.1:{port}/d" for number in range(12)}
+        mixed.write_domain_file(hanging)
+        for daemon in (mixed.manager(REFRESH__TIMEOUT_SECONDS="1"), mixed.worker()):
+            await daemon.start()
+
+        async def answers() -> bool:
+            return (await mixed.webhook(hook)).body == b"here"
+
+        await until(answers, "the other domain's webhook answers")
+
+        async def told() -> bool:
+            return all([await problem(mixed, f"domain {name}") for name in hanging])
+
+        await until(told, "all that hang are told")
+        # Nobody waits for a connection any more: fifty calls take less than one time-out.
+        async with asyncio.timeout(4):
+            replies = await asyncio.gather(
+                *[mixed.call("GET", "/v2/programs", domain=f"hangs{number % 12}") for number in range(50)]
+            )
+        assert {reply.status for reply in replies} == {503}
+        assert "Retry-After" in replies[0].headers
+        assert "it is asked again in" in replies[0].json()["message"]
+        # Neither does a domain that is added now.
+        added = await mixed.add_domain("added")
+        mixed.write_domain_file(hanging)
+        await added.add("hook", HOOK)
+        await until_figure(mixed, "juvuln_domain_programs", 1, domain="added")
+
+
+async def test_a_domain_that_is_back_is_noticed_and_its_figures_say_what_was(
+    mixed: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    server = PostgresServer(tmp_path_factory.mktemp("stoppable"))
+    mixed.databases = server
+    domain = await mixed.add_domain("test")
+    await domain.add("hook", HOOK)
+    mixed.refresh_seconds = 3600
+    manager = mixed.manager(DATABASE=f"sqlite:///{mixed.folder}/record.db")
+    await manager.start()
+    await until_figure(mixed, "juvuln_domain_up", 1)
+    await server.stop()
+    # A call that fails has the domain asked, long before the interval is over.
+    assert (await mixed.call("GET", "/v2/programs")).status == 503
+    await until_figure(mixed, "juvuln_domain_up", 0)
+    said = await problem(mixed, "domain test")
+    assert said is not None
+    assert "going on with what is known since" in said
+    assert (await figures(mixed, "test"))["juvuln_domain_errors_total"] >= 1
+    await server.start()
+    await domain.add("another", HOOK)
+    await until_figure(mixed, "juvuln_domain_programs", 2)
+    assert await problem(mixed, "domain test") is None
+    assert len(manager.events("domain_back")) == 1
+    server.close()
+
+
+async def test_routines_of_a_domain_that_is_away_too_long_are_skipped_for_that_reason(mixed: Installation) -> None:
+    here = await mixed.add_domain("here")
+    await here.add("hook", HOOK)
+    domain = await mixed.add_domain("test")
+    uuid = await domain.add("beat", "x := 1", kind="routine", schedule=EVERY_SECOND)
+    hook = await domain.add("hook", HOOK)
+    for daemon in (mixed.manager(REFRESH__MAX_AGE_SECONDS="1"), mixed.worker()):
+        await daemon.start()
+    await mixed.until_runs(uuid, 1)
+    path = domain.url.removeprefix("sqlite:///")
+    shutil.move(path, f"{path}.away")
+
+    async def skipped() -> list[str] | None:
+        return skipped_runs(mixed)
+
+    reasons = await until(skipped, "a due time is skipped")
+    assert all(reason.startswith("domain away since 20") for reason in reasons)
+    assert "are not started any more" in (await problem(mixed, "domain test") or "")
+    assert (await mixed.call("POST", f"/v1/webhooks/test/{hook}", bearer=secret(mixed))).status == 503
+    shutil.move(f"{path}.away", path)
+    await until_figure(mixed, "juvuln_domain_up", 1)
+    before = len(await mixed.runs(uuid))
+    runs = await mixed.until_runs(uuid, before + 2)
+    assert runs[-1]["outcome"] == "succeeded"
+
+
+def skipped_runs(installation: Installation) -> list[str] | None:
+    """The reasons of the runs that were skipped; None if there are none."""
+    with closing(sqlite3.connect(installation.record_url.removeprefix("sqlite:///"))) as record:
+        return [reason for (reason,) in record.execute("SELECT reason FROM runs WHERE outcome = 'skipped'")] or None
+
+
+def secret(installation: Installation) -> str:
+    return (installation.folder / "secret").read_text(encoding="utf-8").strip()
+
+
+async def test_the_domain_file_may_be_edited_replaced_or_linked_elsewhere(mixed: Installation) -> None:
+    mixed.refresh_seconds = 3600
+    one, two, three = [await mixed.add_domain(name) for name in ("one", "two", "three")]
+    for domain in (one, two, three):
+        await domain.add("hook", HOOK)
+    file = mixed.domain_file
+    file.write_text(f"domains: {{one: '{one.url}'}}\n", encoding="utf-8")
+    manager = mixed.manager()
+    await manager.start()
+    await until_figure(mixed, "juvuln_domain_programs", 1, domain="one")
+    other = mixed.folder / "other.yaml"
+    other.write_text(f"domains: {{two: '{two.url}'}}\n", encoding="utf-8")
+    os.replace(other, file)  # noqa: PTH105
+    await until_figure(mixed, "juvuln_domain_programs", 1, domain="two")
+    assert await figures(mixed, "one") == {}
+    other.write_text(f"domains: {{three: '{three.url}'}}\n", encoding="utf-8")
+    file.unlink()
+    file.symlink_to(other)
+    await until_figure(mixed, "juvuln_domain_programs", 1, domain="three")
+    other.write_text(f"domains: {{one: '{one.url}', three: '{three.url}'}}\n", encoding="utf-8")
+    await until_figure(mixed, "juvuln_domain_programs", 1, domain="one")
+    assert {event["domain"] for event in manager.events("domain_removed")} == {"one", "two"}
+
+
+async def test_a_bad_domain_file_is_said_once_for_each_fault_and_changes_nothing(mixed: Installation) -> None:
+    domain = await mixed.add_domain("test")
+    await domain.add("hook", HOOK)
+    manager = mixed.manager()
+    await manager.start()
+    await until_figure(mixed, "juvuln_domain_programs", 1)
+    assert (await figures(mixed))["juvuln_domain_file_ok"] == 1
+    for number, (content, said) in enumerate(
+        (("domains: [", "is not YAML"), ("domains: [", "is not YAML"), ("domains: {a: b}", "URL"))
+    ):
+        mixed.domain_file.write_text(content + "\n" * number, encoding="utf-8")
+
+        async def told(said: str = said) -> bool:
+            return said in (await problem(mixed, "domainfile") or "")
+
+        await until(told, "the bad file is told")
+    assert (await figures(mixed))["juvuln_domain_file_ok"] == 0
+    assert (await figures(mixed, "test"))["juvuln_domain_programs"] == 1
+    mixed.domain_file.unlink()
+
+    async def gone() -> bool:
+        return len(manager.events("domain_file_refused")) == 3
+
+    await until(gone, "the file that is gone is told")
+    mixed.write_domain_file()
+    await until_figure(mixed, "juvuln_domain_file_ok", 1, domain=None)
+
+
+async def test_a_domain_with_the_trigger_tells_of_its_changes_at_once(
+    mixed: Installation, postgres_domain: Domain
+) -> None:
+    mixed.refresh_seconds = 3600
+    engine = open_engine(postgres_domain.url)
+    await install(engine)
+    await mixed.manager(DATABASE=f"sqlite:///{mixed.folder}/record.db").start()
+    await until_figure(mixed, "juvuln_domain_listening", 1)
+    for count in (1, 2, 3):
+        await postgres_domain.add(f"hook {count}", HOOK)
+        await until_figure(mixed, "juvuln_domain_programs", count)
+    readings = (await figures(mixed, "test"))["juvuln_domain_readings_total"]
+    async with asyncio.TaskGroup() as group:
+        for number in range(40):
+            group.create_task(postgres_domain.add(f"burst {number}", HOOK))
+    await until_figure(mixed, "juvuln_domain_programs", 43)
+    # Each of the forty is told of three times.
+    assert (await figures(mixed, "test"))["juvuln_domain_readings_total"] < readings + 60
+    # The connection that listens is made anew.
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
+        )
+    await postgres_domain.add("afterwards", HOOK)
+    await until_figure(mixed, "juvuln_domain_programs", 44)
+    await engine.dispose()
+
+
+async def test_a_trigger_that_comes_later_is_found_at_the_next_refresh(
+    mixed: Installation, postgres_domain: Domain
+) -> None:
+    await mixed.manager(DATABASE=f"sqlite:///{mixed.folder}/record.db").start()
+    await until_figure(mixed, "juvuln_domain_up", 1)
+    assert (await figures(mixed, "test"))["juvuln_domain_listening"] == 0
+    engine = open_engine(postgres_domain.url)
+    await install(engine)
+    await until_figure(mixed, "juvuln_domain_listening", 1)
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("DROP TRIGGER selfhost_programs_changed ON programs")
+    await until_figure(mixed, "juvuln_domain_listening", 0)
+    await engine.dispose()
