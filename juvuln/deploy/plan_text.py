@@ -47,7 +47,7 @@ def format_diff(step: Step, old: bytes) -> Iterator[str]:
     before = f"{step.name}@{step.remote.newest.number}" if step.remote and step.remote.newest else "/dev/null"
     after = harmless(step.local.title)
     for line in unified_diff(_lines(old), _lines(step.local.code), harmless(before), after, lineterm=""):
-        yield harmless(line, keep="\t")
+        yield harmless(line, keep="\t\n")
 
 
 def _rows(step: Step) -> Iterator[tuple[str | Cell, ...]]:
@@ -58,7 +58,7 @@ def _rows(step: Step) -> Iterator[tuple[str | Cell, ...]]:
 
 
 def _what(step: Step, action: Action) -> list[str]:
-    signed = ", signed" if step.signs else ""
+    signed = ", signed" if step.signs else ", unsigned"
     match action:
         case Action.CREATE if step.local:
             code = f"revision 0{signed}" if step.uploads else "without code"
@@ -94,4 +94,5 @@ def _step_json(step: Step, done: Mapping[str, str]) -> dict[str, object]:
 
 
 def _lines(code: bytes) -> list[str]:
-    return code.decode("utf-8", "replace").split("\n") if code else []
+    *lines, last = code.decode("utf-8", "replace").split("\n")
+    return [*lines, f"{last}\n\\ No newline at end of file"] if last else lines

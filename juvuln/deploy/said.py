@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from juvuln.deploy.specification import Specification
 from shared.errors import SelfhostError
@@ -35,14 +35,15 @@ def unknown_key(key: str, place: str, more: str = "") -> SayingFault:
 
 def specification_of(said: Mapping[str, Said], code: bytes | None, place: str) -> Specification:
     """With the defaults for what is not said; ``place`` is where it could be. Raises SayingFault."""
-    schedule = _text(said, "schedule", "")
-    specification = Specification(type=_type(said, schedule, code, place), schedule=schedule)
-    return replace(
-        specification,
-        state=_text(said, "state", specification.state),
-        deadline=_deadline(said.get("deadline"), specification.deadline),
-        language=_text(said, "language", specification.language),
+    default = Specification(type="")
+    schedule = _text(said, "schedule", default.schedule)
+    return Specification(
+        state=_text(said, "state", default.state),
+        schedule=schedule,
+        deadline=_deadline(said.get("deadline"), default.deadline),
+        language=_text(said, "language", default.language),
         tags=_tags(said.get("tags")),
+        type=_type(said, schedule, code, place),
     )
 
 

@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from juvuln.schedule import ScheduleError, first_due, parse_schedule
+from shared.module_names import module_name_fault
 from shared.wire import MAX_DEADLINE_MS, ProgramState, ProgramType
 
 TENGO = "tengo"
 DEFAULT_DEADLINE_MS = 1000
 MAX_TEXT = 255
 MAX_TAGS = 100
+NO_SCHEDULE = ("", "0s")
+"""What stands for none; the second is what a Self-host database has where nobody chose one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +67,47 @@ def changes(old: Specification, new: Specification) -> tuple[Change, ...]:
 
 
 def value_faults(name: str, specification: Specification, sent: Collection[str], now: datetime) -> dict[str, str]:
-    """What the server would refuse, by the field at fault. Only the fields that are ``sent`` to it are looked at."""
-    checks = {
-        "name": _name_fault(name),
+    """What the server would refuse, by the field at fault. Only the fields that are ``sent`` to it count."""
+    faults = {
+        "name": _text_fault(name) if name else "is empty",
         "type": _choice_fault(specification.type, [one.value for one in ProgramType]),
         "state": _choice_fault(specification.state, [one.value for one in ProgramState]),
+        "schedule": _text_fault(specification.schedule),
         "deadline": _deadline_fault(specification.deadline),
         "language": _choice_fault(specification.language, [TENGO]),
         "tags": _tags_fault(specification.tags),
     }
-    faults = {field: fault for field, fault in checks.items() if fault and field in sent}
-    # A program that becomes active, or a routine, needs a good schedule even if it has had it before.
-    if {"schedule", "type", "state"} & set(sent) and (fault := _schedule_fault(specification, now)):
-        faults["schedule"] = fault
-    return faults
+    found = {field: fault for field, fault in faults.items() if fault and field in sent}
+    if specification.type == ProgramType.MODULE.value and not {"name", "type"}.isdisjoint(sent):
+        found |= _with("name", module_name_fault(name))
+    if _counts_on_schedule(specification, sent):
+        found |= _with("schedule", _schedule_fault(specification.schedule, now))
+    return found
 
 
-def text_fault(text: str) -> str | None:
+def as_json(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _with(field: str, fault: str | None) -> dict[str, str]:
+    return {field: fault} if fault else {}
+
+
+def _counts_on_schedule(specification: Specification, sent: Collection[str]) -> bool:
+    """A routine needs a schedule when it gets one, becomes one or starts; elsewhere one that is given must be good."""
+    if specification.type == ProgramType.ROUTINE.value:
+        starts = "state" in sent and specification.state == ProgramState.ACTIVE.value
+        return starts or not {"schedule", "type"}.isdisjoint(sent)
+    return "schedule" in sent and specification.schedule not in NO_SCHEDULE
+
+
+def _text_fault(text: str) -> str | None:
     """Why the database could not hold a text."""
     if len(text) > MAX_TEXT:
         return f"has {len(text)} characters, and may have {MAX_TEXT}"
     if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
         return "holds a character that cannot be stored"
     return None
-
-
-def _name_fault(name: str) -> str | None:
-    return text_fault(name) if name else "is empty"
 
 
 def _choice_fault(value: str, choices: Sequence[str]) -> str | None:
@@ -106,23 +123,15 @@ def _deadline_fault(deadline_ms: int) -> str | None:
 def _tags_fault(tags: Sequence[str]) -> str | None:
     if len(tags) > MAX_TAGS:
         return f"there are {len(tags)}, and there may be {MAX_TAGS}"
-    return next((f"{tag!r} {fault}" for tag in tags if (fault := _name_fault(tag))), None)
+    return next((f"{tag!r} {fault}" for tag in tags if (fault := _text_fault(tag) if tag else "is empty")), None)
 
 
-def _schedule_fault(specification: Specification, now: datetime) -> str | None:
-    if fault := text_fault(specification.schedule):
-        return fault
-    if specification.type != ProgramType.ROUTINE.value:
-        return None
+def _schedule_fault(schedule: str, now: datetime) -> str | None:
     try:
-        first_due(parse_schedule(specification.schedule, UTC), now)
+        first_due(parse_schedule(schedule, UTC), now)
     except ScheduleError as error:
         return str(error)
     return None
-
-
-def as_json(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _shown(value: object) -> str:
