@@ -34,6 +34,10 @@ class ApiClient:
         """Whether the server knows the domain and its token; raises DeniedError if not."""
         self._http.json("GET", "/v2/programs?limit=1")
 
+    def close(self) -> None:
+        """Close the connection that is kept open for the next call."""
+        self._http.close()
+
     def programs(self, tags: Sequence[str] = ()) -> Iterator[Json]:
         """All programs that may be read, by name, page by page; with tags only those that have one of them."""
         query = urlencode([("limit", PAGE), *(("tags", tag) for tag in tags)])

@@ -68,12 +68,13 @@ def next_command(
 def fault_lines(text: str, error: "ScheduleError") -> list[str]:
     """What is wrong with a schedule, its text with a caret under the fault, and what may stand there."""
     from juvuln.schedule_words import field_rule
+    from shared.terminal import columns, harmless
 
     if error.span is None:
         return [str(error)]
     start, end = error.span
-    shown = "".join(character if character.isprintable() else "?" for character in text)
-    lines = [f"{error} (character {start + 1})", f"    {shown}", f"    {' ' * start}{'^' * max(1, end - start)}"]
+    before, fault = columns(harmless(text[:start])), columns(harmless(text[start:end]))
+    lines = [f"{error} (character {start + 1})", f"    {harmless(text)}", f"    {' ' * before}{'^' * max(1, fault)}"]
     return lines if error.field is None else [*lines, field_rule(error.field)]
 
 

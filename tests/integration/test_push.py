@@ -1,5 +1,7 @@
 """`juvuln program push`: a folder is made so in a domain, of a real manager on each kind of database."""
 
+import asyncio
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -7,7 +9,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import delete, insert, literal_column
 
+from juvuln.commands.client import ApiClient
+from juvuln.commands.transport import Server
 from juvuln.database import transaction
+from juvuln.deploy.carry_out import carry_out
+from juvuln.deploy.domain import DomainError, DomainReader
+from juvuln.deploy.folder import read_folder
+from juvuln.deploy.plan import Step, make_plan
 from juvuln.domains.create import ROOT_UUID
 from juvuln.domains.tables import group_policies
 from tests.support.installation import Domain, Installation
@@ -239,3 +247,42 @@ async def policy(domain: Domain, effect: str | None, action: str, resource: str)
                     resource=resource,
                 )
             )
+
+
+@pytest.fixture
+def client(juvuln: JuvulnCommand) -> Iterator[ApiClient]:
+    """What the command talks to the manager with."""
+    made = ApiClient(Server.parse(juvuln.variables["SELFHOST_SERVER"]), "test", "root")
+    yield made
+    made.close()
+
+
+async def test_what_somebody_changed_since_the_plan_is_left_alone(
+    client: ApiClient, installation: Installation, domain: Domain, folder: Path
+) -> None:
+    halve = await domain.add("halve", SILENT)
+
+    def steps() -> Sequence[Step]:
+        reader = DomainReader(client)
+        found = {one.name: reader.with_newest(one) for one in reader.programs()}
+        return [step for step in make_plan(read_folder(folder), found, sign=False).work if step.name == "halve"]
+
+    for method, path, content in (("PUT", "", b'{"deadline": 7}'), ("POST", "/code", b"x := 3\n")):
+        planned = await asyncio.to_thread(steps)
+        await installation.call(method, f"/v2/programs/{halve}{path}", data=content)
+        before = await programs(installation)
+        with pytest.raises(DomainError, match="somebody has just changed halve"):
+            await asyncio.to_thread(list, carry_out(client, planned))
+        assert await programs(installation) == before
+    planned = await asyncio.to_thread(steps)
+    assert len(await asyncio.to_thread(list, carry_out(client, planned))) == 1
+
+
+async def test_what_somebody_created_since_the_plan_is_not_created_again(
+    client: ApiClient, installation: Installation, domain: Domain, folder: Path
+) -> None:
+    plan = make_plan(read_folder(folder), {}, sign=False)
+    await domain.add("sums", MODULE, kind="module")
+    with pytest.raises(DomainError, match="somebody has just created sums"):
+        await asyncio.to_thread(list, carry_out(client, plan.work))
+    assert set(await programs(installation)) == {"sums"}

@@ -93,6 +93,7 @@ def test_quiet_prints_the_due_times_alone() -> None:
         ("TZ=Mars/Base @daily", ["no time zone 'Mars/Base'", "    TZ=Mars/Base @daily", "       ^^^^^^^^^"]),
         ("TZ=UTC 0 0 0 * * 8", ["day of week: 8", "    TZ=UTC 0 0 0 * * 8", "                     ^"]),
         ("", ["there is none", "    ", "    ^"]),
+        ("0\t界 * * * *", ["minute: '界'", "    0␉界 * * * *", "      ^^"]),
     ],
 )
 def test_a_bad_schedule_is_shown_with_a_caret_under_the_fault(schedule: str, shown: list[str]) -> None:
