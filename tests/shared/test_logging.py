@@ -46,6 +46,13 @@ def test_to_read_it_is_a_line_of_words() -> None:
     assert "\x1b" not in line
 
 
+def test_what_json_or_unicode_has_no_word_for_does_not_cost_the_line() -> None:
+    events = events_of("log.info('a', name='\\udce5', seen={1}, kind=print); log.info('b', kind=object)")
+    assert [event["event"] for event in events] == ["a", "b"]
+    assert events[0]["name"] == "\udce5"
+    assert events[1]["kind"] == "<class 'object'>"
+
+
 def test_less_important_lines_than_asked_for_are_left_out() -> None:
     assert [event["event"] for event in events_of("log.debug('a'); log.info('b'); log.error('c')")] == ["b", "c"]
 
