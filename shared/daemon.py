@@ -19,6 +19,9 @@ log = structlog.get_logger()
 FIRST_RESTART_SECONDS = 0.5
 LONGEST_RESTART_SECONDS = 30.0
 
+OBJECTS_PER_COLLECTION = 5_000
+"""How many objects come up before garbage is looked for: by default few enough that it happens every few requests."""
+
 
 class Daemon(Protocol):
     """What runs between start and end."""
@@ -66,6 +69,7 @@ async def _live(opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNo
         ]
         # What is there by now stays to the end; the collector of garbage need not look at it over and over.
         gc.freeze()
+        gc.set_threshold(OBJECTS_PER_COLLECTION)
         notifier.send("READY=1")
         await signals.stop.wait()
         log.info("daemon_stopping")
