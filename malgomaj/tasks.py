@@ -72,6 +72,8 @@ class Tasks:
         self._turns = turns
         self._kept_seconds = kept_seconds
         self._clock = clock
+        # Not the logger of the module, which looks for the true one again at every line, and here is one for each run.
+        self._log = log.bind()
 
     async def run(self, task: Task) -> Ended:
         """Run ``task`` to its end. Raises Busy or Draining if it cannot be accepted now.
@@ -80,7 +82,7 @@ class Tasks:
         """
         self._plate.check()
         self._executors.check(task.domain)
-        bind_contextvars(**_log_context(task))
+        _bind_log_context(task)
         return await self._run(task)
 
     async def _run(self, task: Task) -> Ended:
@@ -94,10 +96,16 @@ class Tasks:
         except TaskFailed as failure:
             done, outcome, error = None, failure.outcome, failure.error
         duration_ms = (time.perf_counter() - began) * 1000
-        _log_end(progress, outcome, error, duration_ms)
+        self._log_end(progress, outcome, error, duration_ms)
         # Where the executor has not answered, it or its program may be gone.
         kept_seconds = self._kept_seconds if progress.compiled and done is not None else None
         return Ended(outcome, error, duration_ms, kept_seconds, progress, done)
+
+    def _log_end(self, progress: Progress, outcome: Outcome, error: ProgramError | None, duration_ms: float) -> None:
+        for line in progress.lines:
+            self._log.debug("program_log", program_level=line.level, message=line.message, at_ms=line.at_ms)
+        facts = {"error": str(error)} if error else {}
+        self._log.info("run_ended", outcome=outcome.value, duration_ms=round(duration_ms, 3), **facts)
 
     async def _run_in_time(self, task: Task, progress: Progress) -> Frame:
         """The deadline counts from now on, whatever comes before the run itself."""
@@ -214,9 +222,10 @@ async def _learn(answer: Frame, known: tuple[Import, ...], modules: ModuleSet) -
     return known + missing
 
 
-def _log_context(task: Task) -> dict[str, str]:
-    context = {"domain": task.domain, "program": task.program_name or task.program_uuid}
-    return context | {"run": task.run_id} if task.run_id else context
+def _bind_log_context(task: Task) -> None:
+    bind_contextvars(domain=task.domain, program=task.program_name or task.program_uuid)
+    if task.run_id:
+        bind_contextvars(run=task.run_id)
 
 
 def _ended_for_memory_of_all(done: Frame) -> bool:
@@ -256,10 +265,3 @@ def _started_again(crash: TaskFailed) -> LogLine:
 
 def _cancelled_by_stop() -> ProgramError:
     return ProgramError(kind=ErrorKind.CANCELLED, message="the worker stopped before the program had ended")
-
-
-def _log_end(progress: Progress, outcome: Outcome, error: ProgramError | None, duration_ms: float) -> None:
-    for line in progress.lines:
-        log.debug("program_log", program_level=line.level, message=line.message, at_ms=line.at_ms)
-    facts = {"error": str(error)} if error else {}
-    log.info("run_ended", outcome=outcome.value, duration_ms=round(duration_ms, 3), **facts)

@@ -26,8 +26,8 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 """The largest length field that either side sends or accepts."""
 
 _HEADER = Struct(">IBII")
-_LENGTH_FIELD_BYTES = 4
-_SHORTEST_FRAME_BYTES = _HEADER.size - _LENGTH_FIELD_BYTES
+_LENGTH = Struct(">I")
+_SHORTEST_FRAME_BYTES = _HEADER.size - _LENGTH.size
 
 
 class Kind(IntEnum):
@@ -103,8 +103,11 @@ def _decode(data: bytes | bytearray) -> tuple[list[Frame], int]:
     """All whole frames at the start of ``data``, and how many bytes they take."""
     frames = []
     start = 0
-    while len(data) - start >= _LENGTH_FIELD_BYTES:
-        end = start + _LENGTH_FIELD_BYTES + _checked_length(data, start)
+    while len(data) - start >= _LENGTH.size:
+        (length,) = _LENGTH.unpack_from(data, start)
+        if not _SHORTEST_FRAME_BYTES <= length <= MAX_FRAME_BYTES:
+            raise _no_length(length)
+        end = start + _LENGTH.size + length
         if end > len(data):
             break
         frames.append(_decode_one(data, start, end))
@@ -112,14 +115,11 @@ def _decode(data: bytes | bytearray) -> tuple[list[Frame], int]:
     return frames, start
 
 
-def _checked_length(data: bytes | bytearray, start: int) -> int:
-    length = int.from_bytes(data[start : start + _LENGTH_FIELD_BYTES], "big")
-    if not _SHORTEST_FRAME_BYTES <= length <= MAX_FRAME_BYTES:
-        raise FrameError(
-            f"a frame's length is {length} bytes, not {_SHORTEST_FRAME_BYTES} to {MAX_FRAME_BYTES}; "
-            "the other side does not speak this protocol"
-        )
-    return length
+def _no_length(length: int) -> FrameError:
+    return FrameError(
+        f"a frame's length is {length} bytes, not {_SHORTEST_FRAME_BYTES} to {MAX_FRAME_BYTES}; "
+        "the other side does not speak this protocol"
+    )
 
 
 def _decode_one(data: bytes | bytearray, start: int, end: int) -> Frame:
