@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from juvuln.schedule import ScheduleError, load_zone
@@ -14,6 +14,7 @@ from shared.config import (
     AuthMode,
     ConnectionLimits,
     DaemonSettings,
+    FromJson,
     ListenSection,
     Port,
     Seconds,
@@ -25,10 +26,13 @@ from shared.errors import ConfigurationError
 from shared.wire import MAX_BODY_BYTES
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+PerSecond = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class ManagerListen(ListenSection):
     port: Port = 8097
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], FromJson] = ()
+    """Peers whose X-Forwarded-For is believed."""
 
 
 class WorkerSection(Section):
@@ -72,10 +76,25 @@ class RunsSection(Section):
     keep_days: Annotated[float, Field(gt=0, le=36500)] = 30.0
 
 
+class RateSection(Section):
+    """How often somebody may call, per second and at once. 0 per second switches a limit off."""
+
+    domain_per_second: PerSecond = 200.0
+    """Calls of `/v2` with the credentials of one domain, webhooks aside."""
+    domain_burst: Count = 1000
+    address_per_second: PerSecond = 200.0
+    """Calls of `/v2` from one address, webhooks aside."""
+    address_burst: Count = 1000
+    failures_per_second: PerSecond = 10.0
+    """Calls from one address with wrong credentials, of whatever kind."""
+    failures_burst: Count = 50
+
+
 class LimitsSection(ConnectionLimits):
     body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = MAX_BODY_BYTES
     calls: Count = 500
     """Calls of webhooks under way at once, those that wait for a worker included."""
+    rate: RateSection = RateSection()
 
 
 class AccessSection(Section):

@@ -17,6 +17,7 @@ from juvuln.api.errors import refusals
 from juvuln.api.library import LibraryApi
 from juvuln.api.metrics import MetricsApi
 from juvuln.api.programs import ProgramApi
+from juvuln.api.rates import Rates
 from juvuln.api.run_now import RunNowApi
 from juvuln.api.runs import RunApi
 from juvuln.api.services import Services
@@ -133,6 +134,7 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             record=record,
             calls=Calls(domains, record, dispatcher.execute, clock, parallel=settings.limits.calls),
             compile_check=CompileCheck(),
+            rates=Rates(settings, clock),
         )
         readiness.watch("workers", lambda: None if workers.all() else "no worker is subscribed")
         await stack.enter_async_context(_background(services, scheduler))

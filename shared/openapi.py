@@ -78,7 +78,7 @@ def _operation(route: Route, schemas: Json) -> Json:
         "operationId": _operation_id(route),
         "tags": [_group(route)],
         "summary": route.summary,
-        "responses": {str(code): _answer(answer, schemas, code >= 400) for code, answer in route.answers.items()},
+        "responses": {str(code): _answer(answer, schemas, code >= 400) for code, answer in _answers(route).items()},
     }
     if route.other_answer is not None:
         operation["responses"]["default"] = _answer(route.other_answer, schemas, is_error=False)
@@ -104,6 +104,12 @@ def _operation(route: Route, schemas: Json) -> Json:
         content = {route.request_content_type: {"schema": body_schema}}
         operation["requestBody"] = {"required": route.request_required, "content": content}
     return operation
+
+
+def _answers(route: Route) -> Mapping[int, Answer]:
+    if route.request is None and route.request_content_type is None:
+        return route.answers
+    return {**route.answers, 408: Answer("the body did not arrive in time")}
 
 
 def _operation_id(route: Route) -> str:

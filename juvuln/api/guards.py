@@ -25,16 +25,33 @@ def is_trusted(services: Services, request: web.Request) -> bool:
 
 def require_worker(services: Services, request: web.Request) -> None:
     if not is_trusted(services, request):
+        if "Authorization" in request.headers:
+            services.rates.failed(request)
         raise Refusal(401, "this call needs the secret that manager and workers share", {"WWW-Authenticate": "Bearer"})
 
 
 async def require_principal(services: Services, request: web.Request) -> Principal:
-    """The user whose domain and token the request carries. Raises DatabaseError while the domain is away."""
+    """The user whose domain and token the request carries, if neither the caller nor the domain calls too often.
+
+    Raises DatabaseError while the domain is away.
+    """
+    services.rates.check_address(request)
+    principal = await require_caller(services, request)
+    services.rates.check_domain(principal.domain)
+    return principal
+
+
+async def require_caller(services: Services, request: web.Request) -> Principal:
+    """The same, however often it calls: for webhooks, whose calls are bounded by how many are under way."""
+    services.rates.check_failures(request)
     credentials = parse_basic(request.headers.get("Authorization"))
     if credentials is None:
+        if "Authorization" in request.headers:
+            services.rates.failed(request)
         raise Refusal(401, "give the domain as user and one of its tokens as password", CHALLENGE)
     principal = await services.tokens.principal(credentials)
     if principal is None:
+        services.rates.failed(request)
         raise Refusal(401, "there is no such domain, or the token is not one of it", CHALLENGE)
     return principal
 

@@ -25,6 +25,7 @@ class LibraryApi:
                     304: Answer("unchanged since the ETag in If-None-Match"),
                     400: Answer("a parameter is missing or wrong"),
                     401: Answer("the secret is missing or wrong"),
+                    429: Answer("too many with a wrong one", headers={"Retry-After": "seconds"}),
                     404: Answer("no such active module, or not signed"),
                     503: Answer("the domain's database is away"),
                 },

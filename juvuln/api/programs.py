@@ -24,6 +24,7 @@ MAX_OFFSET = 2**31 - 1
 DENIED: Final = {
     401: Answer("no or wrong credentials", headers={"WWW-Authenticate": "how to show them"}),
     403: Answer("no policy allows it"),
+    429: Answer("too many calls, or too many with wrong credentials", headers={"Retry-After": "seconds"}),
 }
 UNKNOWN: Final = {404: Answer("no such program")}
 AWAY: Final = {503: Answer("the domain's database is away", headers={"Retry-After": "seconds"})}

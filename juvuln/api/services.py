@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
+from juvuln.api.rates import Rates
 from juvuln.calls import Calls
 from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings
@@ -30,3 +31,4 @@ class Services:
     record: RunRecord
     calls: Calls
     compile_check: CompileCheck
+    rates: Rates

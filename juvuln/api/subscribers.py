@@ -21,7 +21,10 @@ class SubscriberApi:
         self._services = services
 
     def routes(self) -> list[Route]:
-        denied = {401: Answer("the secret is missing or wrong")}
+        denied = {
+            401: Answer("the secret is missing or wrong"),
+            429: Answer("too many with a wrong one", headers={"Retry-After": "seconds"}),
+        }
         unknown = {404: Answer("no such subscriber")}
         bad = {400: Answer("not JSON"), 413: Answer("too large"), 422: Answer("missing or wrong fields")}
         one = "/v1/subscribers/{uuid}"

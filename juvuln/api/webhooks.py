@@ -6,7 +6,7 @@ from uuid import UUID
 from aiohttp import web
 from multidict import CIMultiDict
 
-from juvuln.api.guards import is_trusted, program_uuid, require_access, require_principal
+from juvuln.api.guards import is_trusted, program_uuid, require_access, require_caller
 from juvuln.api.services import Services
 from juvuln.dispatch import Result
 from juvuln.runs.run import Trigger
@@ -32,7 +32,7 @@ class WebhookApi:
             200: written,
             401: Answer("no or wrong credentials"),
             403: Answer("no policy allows it"),
-            429: Answer("too many calls are under way"),
+            429: Answer("too many calls are under way, or too many with wrong credentials"),
             404: Answer("no such active webhook with signed code"),
             413: Answer("the body is too large"),
             500: Answer("the program did not end well"),
@@ -65,14 +65,14 @@ class WebhookApi:
     async def by_domain(self, request: web.Request) -> web.Response:
         domain, uuid = request.match_info["domain"], program_uuid(request)
         if not is_trusted(self._services, request):
-            principal = await require_principal(self._services, request)
+            principal = await require_caller(self._services, request)
             if principal.domain != domain:
                 raise Refusal(403, f"the token is not one of domain {domain}")
             require_access(principal, "create", f"programs/{uuid}/webhook")
         return await self._call(domain, uuid, request)
 
     async def by_user(self, request: web.Request) -> web.Response:
-        principal, uuid = await require_principal(self._services, request), program_uuid(request)
+        principal, uuid = await require_caller(self._services, request), program_uuid(request)
         require_access(principal, "create", f"programs/{uuid}/webhook")
         return await self._call(principal.domain, uuid, request)
 
