@@ -17,7 +17,7 @@ from juvuln.clock import Clock, from_ms, new_run_id, to_ms
 from juvuln.database import DatabaseError
 from juvuln.due import Decision, DueTimes, Gap, decide
 from juvuln.programs import Changes, Program, ProgramKey
-from juvuln.runs.record import RunRecord
+from juvuln.runs.record import ClaimInDoubtError, RunRecord
 from juvuln.runs.run import Ending, Run, Trigger
 from juvuln.schedule import Schedule, ScheduleError, first_due, parse_schedule
 from shared.wire import Outcome, ProgramType
@@ -25,6 +25,9 @@ from shared.wire import Outcome, ProgramType
 RETRY_SECONDS = 1.0
 LONGEST_SLEEP_SECONDS = 1.0
 """The wall clock is looked at this often, for it may be set while we sleep."""
+
+LONGEST_SETBACK_MS = 24 * 3600 * 1000
+"""When the clock is set back, due times that were seen to are not seen to again, unless it was wrong by more."""
 
 log = structlog.get_logger()
 
@@ -68,6 +71,7 @@ class Scheduler:
         self._start_deadline = start_deadline
         self._routines: dict[ProgramKey, Routine] = {}
         self._due = DueTimes()
+        self._latest_ms = 0
         self._running: dict[ProgramKey, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -93,10 +97,8 @@ class Scheduler:
         known = self._routines.get(program.key)
         try:
             schedule = parse_schedule(program.schedule, self._zone)
-            now_ms = self._clock.now_ms()
-            # A due time on record can lie ahead if the clock once did.
-            base_ms = now_ms if last_due_ms is None else min(last_due_ms, now_ms)
-            due_ms = to_ms(first_due(schedule, from_ms(base_ms)))
+            seen_to_ms = _seen_to_ms(last_due_ms, self._clock.now_ms())
+            due_ms = to_ms(first_due(schedule, from_ms(seen_to_ms)))
         except ScheduleError as error:
             self._forget(program.key)
             log.error("schedule_unusable", name=program.name, program=str(program.key), reason=str(error))
@@ -109,9 +111,11 @@ class Scheduler:
         """Claim and start what is due, until stopped."""
         while not self._stopping:
             self._changed.clear()
-            taken = self._due.take_due(self._clock.now_ms())
+            now_ms = self._clock.now_ms()
+            self._notice_time(now_ms)
+            taken = self._due.take_due(now_ms)
             if taken:
-                await self._tick_or_put_back(taken)
+                await self._tick_or_put_back(taken, now_ms)
             else:
                 await self._sleep()
         self._stopped.set()
@@ -146,10 +150,19 @@ class Scheduler:
         except TimeoutError:
             pass
 
-    async def _tick_or_put_back(self, taken: list[tuple[ProgramKey, int]]) -> None:
+    def _notice_time(self, now_ms: int) -> None:
+        """Should the clock have been far ahead, and be set right, go on from the right time."""
+        if now_ms < self._latest_ms - LONGEST_SETBACK_MS:
+            log.warning("clock_set_back", seconds=(self._latest_ms - now_ms) // 1000)
+            for key, routine in self._routines.items():
+                self._due.put(key, to_ms(first_due(routine.schedule, from_ms(now_ms))))
+            self._latest_ms = now_ms
+        self._latest_ms = max(self._latest_ms, now_ms)
+
+    async def _tick_or_put_back(self, taken: list[tuple[ProgramKey, int]], now_ms: int) -> None:
         """See to due times; should that fail, they stay due."""
         try:
-            await self._tick(taken)
+            await self._tick(taken, now_ms)
         except DatabaseError as error:
             self._put_back(taken)
             log.error("due_times_not_claimed", count=len(taken), reason=str(error))
@@ -158,13 +171,17 @@ class Scheduler:
             self._put_back(taken)
             raise
 
-    async def _tick(self, taken: list[tuple[ProgramKey, int]]) -> None:
+    async def _tick(self, taken: list[tuple[ProgramKey, int]], now_ms: int) -> None:
         """See to the due times that have come: on record first, then moved on, then started."""
-        now_ms = self._clock.now_ms()
         due = [self._decide(key, due_ms, now_ms) for key, due_ms in taken if key in self._routines]
         starting = [run for item in due if (run := self._starting(item, now_ms))]
         ended = [entry for item in due for entry in self._ended(item, now_ms)]
-        claimed = await self._record.claim(starting, ended)
+        try:
+            claimed = await self._record.claim(starting, ended)
+        except ClaimInDoubtError as error:
+            # The record sees to it that they end there as lost; to claim them again might give them two endings.
+            log.error("due_times_in_doubt", count=len(due), reason=error.reason)
+            claimed = set()
         self._move_on(due)
         for run in starting:
             if run.id in claimed:
@@ -228,3 +245,10 @@ class Scheduler:
             await self._execute(run)
         finally:
             del self._running[run.program.key]
+
+
+def _seen_to_ms(last_due_ms: int | None, now_ms: int) -> int:
+    """Up to when the due times of a routine were seen to. The last on record lies ahead if the clock once did."""
+    if last_due_ms is None or last_due_ms > now_ms + LONGEST_SETBACK_MS:
+        return now_ms
+    return last_due_ms

@@ -34,6 +34,10 @@ _lines = TypeAdapter(list[LogLine])
 _modules = TypeAdapter(list[ModuleUse])
 
 
+class ClaimInDoubtError(DatabaseError):
+    """Nobody knows whether a claim was written. It will be, as of runs that were lost; they must not be started."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Rows that wait to be written, and who waits for it."""
@@ -56,6 +60,8 @@ class Batch:
 
     claims: list[Claim]
     endings: list[dict[str, Any]]
+    owed: list[dict[str, Any]]
+    """Rows of claims that were in doubt."""
     in_doubt: bool = False
     """Whether all of it was said to the database, and only the commit is to come."""
 
@@ -70,6 +76,7 @@ class RunRecord:
         self._report_problem = report_problem
         self._claims: list[Claim] = []
         self._endings: list[dict[str, Any]] = []
+        self._owed: list[dict[str, Any]] = []
         self._failing = False
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -79,7 +86,7 @@ class RunRecord:
         """Put runs on record, in one transaction: as under way, or those in ``ended`` with their ending.
 
         Gives the ids of those that were not there yet; a due time that is on record already is left alone.
-        Raises DatabaseError; then nothing of it counts as being on record.
+        Raises DatabaseError; then nothing of it counts as being on record, but for ClaimInDoubtError.
         """
         rows = [_claim_row(run, self.manager) for run in claimed]
         rows += [_claim_row(run, self.manager) | _ending_columns(ending) for run, ending in ended]
@@ -167,8 +174,8 @@ class RunRecord:
             if not self._claims and not self._endings and not self._failing:
                 self._idle.set()
                 continue
-            batch = Batch(self._claims, self._endings)
-            self._claims, self._endings = [], []
+            batch = Batch(self._claims, self._endings, self._owed)
+            self._claims, self._endings, self._owed = [], [], []
             try:
                 added = await self._write_batch(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear and endings must stay
@@ -184,6 +191,7 @@ class RunRecord:
 
     async def _write_batch(self, batch: "Batch") -> set[str]:
         async with transaction(self._engine, WHAT) as connection:
+            await _insert_new(connection, batch.owed)
             added = await _insert_new(connection, [row for claim in batch.claims for row in claim.rows])
             if batch.endings:
                 await connection.execute(_CLOSE, batch.endings)
@@ -195,16 +203,20 @@ class RunRecord:
 
     def _keep_for_later(self, batch: "Batch", error: Exception) -> None:
         """After a batch that failed: tell who waits, keep the endings, and have the writer try again."""
+        reason = error.reason if isinstance(error, DatabaseError) else repr(error)
         if batch.in_doubt:
-            # The commit itself failed and may have been done. What was claimed is not going to be run, so if it is on
-            # record after all it is closed there.
-            batch.endings += [_not_started(row) for claim in batch.claims for row in claim.rows]
+            # The commit itself failed and may have been done. What was claimed is not going to be run: it is put on
+            # record as lost, or, if it is there after all, closed.
+            rows = [row for claim in batch.claims for row in claim.rows]
+            batch.owed += [row if row["outcome"] else row | _not_started(row) for row in rows]
+            batch.endings += [{"run_id": row["id"], **_not_started(row)} for row in rows]
+            error = ClaimInDoubtError(WHAT, reason)
         self._endings = batch.endings + self._endings
+        self._owed = batch.owed + self._owed
         self._failing = True
         self._work.set()
         for claim in batch.claims:
             claim.fail(error)
-        reason = error.reason if isinstance(error, DatabaseError) else repr(error)
         self._report_problem(f"cannot be written: {reason}")
         log.error("record_not_written", reason=reason, claims=len(batch.claims), endings=len(batch.endings))
 
@@ -259,7 +271,7 @@ async def _insert_new(connection: AsyncConnection, rows: Sequence[dict[str, Any]
 
 def _not_started(row: dict[str, Any]) -> dict[str, Any]:
     reason = "it was not certain to be on record, so it was not started"
-    return {"run_id": row["id"], **_ending_columns(Ending(Outcome.LOST, ended_ms=row["claimed_ms"], reason=reason))}
+    return _ending_columns(Ending(Outcome.LOST, ended_ms=row["claimed_ms"], reason=reason))
 
 
 def _claim_row(run: Run, manager: str) -> dict[str, Any]:

@@ -1,0 +1,157 @@
+"""The scheduler on a real record, with a clock that the test sets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from juvuln.clock import Clock
+from juvuln.database import DatabaseError
+from juvuln.programs import Changes
+from juvuln.runs.record import Batch, RunRecord, open_record
+from juvuln.runs.run import Ending, RecordedRun, Run
+from juvuln.scheduler import LONGEST_SETBACK_MS, Scheduler
+from shared.wire import Outcome
+from tests.juvuln.support import UUID_1, program
+from tests.support.waiting import until
+
+T0_MS = 1_700_000_000_000  # a multiple of 5 s, as the routine's schedule has it
+EVERY_5_S = Changes(added=(program(),))
+
+
+@dataclass(frozen=True, slots=True)
+class SetClock(Clock):
+    """A wall clock that stands still until it is set."""
+
+    readings: list[int]
+
+    def now_ms(self) -> int:
+        return self.readings[-1]
+
+    def set(self, now_ms: int) -> None:
+        self.readings.append(now_ms)
+
+
+@pytest.fixture
+async def record(tmp_path: Path) -> AsyncIterator[RunRecord]:
+    async with open_record(f"sqlite:///{tmp_path}/record.db", "manager", lambda _: None) as opened:
+        writer = asyncio.create_task(opened.write())
+        yield opened
+        writer.cancel()
+
+
+@asynccontextmanager
+async def running(record: RunRecord, clock: Clock) -> AsyncIterator[Scheduler]:
+    """A scheduler whose runs succeed at once."""
+
+    async def succeed(run: Run) -> None:
+        record.close(run, Ending(Outcome.SUCCEEDED, ended_ms=clock.now_ms()))
+
+    scheduler = Scheduler(record, succeed, lambda _: None, clock, zone=UTC, start_deadline=timedelta(seconds=30))
+    work = asyncio.create_task(scheduler.run())
+    yield scheduler
+    scheduler.stop()
+    await scheduler.finished()
+    await work
+    await record.flush()
+
+
+async def recorded(record: RunRecord) -> list[tuple[str, int, int]]:
+    """Of each run its outcome and the due times (seconds after T0) that it stands for."""
+
+    def seconds(run: RecordedRun) -> tuple[int, int]:
+        assert run.due_ms is not None
+        return ((run.first_due_ms or run.due_ms) - T0_MS) // 1000, (run.due_ms - T0_MS) // 1000
+
+    runs = await record.history("test", limit=100)
+    return sorted((run.ending.outcome if run.ending else "open", *seconds(run)) for run in runs)
+
+
+async def until_recorded(record: RunRecord, count: int) -> list[tuple[str, int, int]]:
+    async def enough() -> list[tuple[str, int, int]] | None:
+        runs = await recorded(record)
+        return runs if len(runs) >= count and all(outcome != "open" for outcome, _, _ in runs) else None
+
+    return await until(enough, f"{count} runs have ended")
+
+
+async def test_a_clock_that_is_set_back_gives_no_due_time_a_second_record_even_after_a_restart(
+    record: RunRecord,
+) -> None:
+    clock = SetClock([T0_MS + 1])
+    async with running(record, clock) as scheduler:
+        scheduler.update(EVERY_5_S, {})
+        clock.set(T0_MS + 20_000)
+        before = await until_recorded(record, 2)
+    assert before == [(Outcome.MISSED, 5, 15), (Outcome.SUCCEEDED, 20, 20)]
+    clock.set(T0_MS + 6_000)
+    async with running(record, clock) as scheduler:
+        scheduler.update(EVERY_5_S, await record.last_due_ms("test"))
+        clock.set(T0_MS + 10_000)
+        await asyncio.sleep(1.1)  # the scheduler looks at the clock every second
+        clock.set(T0_MS + 25_000)
+        after = await until_recorded(record, 3)
+    assert after == [*before, (Outcome.SUCCEEDED, 25, 25)]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_clock_that_was_far_ahead_is_not_waited_for(record: RunRecord, restarted: bool) -> None:
+    ahead_ms = T0_MS + 2 * LONGEST_SETBACK_MS
+    clock = SetClock([T0_MS + 1])
+    async with running(record, clock) as scheduler:
+        scheduler.update(EVERY_5_S, {})
+        clock.set(ahead_ms)
+        before = await until_recorded(record, 2)
+        if not restarted:
+            clock.set(T0_MS + 60_000 + 1)
+            await asyncio.sleep(1.1)  # the scheduler looks at the clock every second
+            clock.set(T0_MS + 65_000)
+            after = await until_recorded(record, 3)
+    if restarted:
+        clock.set(T0_MS + 60_000 + 1)
+        async with running(record, clock) as scheduler:
+            scheduler.update(EVERY_5_S, await record.last_due_ms("test"))
+            clock.set(T0_MS + 65_000)
+            after = await until_recorded(record, 3)
+    assert set(after) - set(before) == {(Outcome.SUCCEEDED, 65, 65)}
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_a_due_time_whose_claim_is_in_doubt_is_lost_and_in_no_gap(
+    record: RunRecord, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    write, away = record._write_batch, asyncio.Event()
+
+    async def break_at_the_commit(batch: Batch) -> set[str]:
+        if committed and not away.is_set():
+            await write(batch)
+        away.set()
+        batch.in_doubt = True
+        raise DatabaseError("record of runs", "the connection broke")
+
+    clock = SetClock([T0_MS + 1])
+    async with running(record, clock) as scheduler:
+        scheduler.update(EVERY_5_S, {})
+        monkeypatch.setattr(record, "_write_batch", break_at_the_commit)
+        clock.set(T0_MS + 5_000)
+        async with asyncio.timeout(10):
+            await away.wait()
+        monkeypatch.setattr(record, "_write_batch", write)
+        clock.set(T0_MS + 20_000)
+        runs = await until_recorded(record, 3)
+    assert runs == [(Outcome.LOST, 5, 5), (Outcome.MISSED, 10, 15), (Outcome.SUCCEEDED, 20, 20)]
+
+
+async def test_nothing_is_claimed_before_its_due_time(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 4_999])
+    async with running(record, clock) as scheduler:
+        scheduler.update(EVERY_5_S, {UUID(int=7): T0_MS, UUID_1: T0_MS})
+        clock.set(T0_MS + 5_000)
+        await until_recorded(record, 1)
+    (run,) = await record.history("test", limit=10)
+    assert (run.due_ms, run.claimed_ms) == (T0_MS + 5_000, T0_MS + 5_000)
