@@ -65,7 +65,7 @@ def _faults(chance: random.Random, plan: Plan) -> Iterator[Fault]:
     for kind in _endless_deck(chance, plan.database):
         if at >= plan.end:
             return
-        yield Fault(at, kind, _duration(chance, kind), chance.randrange(plan.workers))
+        yield Fault(at, kind, _duration(chance, kind, plan.pause), chance.randrange(plan.workers))
         at += plan.pause * chance.uniform(0.5, 1.5)
 
 
@@ -76,10 +76,10 @@ def _endless_deck(chance: random.Random, database: str) -> Iterator[FaultKind]:
         yield from deck
 
 
-def _duration(chance: random.Random, kind: FaultKind) -> float:
+def _duration(chance: random.Random, kind: FaultKind, pause: float) -> float:
     if kind is FaultKind.CLOCK_FORWARD:
         # Now and then far enough that the gap holds more due times than the manager counts one by one.
         return 150.0 if chance.random() < 0.1 else chance.uniform(1.0, 20.0)
     if kind is FaultKind.CLOCK_BACK:
         return chance.uniform(1.0, 6.0)
-    return chance.uniform(0.1, 3.0)
+    return chance.uniform(0.1, 2.0) * pause

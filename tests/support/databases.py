@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from tests.support.processes import alive, children
+from tests.support.processes import children, listed
 from tests.support.waiting import until
 
 
@@ -72,7 +72,8 @@ class PostgresServer:
             os.kill(pid, signal.SIGKILL)
 
         async def gone() -> bool:
-            return not any(alive(pid) for pid in pids)
+            # While nobody has fetched its exit status a new one would take it for alive.
+            return not any(listed(pid) for pid in pids)
 
         await until(gone, "PostgreSQL is gone")
 

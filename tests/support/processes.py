@@ -17,6 +17,11 @@ def alive(pid: int) -> bool:
     return begun(pid) is not None
 
 
+def listed(pid: int) -> bool:
+    """Whether there is such a process, or its parent has not yet asked how it ended."""
+    return Path(f"/proc/{pid}").exists()
+
+
 def begun(pid: int) -> int | None:
     """When it was started, in clock ticks since the machine was: tells it from a later one with its number.
 
