@@ -2,11 +2,15 @@
 keep the other rows from being read."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Dialect, Text, TypeDecorator, Uuid
+from sqlalchemy import ARRAY, ColumnElement, Dialect, String, Text, TypeDecorator, Uuid, case, type_coerce
 from sqlalchemy.types import CHAR, TypeEngine
+
+EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+"""Of the times that are told apart."""
 
 
 class StoredUuid(TypeDecorator[UUID]):
@@ -61,6 +65,32 @@ def text_of(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def bytes_of(value: Any) -> bytes | None:
+    """What a column of bytes says; None where nothing was ever written."""
+    if value is None or isinstance(value, bytes):
+        return value
+    return text_of(value).encode("utf-8")
+
+
+def time_of(value: Any) -> datetime | None:
+    """What a column of times says, in UTC; the first time that there is where it says something else."""
+    if value is None or isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(text_of(value)).replace(tzinfo=UTC)
+    except ValueError:
+        return EARLIEST
+
+
+def readable_time(dialect: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column of times as :func:`time_of` can read it. PostgreSQL has times that Python does not know, such as
+    `infinity`: the nearest stands for them."""
+    if dialect == "sqlite":
+        return type_coerce(column, String).label(column.name)
+    bounded = case((column < EARLIEST, EARLIEST), (column > LATEST, LATEST), else_=column)
+    return type_coerce(bounded, column.type).label(column.name)
 
 
 def whole_of(value: Any) -> int:

@@ -5,17 +5,15 @@ import hmac
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
     Insert,
     ScalarSelect,
     Select,
     Text,
-    case,
     cast,
     delete,
     func,
@@ -23,7 +21,6 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
-    type_coerce,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -31,14 +28,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from juvuln.access import Policies, Policy, Principal, own_group
 from juvuln.database import transaction
-from juvuln.domains.columns import StoredUuid, text_of, whole_of
+from juvuln.domains.columns import (
+    EARLIEST,
+    StoredUuid,
+    bytes_of,
+    readable_time,
+    text_of,
+    time_of,
+    whole_of,
+)
 from juvuln.domains.listing import Position, in_order
 from juvuln.domains.tables import ACTIONS, group_policies, groups, programs, revisions, user_groups, user_tokens, users
 from shared.errors import SelfhostError
 from shared.wire import ProgramState, ProgramType
 
 MAX_REVISION_RACES = 50
-EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 CHUNK = 500
 """Programs that are read from the database at once."""
 
@@ -119,9 +123,9 @@ class DomainStore:
         if row is None:
             wanted = "latest" if revision is None else str(revision)
             raise NotFoundError(f"there is no active {language} module {name}@{wanted} that is signed in {self.name}")
-        if row.code is None:
+        code = bytes_of(row.code)
+        if code is None:
             raise NotFoundError(f"revision {row.revision} of module {name} in {self.name} has no code")
-        code = bytes(row.code)
         return ModuleCode(row.revision, code, hashlib.sha256(code).digest())
 
     async def principal(self, token_hash: bytes) -> Principal | None:
@@ -223,9 +227,10 @@ class DomainStore:
         )
         if row is None:
             raise NotFoundError(f"program {uuid} has no signed code")
-        if row.code is None:
+        code = bytes_of(row.code)
+        if code is None:
             raise NotFoundError(f"the newest signed revision of program {uuid} has no code")
-        return bytes(row.code)
+        return code
 
     async def code(self, uuid: UUID, revision: int) -> bytes:
         """The code of a revision, signed or not; nothing where none was ever stored. Raises NotFoundError."""
@@ -234,24 +239,26 @@ class DomainStore:
         )
         if row is None:
             raise self._no_revision(uuid, revision)
-        return bytes(row.code or b"")
+        return bytes_of(row.code) or b""
 
     async def revisions(self, uuid: UUID) -> Sequence[Revision]:
         """All revisions of a program, oldest first. Raises NotFoundError if there is no such program."""
         await self.specification(uuid)
         columns = [column for column in revisions.c if column.name not in ("code", "program_uuid", "created", "signed")]
-        times = [_within_calendar(revisions.c.created), _within_calendar(revisions.c.signed)]
+        times = [
+            readable_time(self._engine.dialect.name, column) for column in (revisions.c.created, revisions.c.signed)
+        ]
         rows = await self._all(
             select(*columns, *times).where(revisions.c.program_uuid == uuid).order_by(revisions.c.revision)
         )
         return [
             Revision(
                 row.revision,
-                row.created,
+                time_of(row.created) or EARLIEST,
                 row.created_by,
-                row.signed,
+                time_of(row.signed),
                 row.signed_by,
-                None if row.checksum is None else bytes(row.checksum),
+                bytes_of(row.checksum),
             )
             for row in rows
         ]
@@ -364,9 +371,3 @@ def _policy(uuid: UUID, group: UUID, action: str, resource: str) -> Insert:
 def _user(uuid: UUID) -> ScalarSelect[Any]:
     """The user's uuid; NULL if the user was deleted while the request was on its way."""
     return select(users.c.uuid).where(users.c.uuid == uuid).scalar_subquery()
-
-
-def _within_calendar(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A time as stored, or the nearest that Python knows: PostgreSQL has others, such as `infinity`."""
-    bounded = case((column < EARLIEST, EARLIEST), (column > LATEST, LATEST), else_=column)
-    return type_coerce(bounded, column.type).label(column.name)
