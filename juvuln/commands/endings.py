@@ -9,7 +9,7 @@ from typing import ParamSpec
 
 import typer
 
-from juvuln.commands.errors import EXIT_INTERRUPTED, exit_status
+from juvuln.commands.errors import EXIT_INTERRUPTED, UsageError, exit_status
 from shared.cli import report_error
 from shared.errors import SelfhostError
 
@@ -35,11 +35,17 @@ def ends_well_or_says_why(command: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:
             # Python would try again at its end, and complain in its own words.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except UnicodeEncodeError:
+            raise _ended(UsageError("an argument or a variable holds bytes that are no text")) from None
         except SelfhostError as error:
-            report_error(PROGRAM, error)
-            raise typer.Exit(exit_status(error)) from None
+            raise _ended(error) from None
 
     return work
+
+
+def _ended(error: SelfhostError) -> typer.Exit:
+    report_error(PROGRAM, error)
+    return typer.Exit(exit_status(error))
 
 
 def _print_what_cannot_be_printed() -> None:

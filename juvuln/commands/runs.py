@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -49,11 +50,12 @@ def list_runs(
 
     client = connect(server, domain, token, profile)
     uuid = None if program is None else client.find(program)["uuid"]
-    if watch:
-        runs = RunWatch(lambda most, before: client.runs(uuid, most, before, outcome or ()), limit)
-        _watch(runs, as_json=as_json, quiet=quiet, with_log=log)
     found = client.runs(uuid, limit, outcomes=outcome or ())
-    if as_json:
+    if watch:
+        # All runs are watched, since those that are under way may yet end as is asked for.
+        runs = RunWatch(lambda most, before: client.runs(uuid, most, before), limit)
+        _watch(runs, outcome or (), as_json=as_json, quiet=quiet, with_log=log)
+    elif as_json:
         print_json(found)
     elif quiet:
         for run in found:
@@ -62,13 +64,13 @@ def list_runs(
         print(format_runs(found, standard_output(), with_log=log), end="")
 
 
-def _watch(runs: "RunWatch", *, as_json: bool, quiet: bool, with_log: bool) -> NoReturn:
+def _watch(runs: "RunWatch", outcomes: Collection[str], *, as_json: bool, quiet: bool, with_log: bool) -> NoReturn:
     """Print runs as they end; with JSON one on each line."""
     from juvuln.commands.runs_table import RunsTable
 
     table = RunsTable(standard_output(), with_log=with_log)
     while True:
-        ended = runs.look().ended
+        ended = [run for run in runs.look().ended if not outcomes or run["outcome"] in outcomes]
         if as_json:
             lines = [json.dumps(run) for run in ended]
         elif quiet:

@@ -134,8 +134,11 @@ class Transport:
             self._kept.close()
             self._kept = None
 
-    def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        return {"Accept": "application/json", "User-Agent": "juvuln", **headers, "Authorization": self._authorization}
+    def _headers(self, headers: Mapping[str, str]) -> dict[str, bytes]:
+        usual = {"Accept": "application/json", "User-Agent": "juvuln"}
+        return {
+            name: value.encode() for name, value in {**usual, **headers, "Authorization": self._authorization}.items()
+        }
 
     def _line(self, response: HTTPResponse) -> bytes:
         with self._translated():

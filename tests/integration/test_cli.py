@@ -1,12 +1,15 @@
 """`juvuln program …` against a real manager: what people and scripts see of it."""
 
+import asyncio
+import signal
+from asyncio.subprocess import Process
 from uuid import uuid4
 
 import pytest
 
 from juvuln.domains.store import Specification
 from tests.support.installation import Domain, Installation
-from tests.support.juvuln_command import JuvulnCommand
+from tests.support.juvuln_command import LIMIT_SECONDS, JuvulnCommand
 
 SILENT = "x := 1"
 
@@ -141,10 +144,150 @@ async def test_names_do_not_steer_the_terminal(juvuln: JuvulnCommand, domain: Do
 async def test_a_reader_that_leaves_is_no_error(juvuln: JuvulnCommand, domain: Domain) -> None:
     for number in range(300):
         await domain.store.create_program(specification(f"p{number:03}"), [], uuid4)
-    process = await juvuln.start("program", "list", "--json")
+    async with juvuln.running("program", "list", "--json") as process:
+        assert process.stdout is not None
+        await process.stdout.readline()
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        assert process.stderr is not None
+        assert await process.stderr.read() == b""
+        assert await process.wait() == 0
+
+
+SAYS_HELLO = """
+cgi := import("cgi")
+log := import("log")
+log.info("hello %s", string(cgi.request.body()))
+log.error("in %s", cgi.request.headers()["X-Place"])
+"""
+FAILS = """
+log := import("log")
+log.info("before")
+x := 1 + "a"
+"""
+TICKS = """
+log := import("log")
+log.info("tick")
+"""
+
+
+@pytest.fixture
+async def working(installation: Installation, juvuln: JuvulnCommand) -> JuvulnCommand:
+    """The command, with a worker beside the manager."""
+    await installation.worker().start()
+    await installation.until_ready()
+    return juvuln
+
+
+async def test_a_program_is_run_by_hand_and_its_end_is_the_exit_status(working: JuvulnCommand, domain: Domain) -> None:
+    await domain.add("greet", SAYS_HELLO)
+    await domain.add("fail", FAILS)
+    await domain.add("mod", "export 1", kind="module")
+    said = await working.good(
+        "program", "run", "greet", "--body", "-", "--header", "X-Place: Öland", stdin="Åsa".encode()
+    )
+    *log, end = said.text.splitlines()
+    assert log == ["info: hello Åsa", "error: in Öland"]
+    assert end.startswith("greet succeeded in ")
+    failed = await working("program", "run", "fail")
+    assert failed.status == 1
+    assert "info: before\nfail failed in" in failed.text
+    assert "at fail:4:" in failed.text
+    as_json = await working("program", "run", "fail", "--json")
+    assert (as_json.status, as_json.json()["outcome"]) == (1, "failed")
+    module = await working("program", "run", "mod")
+    assert module.status == 1
+    assert "module" in module.err
+    asynchronous = await working.good("program", "run", "greet", "--async", "--quiet")
+    assert asynchronous.text.strip() in (await working.good("program", "runs", "greet", "-q")).text.split()
+
+
+async def test_runs_are_listed_and_chosen_by_outcome(working: JuvulnCommand, domain: Domain) -> None:
+    await domain.add("fail", FAILS)
+    await domain.add("greet", 'cgi := import("cgi")')
+    for name in ("fail", "greet", "fail"):
+        await working("program", "run", name)
+    heading, *rows = (await working.good("program", "runs", "--no-log", "--outcome", "succeeded")).text.splitlines()
+    assert heading.split()[:5] == ["WHEN", "PROGRAM", "REV", "TRIGGER", "OUTCOME"]
+    assert [row.split()[2] for row in rows] == ["greet"]
+    assert len((await working.good("program", "runs", "fail", "--json")).json()) == 2
+    assert len((await working.good("program", "runs", "fail", "--quiet", "--limit", "1")).text.split()) == 1
+    said = (await working.good("program", "logs", "fail")).text.splitlines()
+    assert [line.split()[2:4] for line in said if not line.startswith(" ")] == 2 * [
+        ["info", "before"],
+        ["failed", "runtime:"],
+    ]
+
+
+async def lines_until(process: Process, *expected: str) -> list[str]:
+    """What a command prints until it has printed a line that ends with each of these, in this order."""
     assert process.stdout is not None
-    await process.stdout.readline()
-    process.stdout._transport.close()  # type: ignore[attr-defined]
-    assert process.stderr is not None
-    assert await process.stderr.read() == b""
-    assert await process.wait() == 0
+    lines: list[str] = []
+    for text in expected:
+        while not lines or not lines[-1].endswith(text):
+            async with asyncio.timeout(LIMIT_SECONDS):
+                read = await process.stdout.readline()
+            assert read, (lines, text)
+            lines.append(read.decode().rstrip())
+        lines.append("")
+    return [line for line in lines if line]
+
+
+async def interrupted(process: Process) -> tuple[int, bytes]:
+    """How a command ends after Ctrl-C, and what it says on standard error."""
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(LIMIT_SECONDS):
+        _, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, err
+
+
+async def test_logs_are_followed_across_runs_until_ctrl_c(working: JuvulnCommand, domain: Domain) -> None:
+    uuid = await domain.add("tick", TICKS, kind="routine", schedule="@every 1s")
+    async with working.running("program", "logs", "--follow", "tick") as process:
+        await lines_until(process, "tick", "tick")
+        await domain.revise(uuid, TICKS.replace("tick", "tock"))
+        await lines_until(process, "tock")
+        assert await interrupted(process) == (130, b"")
+
+
+async def test_runs_are_watched_until_ctrl_c(working: JuvulnCommand, domain: Domain) -> None:
+    await domain.add("tick", TICKS, kind="routine", schedule="@every 1s")
+    async with working.running("program", "runs", "--watch", "tick") as process:
+        lines = await lines_until(process, "info: tick", "info: tick")
+        assert lines[0].split()[:2] == ["WHEN", "PROGRAM"]
+        assert await interrupted(process) == (130, b"")
+
+
+async def test_a_login_is_kept_once_the_server_has_accepted_it(juvuln: JuvulnCommand, domain: Domain) -> None:
+    user = JuvulnCommand(juvuln.folder)
+    where = ("--server", juvuln.variables["SELFHOST_SERVER"], "--domain", "test", "--token-stdin")
+    wrong = await user("login", *where, stdin=b"wrong-Token\n")
+    assert wrong.status == 5
+    assert "wrong-Token" not in wrong.err
+    assert (await user("program", "list")).status == 2
+    said = await user.good("login", *where, stdin=b"root\n")
+    kept = juvuln.folder / ".config" / "selfhost" / "profile.yaml"
+    assert said.text == f"profile default: domain test on {where[1]}; kept in {kept}\n"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    await user.good("login", *where, "--profile", "other", stdin=b"root\n")
+    assert (await user.good("program", "list")).status == 0
+    assert (await user.good("program", "list", "--profile", "other")).status == 0
+    shown = await user.with_variables(SELFHOST_DOMAIN="elsewhere").good("login", "--show", "--token", "t0ken")
+    assert shown.text.splitlines() == [
+        f"server  {where[1]}  (profile default)",
+        "domain  elsewhere  (SELFHOST_DOMAIN)",
+        "token   ***  (--token)",
+    ]
+    kept.chmod(0o644)
+    refused = await user("program", "list")
+    assert refused.status == 2
+    assert f"do: chmod 600 {kept}" in refused.err
+
+
+async def test_names_are_completed_in_silence(juvuln: JuvulnCommand, domain: Domain) -> None:
+    await domain.add("alpha", SILENT)
+    await domain.add("beta", SILENT)
+    asked = {"_JUVULN_COMPLETE": "complete_bash", "COMP_WORDS": "juvuln program show a", "COMP_CWORD": "3"}
+    assert (await juvuln.with_variables(**asked)()).text.split() == ["alpha"]
+    said = await juvuln.with_variables(**asked, SELFHOST_SERVER="http://127.0.0.1:1")()
+    assert (said.out.strip(), said.err) == (b"", "")

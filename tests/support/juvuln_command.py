@@ -5,7 +5,8 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,15 +39,22 @@ class JuvulnCommand:
     def with_variables(self, **variables: str) -> "JuvulnCommand":
         return JuvulnCommand(self.folder, {**self.variables, **variables})
 
-    async def start(self, *arguments: str) -> Process:
+    @asynccontextmanager
+    async def running(self, *arguments: str) -> AsyncIterator[Process]:
+        """A command that goes on; it is over at the end of the block."""
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.variables}
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             COMMAND, *arguments, cwd=self.folder, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
         )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
 
     async def __call__(self, *arguments: str, stdin: bytes = b"") -> Said:
-        process = await self.start(*arguments)
-        async with asyncio.timeout(LIMIT_SECONDS):
+        async with self.running(*arguments) as process, asyncio.timeout(LIMIT_SECONDS):
             out, err = await process.communicate(stdin)
         assert process.returncode is not None
         return Said(process.returncode, out, err.decode())
