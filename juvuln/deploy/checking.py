@@ -12,7 +12,7 @@ from juvuln.deploy.specification import TENGO, Specification, value_faults
 from shared.excerpt import Place, excerpt
 from shared.imports import LATEST, UnusableImport, parse_import
 from shared.terminal import harmless
-from shared.wire import MAX_SOURCE_BYTES, ErrorKind, ProgramError, ProgramType
+from shared.wire import ErrorKind, ProgramError, ProgramType
 from tengo_bridge.compiler import Compiler, open_compiler
 from tengo_bridge.compiling import Import
 
@@ -41,9 +41,9 @@ class Modules:
     """Where imports lead once a plan is carried out: to the folder's modules first, then to the domain's."""
 
     def __init__(self, plan: Plan, domain: Iterable[RemoteProgram], reader: DomainReader) -> None:
-        steps = {step.name: step for step in plan.steps}
-        self._local = {name: step for name, step in steps.items() if _is_module_of_folder(step)}
-        self._domain = [one for one in domain if one.name not in steps and is_module(one.specification)]
+        self._steps = {step.name: step for step in plan.steps}
+        self._local = {name: step for name, step in self._steps.items() if _is_module_of_folder(step)}
+        self._domain = [one for one in domain if one.name not in self._steps and is_module(one.specification)]
         self._reader = reader
         self._fetched: dict[tuple[str, int | None], bytes | None] = {}
 
@@ -57,6 +57,14 @@ class Modules:
         if step is None or revision in (LATEST, str(step.revision) if step.signed else LATEST):
             return step
         return None
+
+    def changes(self, imported: str) -> bool:
+        """Whether the plan does anything to what an import of that name leads to, be it only that it is deactivated."""
+        try:
+            step = self._steps.get(parse_import(imported)[0])
+        except UnusableImport:
+            return False
+        return step is not None and not step.unchanged
 
     async def code(self, imported: str) -> bytes | None:
         """What an import of that name would get; None if there is no such module."""
@@ -90,13 +98,9 @@ async def check_plan(plan: Plan, modules: Modules, now: datetime) -> Checked:
             faults += _value_faults(step, step.local, now)
             asked: set[str] = set()
             errors = await _compile(compiler, step.local, modules, asked)
-            reached = [found for name in asked if (found := modules.local(name))]
-            imports[step.name] = frozenset(found.name for found in reached)
-            told = [error_text(error, step.local, modules) for error in errors]
-            if step.unchanged and all(found.unchanged for found in reached):
-                warnings += told
-            else:
-                faults += told
+            imports[step.name] = frozenset(found.name for name in asked if (found := modules.local(name)))
+            was_so_before = step.unchanged and not any(map(modules.changes, asked))
+            (warnings if was_so_before else faults).extend(error_text(error, step.local, modules) for error in errors)
     return Checked(faults, warnings, imports)
 
 
@@ -142,11 +146,8 @@ def _shown(text: str, place: Place | None, files: Mapping[str, LocalProgram]) ->
 def _value_faults(step: Step, local: LocalProgram, now: datetime) -> list[str]:
     found = value_faults(local.name, local.specification, step.sent_fields, now)
     faults = [f"{local.place_of(field)}: {field}: {fault}" for field, fault in found.items()]
-    if step.uploads and local.code is not None:
-        if not local.code.strip():
-            faults.append(f"{local.title}:1: there is no code in it")
-        if len(local.code) > MAX_SOURCE_BYTES:
-            faults.append(f"{local.title}:1: it has {len(local.code)} bytes, and may have {MAX_SOURCE_BYTES}")
+    if step.uploads and local.code is not None and not local.code.strip():
+        faults.append(f"{local.title}:1: there is no code in it")
     return [harmless(fault) for fault in faults]
 
 

@@ -95,16 +95,20 @@ def _programs_of(folder: Path, files: Sequence[str]) -> Iterator[LocalProgram | 
 
 
 def _tried(folder: Path, name: str | None, entry: Entry | None) -> Iterator[LocalProgram | SayingFault]:
+    """The program in the file of that name, or in none; or what is wrong with it."""
     try:
         file = folder / name if name else None
         code = _read(file) if file else None
-        yield as_found_in(code or b"", file) if entry is None and file else _as_said(entry, folder, file, code)
+        if entry is not None:
+            yield _as_entered(entry, folder, file, code)
+        elif file is not None and code is not None:
+            yield as_found_in(code, file)
     except SayingFault as fault:
         yield fault
 
 
-def _as_said(entry: Entry | None, folder: Path, file: Path | None, code: bytes | None) -> LocalProgram:
-    assert entry is not None
+def _as_entered(entry: Entry, folder: Path, file: Path | None, code: bytes | None) -> LocalProgram:
+    """A program as a manifest says it is. Raises SayingFault."""
     default = entry.default_name or (file.name.removesuffix(SUFFIX) if file else "")
     return LocalProgram(
         name=name_of(entry.said, default),

@@ -153,6 +153,18 @@ async def test_what_was_broken_before_is_no_reason_to_refuse_the_rest(
     assert (await push(juvuln, folder, "--yes")).status == 1
 
 
+async def test_a_module_that_others_import_is_not_taken_from_them(juvuln: JuvulnCommand, folder: Path) -> None:
+    await juvuln.good("program", "push", str(folder), "--yes", "--sign")
+    (folder / "program.yaml").write_text(MANIFEST.replace("sums.tengo: {}", "sums.tengo: {state: inactive}"))
+    refused = await push(juvuln, folder, "--yes")
+    assert refused.status == 1
+    assert f"{folder}/halve.tengo:1:9: compile error: there is no module 'sums'" in refused.err
+    (folder / "program.yaml").write_text(MANIFEST.replace("  sums.tengo: {}", ""))
+    (folder / "sums.tengo").unlink()
+    await juvuln.good("program", "push", str(folder), "--yes")
+    assert (await push(juvuln, folder, "--yes", "--prune")).status == 1
+
+
 async def test_modules_come_from_the_folder_then_from_the_domain_as_signed(
     juvuln: JuvulnCommand, domain: Domain, folder: Path
 ) -> None:
