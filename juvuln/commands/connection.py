@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from juvuln.commands.transport import Server
 
 DEFAULT_SERVER = "http://127.0.0.1:8097"
+DEFAULT = "the default"
 
 ServerOption = Annotated[
     str | None,

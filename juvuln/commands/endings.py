@@ -35,8 +35,8 @@ def ends_well_or_says_why(command: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:
             # Python would try again at its end, and complain in its own words.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except UnicodeEncodeError:
-            raise _ended(UsageError("an argument or a variable holds bytes that are no text")) from None
+        except UnicodeError:
+            raise _ended(UsageError("an argument, a variable or standard input holds bytes that are no text")) from None
         except SelfhostError as error:
             raise _ended(error) from None
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from juvuln.commands.connection import (
+    DEFAULT,
     DEFAULT_SERVER,
     Connection,
     DomainOption,
@@ -26,6 +27,7 @@ from juvuln.commands.connection import (
 from juvuln.commands.endings import ends_well_or_says_why
 from juvuln.commands.errors import UsageError
 from juvuln.commands.profile import Profile, profile_file, read_profiles, write_profile
+from shared.terminal import harmless
 
 ASKED = "standard input"
 
@@ -62,12 +64,14 @@ def login(
 
 
 def _show(connection: Connection) -> None:
+    from juvuln.commands.transport import Server
+
     for name, setting, shown in (
-        ("server", connection.server, connection.server.value),
+        ("server", connection.server, Server.parse(connection.server.value).url),
         ("domain", connection.domain, _value(connection.domain)),
         ("token", connection.token, "***"),
     ):
-        print(f"{name:<8}{shown}  ({setting.source})" if setting else f"{name:<8}not known")
+        print(f"{name:<8}{harmless(shown)}  ({setting.source})" if setting else f"{name:<8}not known")
     for warning in connection.warnings:
         warn(warning)
 
@@ -77,17 +81,17 @@ def _asked(connection: Connection, token_stdin: bool) -> Connection:
     server, domain, token = connection.server, connection.domain, connection.token
     if token_stdin:
         token = Setting(sys.stdin.readline().rstrip("\r\n"), ASKED)
-    elif not sys.stdin.isatty() and (domain is None or token is None):
+    if (domain is None or token is None) and (token_stdin or not sys.stdin.isatty()):
         raise UsageError("nobody can be asked here: give --domain, and the token by --token-stdin or SELFHOST_TOKEN")
-    elif server.source == "the default" and domain is None:
-        server = Setting(_ask(f"Server [{DEFAULT_SERVER}]: ") or DEFAULT_SERVER, ASKED)
-    if domain is None and not token_stdin:
+    if domain is None:
+        if server.source == DEFAULT:
+            server = Setting(_ask(f"Server [{DEFAULT_SERVER}]: ") or DEFAULT_SERVER, ASKED)
         domain = Setting(_ask("Domain: "), ASKED)
     if token is None:
         token = Setting(_ask_secretly("Token: "), ASKED)
-    missing = [name for name, setting in (("domain", domain), ("token", token)) if not _value(setting)]
-    if missing:
-        raise UsageError(f"a {missing[0]} is needed")
+    for name, setting in (("domain", domain), ("token", token)):
+        if not setting.value:
+            raise UsageError(f"a {name} is needed")
     return Connection(server, domain, token)
 
 

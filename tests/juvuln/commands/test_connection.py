@@ -2,9 +2,10 @@
 
 import pytest
 
-from juvuln.commands.connection import Connection, Options, chosen_profile, client_for, resolve
+from juvuln.commands.connection import Connection, Options, chosen_profile, client_for, resolve, warn_if_readable
 from juvuln.commands.errors import UsageError
 from juvuln.commands.profile import Profile
+from juvuln.commands.transport import Server
 
 WORK = Profile("https://work.example", "work-domain", "work-token")
 ENVIRON = {"SELFHOST_SERVER": "http://env", "SELFHOST_DOMAIN": "env-domain", "SELFHOST_TOKEN": "env-token"}
@@ -56,3 +57,21 @@ def test_no_repr_shows_a_token() -> None:
     connection = resolve(Options(token="t0ken"), {}, "work", WORK)
     assert "t0ken" not in repr((connection, Options(token="t0ken")))
     assert "work-token" not in repr(WORK)
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://127.0.0.1:8097", False),
+        ("http://[::1]:8097", False),
+        ("https://192.0.2.1", False),
+        ("http://192.0.2.1:8097", True),
+    ],
+)
+def test_a_token_that_can_be_read_on_the_way_is_warned_of(
+    url: str, warned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warn_if_readable(Server.parse(url))
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert ("is not encrypted" in printed.err) is warned
