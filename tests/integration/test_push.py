@@ -1,6 +1,7 @@
 """`juvuln program push`: a folder is made so in a domain, of a real manager on each kind of database."""
 
 import asyncio
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from juvuln.deploy.plan import Step, make_plan
 from juvuln.domains.create import ROOT_UUID
 from juvuln.domains.tables import group_policies
 from tests.support.installation import Domain, Installation
-from tests.support.juvuln_command import JuvulnCommand, Said
+from tests.support.juvuln_command import COMMAND, JuvulnCommand, Said
 from tests.support.waiting import until
 
 SILENT = "x := 1\n"
@@ -199,6 +200,31 @@ async def test_without_a_yes_the_plan_is_printed_and_nothing_done(
     assert "create" in result.text
     assert "--yes" in result.err
     assert await programs(installation) == {}
+
+
+@pytest.mark.parametrize(("answer", "status"), [(b"y\n", 0), (b"\n", 1)])
+async def test_who_sits_at_a_terminal_is_asked(
+    juvuln: JuvulnCommand, installation: Installation, folder: Path, answer: bytes, status: int
+) -> None:
+    ours, theirs = os.openpty()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            COMMAND,
+            *("program", "push", folder),
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), **juvuln.variables},
+            stdin=theirs,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        os.write(ours, answer)
+        async with asyncio.timeout(30):
+            _, told = await process.communicate()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert f"carry this out in test at {juvuln.variables['SELFHOST_SERVER']}? [y/N]" in told.decode()
+    assert process.returncode == status
+    assert len(await programs(installation)) == (0 if status else 3)
 
 
 async def test_names_that_occur_twice_are_refused(juvuln: JuvulnCommand, domain: Domain, folder: Path) -> None:
