@@ -1,7 +1,6 @@
 """The profile file: servers, domains and tokens under names of the user's choice, kept from all others."""
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +85,8 @@ def _profile(values: Any, where: str) -> Profile:
 
 def _replace(path: Path, text: str) -> None:
     """Write under another name, which mkstemp makes with mode 0600, then take the place of what was there."""
+    import tempfile
+
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     draft = Path(name)
     try:

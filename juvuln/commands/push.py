@@ -1,6 +1,5 @@
 """`juvuln program push`: a folder of programs is made so in the domain."""
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -88,6 +87,8 @@ def push_programs(
 
 
 def _planned(folder: Path, reader: "DomainReader", *, sign: bool, prune: bool) -> "tuple[Plan, Checked]":
+    import asyncio
+
     from juvuln.clock import Clock
     from juvuln.deploy.checking import Modules, check_plan
     from juvuln.deploy.domain import by_name
