@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from bench import engine
+from bench import domains, engine
 from bench.installation import (
     children,
     daemon,
@@ -192,6 +192,23 @@ async def measure_both(folder: Path) -> None:
             assert not any(each["failures"] for each in rounds), "a call failed"
 
 
+async def measure_domains(folder: Path) -> None:
+    """The manager alone, with many domains."""
+    for kind, made, count in (
+        ("SQLite", domains.sqlite_domains, 100),
+        ("PostgreSQL", domains.postgresql_domains, 20),
+    ):
+        place = folder / kind
+        place.mkdir()
+        async with made(place, count) as (urls, uuid):
+            figures = await domains.measure(place, urls, uuid)
+        name = f"{count} domains of {domains.PROGRAMS} programs, {kind}"
+        row(f"{name}: first load", "s", [figures.load_seconds])
+        row(f"{name}: juvuln's memory", "MiB", [figures.memory_mib])
+        row(f"{name}: a poll that finds nothing, CPU", "s", figures.poll_cpu_seconds)
+        row(f"{name}: a change by the API", "ms", figures.change_ms)
+
+
 async def main() -> None:
     configure_logging("bench", log_format="console", level="error")
     print(f"Medians of {ROUNDS} rounds of {SECONDS:g} s (least to most). The load generator shares the machine.\n")
@@ -202,6 +219,7 @@ async def main() -> None:
         measure_neighbour,
         measure_worker,
         measure_both,
+        measure_domains,
     ):
         with tempfile.TemporaryDirectory() as folder:
             await measure(Path(folder))

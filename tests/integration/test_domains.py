@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -37,6 +38,43 @@ async def silent_server() -> AsyncIterator[int]:
             writer.close()
         server.close()
         await server.wait_closed()
+
+
+@asynccontextmanager
+async def freezing_proxy(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A way to a PostgreSQL behind a socket that passes nothing on while the event is not set."""
+    address, _, options = url.partition("?")
+    folder = parse_qs(options)["host"][0]
+    thawed = asyncio.Event()
+    thawed.set()
+    pipes: set[asyncio.Task[None]] = set()
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while content := await reader.read(65536):
+                await thawed.wait()
+                writer.write(content)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        away_reader, away_writer = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
+        pipes.add(asyncio.create_task(pipe(reader, away_writer)))
+        pipes.add(asyncio.create_task(pipe(away_reader, writer)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    database = address.rpartition("/")[2]
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}/{database}?sslmode=disable", thawed
+    finally:
+        server.close()
+        for each in pipes:
+            each.cancel()
+        await asyncio.gather(*pipes, return_exceptions=True)
 
 
 @pytest.fixture
@@ -130,6 +168,39 @@ async def test_a_database_that_hangs_delays_neither_the_others_nor_the_api(mixed
         mixed.write_domain_file(hanging)
         await added.add("hook", HOOK)
         await until_figure(mixed, "juvuln_domain_programs", 1, domain="added")
+
+
+async def test_a_database_that_freezes_with_connections_open_is_let_go_and_taken_up_again(
+    mixed: Installation, postgres_server: PostgresServer
+) -> None:
+    mixed.databases = postgres_server
+    domain = await mixed.add_domain("test")
+    await domain.add("hook", HOOK)
+    engine = open_engine(domain.url)
+    await install(engine)
+    await engine.dispose()
+    async with freezing_proxy(domain.url) as (url, thawed):
+        mixed.write_domain_file({"test": url, "other": f"{url}&application_name=other"})
+        settings = {"REFRESH__TIMEOUT_SECONDS": "1", "DATABASE": f"sqlite:///{mixed.folder}/record.db"}
+        manager = mixed.manager(**settings)
+        await manager.start()
+        await until_figure(mixed, "juvuln_domain_listening", 1)
+        thawed.clear()
+        await until_figure(mixed, "juvuln_domain_up", 0)
+        assert "did not answer within 1 s" in (await problem(mixed, "domain test") or "")
+        async with asyncio.timeout(2):
+            assert (await mixed.call("GET", "/v2/programs")).status == 503
+        mixed.write_domain_file({"test": url})
+
+        async def forgotten() -> bool:
+            return await figures(mixed, "other") == {}
+
+        await until(forgotten, "the other domain, frozen as it is, is forgotten")
+        thawed.set()
+        await until_figure(mixed, "juvuln_domain_up", 1)
+        await domain.add("another", HOOK)
+        await until_figure(mixed, "juvuln_domain_programs", 2)
+        assert await manager.stop() == 0
 
 
 async def test_a_domain_that_is_back_is_noticed_and_its_figures_say_what_was(
