@@ -16,6 +16,7 @@ from structlog.contextvars import bound_contextvars
 
 from juvuln.answers import NotStarted, Said, Unanswered, WorkerAnswer, understand
 from juvuln.clock import Clock
+from juvuln.live import LiveRuns
 from juvuln.runs.run import Ending, Run
 from juvuln.workers import Worker, WorkerRegistry
 from shared.http import connection_fault
@@ -55,6 +56,7 @@ class Dispatcher:
         record: Closes,
         clock: Clock,
         library_state: Callable[[str], str],
+        live: LiveRuns,
         *,
         parallel: int,
         wait_for_worker_seconds: float,
@@ -65,12 +67,14 @@ class Dispatcher:
         self._record = record
         self._clock = clock
         self._library_state = library_state
+        self._live = live
         self._slots = asyncio.Semaphore(parallel)
         self._wait_for_worker_seconds = wait_for_worker_seconds
 
     async def execute(self, run: Run, request: TaskRequest | None = None) -> Result:
         """Bring a claimed run to its end and close its record, whatever happens."""
         key = run.program.key
+        self._live.begin(run.id)
         with bound_contextvars(run=run.id, program=str(key.uuid), domain=key.domain):
             try:
                 await self._until_worker(run.program.language)
@@ -120,6 +124,7 @@ class Dispatcher:
         deadline_ms = run.program.effective_deadline_ms
         started_ms = self._clock.now_ms()
         self._workers.assign(worker.uuid, deadline_ms)
+        self._live.hand_over(run.id, worker)
         try:
             with bound_contextvars(worker=worker.name):
                 answer = await self._post(worker, task, deadline_ms / 1000 + ANSWER_MARGIN_SECONDS)
@@ -168,6 +173,7 @@ class Dispatcher:
 
     def _close(self, run: Run, ending: Ending) -> None:
         self._record.close(run, ending)
+        self._live.end(run.id, ending)
         note: Callable[..., Any] = log.info if ending.outcome is Outcome.SUCCEEDED else log.warning
         note(
             "run_ended",

@@ -18,6 +18,7 @@ from juvuln.api.library import LibraryApi
 from juvuln.api.metrics import MetricsApi
 from juvuln.api.programs import ProgramApi
 from juvuln.api.rates import Rates
+from juvuln.api.run_logs import RunLogApi
 from juvuln.api.run_now import RunNowApi
 from juvuln.api.runs import RunApi
 from juvuln.api.services import Services
@@ -32,7 +33,9 @@ from juvuln.dispatch import Dispatcher
 from juvuln.domains.domain import DomainChanges, Follow, Refreshing
 from juvuln.domains.domains import Domains
 from juvuln.domains.file import read_domain_file
+from juvuln.live import LiveRuns
 from juvuln.metrics import DomainMetrics
+from juvuln.run_logs import RunLogs
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.schedule import load_zone
 from juvuln.scheduler import Scheduler
@@ -45,9 +48,12 @@ from shared.errors import ConfigurationError
 from shared.health import Readiness
 from shared.http import Route, make_app, reserve_address, serving
 from shared.status_api import StatusApi
+from shared.streams import Streams
 
 PRUNE_INTERVAL_SECONDS = 3600.0
 LAST_ANSWERS_SECONDS = 1.0
+MAX_FOLLOWERS = 100
+"""Logs of runs that are followed at once."""
 DESCRIPTION = "Runs the programs of Self-host domains: routines on their schedule, webhooks when called."
 
 log = structlog.get_logger()
@@ -86,6 +92,7 @@ class Manager:
                 await self._services.calls.finished()
         except TimeoutError:
             log.warning("runs_given_up", timeout_seconds=self._settings.shutdown_timeout_seconds)
+        self._services.streams.stop()
 
 
 @asynccontextmanager
@@ -104,12 +111,14 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
         session = await stack.enter_async_context(_task_session())
         domains = _domains(settings, config_file, readiness, clock)
         stack.push_async_callback(domains.close)
+        live = LiveRuns()
         dispatcher = Dispatcher(
             workers,
             session,
             record,
             clock,
             domains.fingerprint,
+            live,
             parallel=settings.dispatch.parallel,
             wait_for_worker_seconds=settings.dispatch.wait_for_worker_seconds,
         )
@@ -135,6 +144,8 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             calls=Calls(domains, record, dispatcher.execute, clock, parallel=settings.limits.calls),
             compile_check=CompileCheck(),
             rates=Rates(settings, clock),
+            run_logs=RunLogs(record, live, session),
+            streams=Streams(MAX_FOLLOWERS),
         )
         readiness.watch("workers", lambda: None if workers.all() else "no worker is subscribed")
         await stack.enter_async_context(_background(services, scheduler))
@@ -269,6 +280,7 @@ def _routes(services: Services) -> list[Route]:
         SigningApi,
         RunNowApi,
         RunApi,
+        RunLogApi,
         MetricsApi,
     )
     return [route for api in apis for route in api(services).routes()]

@@ -29,7 +29,7 @@ def _report(task: Task, ended: Ended) -> web.Response:
     report = Report(
         outcome=ended.outcome,
         error=ended.error,
-        log=ended.progress.lines,
+        log=ended.progress.log.lines,
         attempts=ended.progress.attempts,
         duration_ms=round(ended.duration_ms, 3),
         modules=ended.progress.modules,

@@ -10,10 +10,12 @@ from malgomaj.answers import answer
 from malgomaj.errors import Busy, Draining
 from malgomaj.executors import Executors
 from malgomaj.plate import Plate
+from malgomaj.run_logs import RunLogs
 from malgomaj.tasks import Tasks
 from malgomaj.turns import Turns
 from shared.auth import BasicCredentials, parse_basic, same_secret
-from shared.http import Answer, Refusal, Route, json_response, read_model
+from shared.http import Answer, Parameter, Refusal, Route, json_response, read_model
+from shared.streams import NDJSON, Streams
 from shared.wire import REPORT_CONTENT_TYPE, Load, Report, Task
 
 JSON_ROOM_BYTES = 256 * 1024
@@ -58,6 +60,8 @@ class Api:
         plate: Plate,
         turns: Turns,
         executors: Executors,
+        logs: RunLogs,
+        streams: Streams,
         *,
         credentials: BasicCredentials,
         languages: Sequence[str],
@@ -67,6 +71,8 @@ class Api:
         self._plate = plate
         self._turns = turns
         self._executors = executors
+        self._logs = logs
+        self._streams = streams
         self._credentials = credentials
         self._expected = credentials.header()
         self._languages = languages
@@ -86,6 +92,15 @@ class Api:
             ),
             Route(
                 "GET", "/v1/status", self.status, "What this worker has to do", STATUS_ANSWERS, security=("manager",)
+            ),
+            Route(
+                "GET",
+                "/v1/runs/{run_id}/log",
+                self.run_log,
+                "What a run that is under way logs, until it ends",
+                RUN_LOG_ANSWERS,
+                query=[Parameter("follow", "false: only what there is so far", {"type": "boolean"})],
+                security=("manager",),
             ),
         ]
 
@@ -111,6 +126,15 @@ class Api:
             backing_off=self._executors.backing_off(),
         )
         return json_response(status)
+
+    async def run_log(self, request: web.Request) -> web.StreamResponse:
+        self._authenticate(request)
+        run_id = request.match_info["run_id"]
+        log = self._logs.find(run_id)
+        if log is None:
+            raise Refusal(404, f"no run {run_id!r} is under way here")
+        to_the_end = request.query.get("follow", "true") != "false"
+        return await self._streams.send(request, log.follow(to_the_end=to_the_end), NDJSON)
 
     def _authenticate(self, request: web.Request) -> None:
         header = request.headers.get("Authorization", "")
@@ -153,3 +177,9 @@ TASK_ANSWERS = {
     503: Answer("The worker is about to stop."),
 }
 STATUS_ANSWERS = {200: Answer("Its load.", Status), 401: Answer("No credentials, or wrong ones.")}
+RUN_LOG_ANSWERS = {
+    200: Answer("A line of JSON for each log line; an empty line is a sign of life.", content_type=NDJSON),
+    401: Answer("No credentials, or wrong ones."),
+    404: Answer("No such run is under way here."),
+    429: Answer("Too many logs are followed already."),
+}

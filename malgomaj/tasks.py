@@ -16,6 +16,7 @@ from malgomaj.executors import Executors
 from malgomaj.modules import Library, ModuleSet
 from malgomaj.plate import Plate
 from malgomaj.programs import Source, program_key, source_key
+from malgomaj.run_logs import RunLog, RunLogs
 from malgomaj.turns import Turn, Turns
 from malgomaj.webhook import request_parts
 from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError, Task
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 class Progress:
     """What a task has come to so far. However it ends, this much is known."""
 
-    lines: list[LogLine] = field(default_factory=list)
+    log: RunLog = field(default_factory=RunLog)
     modules: list[ModuleUse] = field(default_factory=list)
     compiled: bool = False
     began: bool = False
@@ -61,6 +62,7 @@ class Tasks:
         library: Library,
         plate: Plate,
         turns: Turns,
+        logs: RunLogs,
         *,
         kept_seconds: float,
         clock: Callable[[], float],
@@ -70,6 +72,7 @@ class Tasks:
         self._library = library
         self._plate = plate
         self._turns = turns
+        self._logs = logs
         self._kept_seconds = kept_seconds
         self._clock = clock
         # Not the logger of the module, which looks for the true one again at every line, and here is one for each run.
@@ -88,6 +91,7 @@ class Tasks:
     async def _run(self, task: Task) -> Ended:
         began = time.perf_counter()
         progress = Progress()
+        self._logs.begin(task.run_id, progress.log)
         try:
             done = await self._run_in_time(task, progress)
             outcome, error = _judged(done, task)
@@ -95,6 +99,8 @@ class Tasks:
                 self._executors.note_success(task.domain)
         except TaskFailed as failure:
             done, outcome, error = None, failure.outcome, failure.error
+        finally:
+            self._logs.end(task.run_id, progress.log)
         duration_ms = (time.perf_counter() - began) * 1000
         self._log_end(progress, outcome, error, duration_ms)
         # Where the executor has not answered, it or its program may be gone.
@@ -102,7 +108,7 @@ class Tasks:
         return Ended(outcome, error, duration_ms, kept_seconds, progress, done)
 
     def _log_end(self, progress: Progress, outcome: Outcome, error: ProgramError | None, duration_ms: float) -> None:
-        for line in progress.lines:
+        for line in progress.log.lines:
             self._log.debug("program_log", program_level=line.level, message=line.message, at_ms=line.at_ms)
         facts = {"error": str(error)} if error else {}
         self._log.info("run_ended", outcome=outcome.value, duration_ms=round(duration_ms, 3), **facts)
@@ -147,7 +153,7 @@ class Tasks:
                 raise
             crash = failure
         log.info("run_started_again", reason=str(crash))
-        progress.lines.append(_started_again(crash))
+        progress.log.add(_started_again(crash))
         progress.attempts += 1
         try:
             return await self._run_in_executor(task, deadline, progress, turn)
@@ -165,7 +171,7 @@ class Tasks:
                 key = await self._compiled(executor, task, progress)
                 deadline_ms = max(1, math.ceil((deadline - self._clock()) * 1000))
                 request, body = request_parts(task.http)
-                done = await executor.run(key, deadline_ms, request, body, progress.lines.append, turn.hold)
+                done = await executor.run(key, deadline_ms, request, body, progress.log.add, turn.hold)
                 # It may have been forgotten during a long run; otherwise it is kept from now on.
                 progress.compiled = executor.note_used(key)
                 return done

@@ -23,6 +23,7 @@ from malgomaj.modules import Library
 from malgomaj.peer import Peer, SharedSecret
 from malgomaj.plate import Plate
 from malgomaj.programs import MIN_KEPT_SECONDS
+from malgomaj.run_logs import RunLogs
 from malgomaj.subscription import NOT_YET, PROBLEM, Manager, Subscription
 from malgomaj.tasks import Tasks
 from malgomaj.turns import Turns
@@ -32,11 +33,15 @@ from shared.daemon import supervise
 from shared.health import Readiness
 from shared.http import listening, make_app
 from shared.status_api import StatusApi
+from shared.streams import Streams
 from shared.wire import Subscriber
 from tengo_bridge import landlock
 
 ANSWER_SECONDS = 2.0
 """How long what has been answered may take to reach the caller when the worker stops."""
+
+MAX_FOLLOWERS = 256
+"""Logs of runs that are followed at once."""
 
 log = structlog.get_logger()
 
@@ -104,8 +109,9 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         stack.push_async_callback(library.close)
         turns = Turns(settings.limits.domain_runs, settings.limits.domain_queue)
         clock = asyncio.get_running_loop().time
-        tasks = Tasks(executors, library, parts.plate, turns, kept_seconds=kept_seconds(settings), clock=clock)
-        port = await stack.enter_async_context(_serving(parts, tasks, turns, executors, languages))
+        logs = RunLogs()
+        tasks = Tasks(executors, library, parts.plate, turns, logs, kept_seconds=kept_seconds(settings), clock=clock)
+        port = await stack.enter_async_context(_serving(parts, tasks, turns, executors, logs, languages))
         subscription = _subscription(parts, session, port, languages)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         rhythm = group.create_task(supervise("subscription", subscription.keep))
@@ -159,11 +165,21 @@ def _library(parts: Parts, session: aiohttp.ClientSession) -> Library:
 
 
 def _serving(
-    parts: Parts, tasks: Tasks, turns: Turns, executors: Executors, languages: Sequence[str]
+    parts: Parts, tasks: Tasks, turns: Turns, executors: Executors, logs: RunLogs, languages: Sequence[str]
 ) -> AbstractAsyncContextManager[int]:
     settings = parts.settings
     limits = TaskLimits(settings.limits.source_bytes, settings.limits.body_bytes)
-    api = Api(tasks, parts.plate, turns, executors, credentials=parts.credentials, languages=languages, limits=limits)
+    api = Api(
+        tasks,
+        parts.plate,
+        turns,
+        executors,
+        logs,
+        Streams(MAX_FOLLOWERS),
+        credentials=parts.credentials,
+        languages=languages,
+        limits=limits,
+    )
     status = StatusApi(parts.readiness, "malgomaj", "The Program Worker of Self-host: runs what its manager sends.")
     app = make_app(status.with_status(api.routes()), max_body_bytes=limits.json_bytes)
     return listening(

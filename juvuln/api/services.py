@@ -9,11 +9,13 @@ from juvuln.calls import Calls
 from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings
 from juvuln.domains.domains import Domains
+from juvuln.run_logs import RunLogs
 from juvuln.runs.record import RunRecord
 from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens
 from juvuln.workers import WorkerRegistry
 from shared.health import Readiness
+from shared.streams import Streams
 
 
 @dataclass(slots=True)
@@ -32,3 +34,5 @@ class Services:
     calls: Calls
     compile_check: CompileCheck
     rates: Rates
+    run_logs: RunLogs
+    streams: Streams

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Dispatcher, Result
+from juvuln.live import LiveRuns
 from juvuln.runs.run import Ending, Run, Trigger
 from juvuln.workers import Worker, WorkerRegistry
 from shared.auth import BasicCredentials
@@ -45,6 +46,7 @@ class Manager:
             self.notes,
             Clock(),
             lambda _: STATE,
+            LiveRuns(),
             parallel=10,
             wait_for_worker_seconds=wait_seconds,
         )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from malgomaj.answers import answer
+from malgomaj.run_logs import RunLog
 from malgomaj.tasks import Ended, Progress
 from shared.wire import REPORT_CONTENT_TYPE, ErrorKind, LogLine, Outcome, ProgramError, Report, Task
 from tengo_bridge.frames import Frame, Kind
@@ -27,7 +28,7 @@ def succeeded(body: bytes = b"", headers: list[list[str]] | None = None, status:
 
 def failed(outcome: Outcome = Outcome.FAILED) -> Ended:
     lines = [LogLine(at_ms=5, level="info", message="so far so good")]
-    return Ended(outcome, ERROR, 1.5, None, Progress(lines), None)
+    return Ended(outcome, ERROR, 1.5, None, Progress(RunLog(lines)), None)
 
 
 def test_a_routine_that_ended_well_is_an_empty_answer() -> None:

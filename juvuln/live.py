@@ -1,0 +1,43 @@
+"""The runs that this manager has under way: with which worker each is, and how it ended, for who follows it."""
+
+from dataclasses import dataclass, field
+
+from juvuln.runs.run import Ending
+from juvuln.workers import Worker
+from shared.news import News
+
+
+@dataclass(slots=True, eq=False)
+class LiveRun:
+    worker: Worker | None = None
+    """Who was handed it last; None while it waits for one."""
+    ending: Ending | None = None
+    news: News = field(default_factory=News)
+    """Told at every change."""
+
+    async def ended(self) -> Ending:
+        """Wait for its end."""
+        while self.ending is None:
+            await self.news.wait()
+        return self.ending
+
+
+class LiveRuns:
+    def __init__(self) -> None:
+        self._runs: dict[str, LiveRun] = {}
+
+    def find(self, run_id: str) -> LiveRun | None:
+        return self._runs.get(run_id)
+
+    def begin(self, run_id: str) -> None:
+        self._runs[run_id] = LiveRun()
+
+    def hand_over(self, run_id: str, worker: Worker) -> None:
+        run = self._runs[run_id]
+        run.worker = worker
+        run.news.tell()
+
+    def end(self, run_id: str, ending: Ending) -> None:
+        run = self._runs.pop(run_id)
+        run.ending = ending
+        run.news.tell()
