@@ -6,6 +6,7 @@ A variable is the daemon's prefix and the key in capitals, levels joined by two 
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -159,14 +160,19 @@ def parse_yaml_mapping(path: Path, text: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise ConfigurationError(f"{place}: is not YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: is not YAML") from error
+        raise ConfigurationError(f"{place}: is not YAML: {_without_text_of_file(error.problem or '')}") from None
+    except yaml.YAMLError:
+        raise ConfigurationError(f"{path}: is not YAML") from None
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise ConfigurationError(f"{path}: must be a mapping of names to values")
     return content
+
+
+def _without_text_of_file(problem: str) -> str:
+    """Without the names of tags and aliases that the parser quotes: a password may look like one."""
+    return re.sub(r"""\s*(['"])(?!<)..+\1""", "", problem)
 
 
 def load_settings(cls: type[SettingsT], path: Path | None, environ: Mapping[str, str]) -> SettingsT:
