@@ -5,6 +5,7 @@ from aiohttp import web
 from juvuln.api.guards import require_worker
 from juvuln.api.queries import whole
 from juvuln.api.services import Services
+from juvuln.domains.columns import is_storable
 from juvuln.programs import LARGEST_REVISION
 from shared.http import Answer, Parameter, Refusal, Route
 
@@ -14,6 +15,9 @@ class LibraryApi:
         self._services = services
 
     def routes(self) -> list[Route]:
+        given = {"type": "string", "pattern": r"^[^\x00]+$"}
+        number = {"type": "integer", "minimum": 0, "maximum": LARGEST_REVISION}
+        revision = {"anyOf": [{"type": "string", "enum": ["latest"]}, number]}
         return [
             Route(
                 "GET",
@@ -30,10 +34,10 @@ class LibraryApi:
                     503: Answer("the domain's database is away"),
                 },
                 query=[
-                    Parameter("domain", "the domain", required=True),
-                    Parameter("module", "the module's name", required=True),
-                    Parameter("language", "the module's language", required=True),
-                    Parameter("revision", "`latest` (the newest signed) or a number", required=True),
+                    Parameter("domain", "the domain", given, required=True),
+                    Parameter("module", "the module's name", given, required=True),
+                    Parameter("language", "the module's language", given, required=True),
+                    Parameter("revision", "`latest` (the newest signed) or a number", revision, required=True),
                 ],
                 security=["worker"],
             )
@@ -55,7 +59,7 @@ class LibraryApi:
 
 def _required(request: web.Request, name: str) -> str:
     value = request.query.get(name, "")
-    if not value or "\0" in value:
+    if not value or not is_storable(value):
         raise Refusal(400, f"{name}: this parameter is needed")
     return value
 

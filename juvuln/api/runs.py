@@ -45,9 +45,10 @@ class RunApi:
     def routes(self) -> list[Route]:
         usual = {**DENIED, **AWAY}
         outcomes = {"type": "array", "items": {"type": "string", "enum": list(OUTCOMES)}}
+        run_id = {"type": "string", "pattern": f"^{RUN_ID.pattern}$"}
         pages = [
             Parameter("limit", "how many at most (20)", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}),
-            Parameter("before", "only runs before the one with this id, for the next page"),
+            Parameter("before", "only runs before the one with this id, for the next page", run_id),
             Parameter("outcome", "only runs that ended so, or are under way; may be repeated", outcomes),
         ]
         listed = {200: Answer("the runs; Link names the next page", list[RunView]), 400: Answer("a parameter is wrong")}

@@ -1,0 +1,114 @@
+"""The description of the API is true: schemathesis, with all its checks, finds nothing that contradicts it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.databases import SqliteFolder
+from tests.support.installation import Domain, Installation
+
+HELLO = 'cgi := import("cgi")\ncgi.response.write("hello")\n'
+NO_RATES = {f"LIMITS__RATE__{name}_PER_SECOND": "0" for name in ("DOMAIN", "ADDRESS", "FAILURES")}
+
+
+@pytest.fixture
+async def described(tmp_path: Path) -> AsyncIterator[Installation]:
+    """A manager and a worker, with a program of each type in the domain `test`."""
+    installation = Installation(tmp_path, SqliteFolder(tmp_path))
+    await installation.open()
+    await installation.add_domain("test")
+    for daemon in (installation.manager(**NO_RATES), installation.worker()):
+        await daemon.start()
+    await installation.until_ready()
+    yield installation
+    await installation.close()
+
+
+async def add_programs(domain: Domain) -> str:
+    """Gives the uuid of a webhook that has run code."""
+    await domain.add("tick", "x := 1", kind="routine", schedule="@every 1h")
+    await domain.add("mod", "export 1", kind="module")
+    return str(await domain.add("hello", HELLO))
+
+
+async def violations(url: str, folder: Path, *options: str, config: str = "") -> str:
+    """What schemathesis has to say; nothing if all is well."""
+    file = folder / "schemathesis.toml"
+    file.write_text(config + COMPILED_FIRST, encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("schemathesis")),
+        *("--config-file", str(file), "run", f"{url}/openapi3.json"),
+        *("--generation-deterministic", "--no-color", "--continue-on-failure"),
+        # It would count a call without credentials as one with them, for it is told to add ours to all calls.
+        *("--generation-with-security-parameters", "false"),
+        *options,
+        cwd=folder,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(100):
+            output, _ = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    return output.decode() if process.returncode else ""
+
+
+COMPILED_FIRST = """
+# Code that nobody wrote does not compile, so signing it is refused with 422; no schema says what compiles.
+[[operations]]
+include-path-regex = "/sign$"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "422", "429"]
+"""
+
+
+def existing(uuid: str) -> str:
+    """Configuration that has all calls meet a program, a revision and a domain that are there."""
+    parameters = {"path.uuid": uuid, "path.revision": 0, "path.domain": "test"}
+    return "[parameters]\n" + "".join(f"{json.dumps(name)} = {json.dumps(each)}\n" for name, each in parameters.items())
+
+
+PHASES = "examples,coverage,fuzzing"
+DOMAIN_CALLS = ("--auth", "test:root", "--exclude-path-regex", "^/v1/")
+
+
+@pytest.mark.parametrize(
+    ("options", "meets_program"),
+    [
+        ((*DOMAIN_CALLS, "--max-examples", "5"), False),
+        ((*DOMAIN_CALLS, "--max-examples", "5", "--exclude-method", "DELETE", "--phases", PHASES), True),
+    ],
+    ids=["whatever is made", "a program that is there"],
+)
+async def test_no_call_of_a_domain_s_user_contradicts_the_description(
+    described: Installation, tmp_path: Path, options: Sequence[str], meets_program: bool
+) -> None:
+    uuid = await add_programs(described.domains["test"])
+    url = f"http://127.0.0.1:{described.manager_port}"
+    found = await violations(url, tmp_path, *options, config=existing(uuid) if meets_program else "")
+    assert not found, found
+
+
+async def test_no_call_of_a_worker_contradicts_the_description(described: Installation, tmp_path: Path) -> None:
+    uuid = await add_programs(described.domains["test"])
+    secret = (described.folder / "secret").read_text(encoding="utf-8").strip()
+    url = f"http://127.0.0.1:{described.manager_port}"
+    bearer = (
+        "--max-examples",
+        "5",
+        "-H",
+        f"Authorization: Bearer {secret}",
+        "--include-path-regex",
+        "^/v1/",
+        "--phases",
+        PHASES,
+    )
+    found = await violations(url, tmp_path, *bearer, config=existing(uuid))
+    assert not found, found
