@@ -61,6 +61,15 @@ def diff(old: Programs, new: Programs) -> Changes:
     """What it takes to get from ``old`` to ``new``. A program whose code or specification differs is changed."""
     return Changes(
         added=tuple(program for uuid, program in new.items() if uuid not in old),
-        changed=tuple(program for uuid, program in new.items() if uuid in old and old[uuid] != program),
+        changed=tuple(
+            program
+            for uuid, program in new.items()
+            if uuid in old and old[uuid] is not program and old[uuid] != program
+        ),
         removed=tuple(program for uuid, program in old.items() if uuid not in new),
     )
+
+
+def _is_changed(before: Program | None, now: Program) -> bool:
+    # Most are the very same value, whose content need not be compared.
+    return before is not None and before is not now and before != now

@@ -70,34 +70,38 @@ class DomainReader:
             fresh: dict[Any, Program] = {}
             for row in rows:
                 try:
-                    program = self._program(row)
+                    program = self._program(row, known)
                 except ValueError as fault:
                     faults[str(row.uuid)] = str(fault)
                     continue
-                if (same := _as_known(program, known.get(program.key.uuid))) is not None:
-                    found[program.key.uuid] = same
+                if program.code:
+                    found[program.key.uuid] = program
                 else:
                     fresh[row.uuid] = program
             found |= {program.key.uuid: program async for program in _with_codes(connection, fresh)}
         return found, faults
 
-    def _program(self, row: Any) -> Program:
-        """The program of a row, without its code. Raises ValueError for what cannot be one."""
+    def _program(self, row: Any, known: Programs) -> Program:
+        """The program of a row, with its code if that is known. Raises ValueError for what cannot be a program."""
         if row.no_code:
             raise ValueError(f"its newest signed revision, {row.revision}, has no code")
-        return Program(
-            key=ProgramKey(
-                self._name, row.uuid if isinstance(row.uuid, UUID) else UUID(_checked("uuid", row.uuid, str))
-            ),
+        uuid = row.uuid if isinstance(row.uuid, UUID) else UUID(_checked("uuid", row.uuid, str))
+        before, checksum = known.get(uuid), _bytes(row.checksum)
+        # Without a checksum nobody can tell whether it is the same code.
+        same = before is not None and checksum and (before.revision, before.checksum) == (row.revision, checksum)
+        program = Program(
+            key=ProgramKey(self._name, uuid),
             name=_checked("name", row.name, str),
             type=ProgramType(row.type),
             schedule=sys.intern(_checked("schedule", row.schedule or "", str)),
             deadline_ms=_checked("deadline", row.deadline, int),
             language=sys.intern(_checked("language", row.language, str)),
             revision=_checked("revision", row.revision, int),
-            checksum=_bytes(row.checksum),
+            checksum=checksum,
             tags=tuple(map(sys.intern, row.tags)),
+            code=before.code if before is not None and same else b"",
         )
+        return before if before is not None and program == before else program
 
 
 async def _helpings(connection: AsyncConnection) -> AsyncIterator[Sequence[Any]]:
@@ -137,16 +141,6 @@ def _runnable(dialect: str) -> Select[Any]:
 def _raw(dialect: str, column: ColumnElement[Any]) -> ColumnElement[Any]:
     """SQLite lets everybody write anything into any column, so what it holds is converted by us, row by row."""
     return type_coerce(column, String) if dialect == "sqlite" else column
-
-
-def _as_known(program: Program, known: Program | None) -> Program | None:
-    """The program with the code of its last reading; None if that is other code, or cannot be told to be the same."""
-    if known is None or not program.checksum:
-        return None
-    if (program.revision, program.checksum) != (known.revision, known.checksum):
-        return None
-    complete = replace(program, code=known.code)
-    return known if complete == known else complete
 
 
 async def _with_codes(connection: AsyncConnection, wanted: Mapping[Any, Program]) -> AsyncIterator[Program]:
