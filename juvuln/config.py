@@ -5,10 +5,10 @@ import socket
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from juvuln.schedule import ScheduleError, load_zone
+from juvuln.schedule import DURATION_PART, DURATION_UNITS_NS, ScheduleError, load_zone
 from shared.auth import is_loopback
 from shared.config import (
     AuthMode,
@@ -35,8 +35,15 @@ class ManagerListen(ListenSection):
     """Peers whose X-Forwarded-For is believed."""
 
 
+def _seconds_of_go(value: object) -> object:
+    """A duration with its units, as the original manager wants it; a bare number is one of seconds."""
+    if not isinstance(value, str) or not value or DURATION_PART.sub("", value):
+        return value
+    return sum(float(number) * DURATION_UNITS_NS[unit] for number, unit in DURATION_PART.findall(value)) / 1e9
+
+
 class WorkerSection(Section):
-    timeout: Seconds = 30.0
+    timeout: Annotated[Seconds, BeforeValidator(_seconds_of_go)] = 30.0
     """Seconds without a sign of life after which a worker is dropped."""
     sweep_seconds: Seconds = 5.0
 
