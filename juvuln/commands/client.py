@@ -65,7 +65,7 @@ class ApiClient:
         if not found:
             raise UnknownError(f"there is no program called {harmless(program)} in {self.domain}", 404, {})
         if len(found) > 1:
-            candidates = "\n".join(f"  {one['uuid']}  {one['type']}, {one['state']}" for one in found)
+            candidates = "\n".join(harmless(f"  {one['uuid']}  {one['type']}, {one['state']}") for one in found)
             raise UsageError(f"{len(found)} programs are called {harmless(program)}; give the uuid:\n{candidates}")
         return found[0]
 

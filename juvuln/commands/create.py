@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from juvuln.commands.arguments import ForceOption, SignOption, read_code
-from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect
+from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect, warn
 from juvuln.commands.endings import ends_well_or_says_why
 from juvuln.commands.errors import UsageError
 from juvuln.commands.output import JsonOption, QuietOption, print_json
 from juvuln.commands.sign import sign_revision
+from shared.errors import SelfhostError
 
 DEFAULT_DEADLINE_MS = 1000
 
@@ -71,9 +72,13 @@ def create_program(
         print(f"created {program['uuid']}", flush=True)
     revision = None
     if code is not None:
-        revision = client.upload(program["uuid"], code)
-        if sign:
-            revision = sign_revision(client, program, revision["revision"], code, force=force)
+        try:
+            revision = client.upload(program["uuid"], code)
+            if sign:
+                revision = sign_revision(client, program, revision["revision"], code, force=force)
+        except SelfhostError:
+            warn(f"the program is created all the same: {program['uuid']}")
+            raise
     if as_json:
         print_json({**program, "revision": revision})
     elif revision is not None and not quiet:
