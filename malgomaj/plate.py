@@ -14,8 +14,7 @@ class Place:
 
     __slots__ = ("_cancelled", "_cancelling", "_holder", "_timer", "deadline_ms")
 
-    def __init__(self, deadline_ms: int, until: float) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(self, deadline_ms: int, loop: asyncio.AbstractEventLoop, until: float) -> None:
         holder = asyncio.current_task(loop)
         assert holder is not None
         self.deadline_ms = deadline_ms
@@ -44,6 +43,7 @@ class Plate:
 
     def __init__(self, max_tasks: int) -> None:
         self._max_tasks = max_tasks
+        self._loop = asyncio.get_running_loop()
         self._places: set[Place] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -65,7 +65,7 @@ class Plate:
 
     def add(self, deadline_ms: int, until: float) -> Place:
         """Put on the task that calls this. It has ``until``, by the loop's clock, and must be removed when it ends."""
-        place = Place(deadline_ms, until)
+        place = Place(deadline_ms, self._loop, until)
         self._places.add(place)
         self.load += deadline_ms
         self._empty.clear()
