@@ -304,7 +304,14 @@ async def test_anybody_may_ask_how_it_fares_and_what_it_answers(worker: RunningW
     ready = await worker.request("GET", "/readyz", headers={})
     assert (ready.status, ready.json) == (200, {"ready": True, "problems": {}})
     document = (await worker.request("GET", "/openapi3.json", headers={})).json
-    assert set(document["paths"]) == {"/v1/tasks", "/v1/status", "/healthz", "/readyz", "/openapi3.json"}
+    assert set(document["paths"]) == {
+        "/v1/tasks",
+        "/v1/runs/{run_id}/log",
+        "/v1/status",
+        "/healthz",
+        "/readyz",
+        "/openapi3.json",
+    }
     assert set(document["paths"]["/v1/tasks"]["post"]["responses"]) >= {"200", "401", "429", "500", "503"}
 
 
