@@ -88,7 +88,7 @@ def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow:
     """
     check_database_url(url)
     if url.startswith("sqlite:"):
-        return _sqlite_engine(_sqlite_path(url), create=create)
+        return _sqlite_engine(_sqlite_path(url), create=create, pool_size=pool_size, overflow=overflow)
 
     target = parse_postgresql_url(url)
     return create_async_engine(
@@ -101,7 +101,7 @@ def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow:
     )
 
 
-def _sqlite_engine(path: str, *, create: bool) -> AsyncEngine:
+def _sqlite_engine(path: str, *, create: bool, pool_size: int, overflow: int) -> AsyncEngine:
     address = f"file:{quote(path)}?mode={'rwc' if create else 'rw'}"
 
     async def connect() -> aiosqlite.Connection:
@@ -112,7 +112,14 @@ def _sqlite_engine(path: str, *, create: bool) -> AsyncEngine:
         connection._thread.daemon = True
         return await connection
 
-    engine = create_async_engine("sqlite+aiosqlite://", async_creator=connect, poolclass=AsyncAdaptedQueuePool)
+    # Each connection has a thread and a cache of its own, which add up over many domains.
+    engine = create_async_engine(
+        "sqlite+aiosqlite://",
+        async_creator=connect,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=pool_size,
+        max_overflow=overflow,
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
