@@ -11,8 +11,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from juvuln.commands.errors import UnreachableError
-from juvuln.commands.watch import Look, Run
+from juvuln.commands.watch import Look, Run, look_again
 from shared.errors import SelfhostError
 
 LOOK_SECONDS = 0.5
@@ -83,20 +82,10 @@ class Follower:
             self._ended += seen.ended
             yield from self._endings()
             yield from self._until_next_look()
-            seen = self._look_again()
+            seen = look_again(self._look, self._warn, self._look_seconds)
         while self._ended:
             yield from self._until_next_look()
             yield from self._endings()
-
-    def _look_again(self) -> Look | None:
-        try:
-            return self._look()
-        except UnreachableError as error:
-            self._warn(f"{error}; trying again")
-        while True:
-            time.sleep(self._look_seconds)
-            with suppress(UnreachableError):
-                return self._look()
 
     def _begin(self, run: Run) -> None:
         under_way = sum(stream.open for stream in self._streams.values())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from juvuln.commands.arguments import OptionalProgramArgument
-from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect
+from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect, warn
 from juvuln.commands.endings import ends_well_or_says_why
 from juvuln.commands.output import JsonOption, QuietOption, print_json
 from juvuln.commands.terminal import standard_output
@@ -67,10 +67,12 @@ def list_runs(
 def _watch(runs: "RunWatch", outcomes: Collection[str], *, as_json: bool, quiet: bool, with_log: bool) -> NoReturn:
     """Print runs as they end; with JSON one on each line."""
     from juvuln.commands.runs_table import RunsTable
+    from juvuln.commands.watch import look_again
 
     table = RunsTable(standard_output(), with_log=with_log)
+    seen = runs.look()
     while True:
-        ended = [run for run in runs.look().ended if not outcomes or run["outcome"] in outcomes]
+        ended = [run for run in seen.ended if not outcomes or run["outcome"] in outcomes]
         if as_json:
             lines = [json.dumps(run) for run in ended]
         elif quiet:
@@ -81,3 +83,4 @@ def _watch(runs: "RunWatch", outcomes: Collection[str], *, as_json: bool, quiet:
             print(line)
         sys.stdout.flush()
         time.sleep(WATCH_SECONDS)
+        seen = look_again(runs.look, warn, WATCH_SECONDS)

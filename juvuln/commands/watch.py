@@ -1,8 +1,14 @@
 """Which runs are new, and which have ended, since the last look. It remembers no more than what is still open."""
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from juvuln.commands.errors import UnreachableError
+
+L = TypeVar("L")
 
 Run = dict[str, Any]
 
@@ -72,3 +78,15 @@ class OneRun:
         run = self._fetch()
         self._told = run["outcome"] is not None
         return Look([], [run]) if self._told else Look([run], [])
+
+
+def look_again(look: Callable[[], L], warn: Callable[[str], None], seconds: float) -> L:
+    """Another look, for which a server that is away is waited for: asked every so many seconds, and said once."""
+    try:
+        return look()
+    except UnreachableError as error:
+        warn(f"{error}; trying again")
+    while True:
+        time.sleep(seconds)
+        with suppress(UnreachableError):
+            return look()

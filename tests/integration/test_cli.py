@@ -270,11 +270,22 @@ async def test_a_runs_lines_come_while_it_is_under_way(
         assert await interrupted(process) == (130, b"")
 
 
-async def test_runs_are_watched_until_ctrl_c(working: JuvulnCommand, domain: Domain) -> None:
+async def test_runs_are_watched_until_ctrl_c_even_while_the_manager_restarts(
+    working: JuvulnCommand, domain: Domain, installation: Installation
+) -> None:
+    manager = installation.daemons[0]
     await domain.add("tick", TICKS, kind="routine", schedule="@every 1s")
     async with working.running("program", "runs", "--watch", "tick") as process:
         lines = await lines_until(process, "info: tick", "info: tick")
         assert lines[0].split()[:2] == ["WHEN", "PROGRAM"]
+        await manager.stop()
+        assert process.stderr is not None
+        async with asyncio.timeout(LIMIT_SECONDS):
+            warning = (await process.stderr.readline()).decode()
+        assert "cannot be reached" in warning
+        assert warning.endswith("trying again\n")
+        await manager.start()
+        await lines_until(process, "info: tick")
         assert await interrupted(process) == (130, b"")
 
 
