@@ -13,19 +13,23 @@ class RunLog:
 
     lines: list[LogLine] = field(default_factory=list)
     ended: bool = False
-    _news: News = field(default_factory=News)
+    _news: News | None = None
+    """There once somebody follows; most runs are followed by nobody."""
 
     def add(self, line: LogLine) -> None:
         self.lines.append(line)
-        self._news.tell()
+        if self._news is not None:
+            self._news.tell()
 
     def end(self) -> None:
         """Nothing more will come."""
         self.ended = True
-        self._news.tell()
+        if self._news is not None:
+            self._news.tell()
 
     async def follow(self, *, to_the_end: bool) -> AsyncGenerator[bytes, None]:
         """Each line as JSON: those that there are or, ``to_the_end``, all until the run has ended."""
+        news = self._news = self._news or News()
         sent = 0
         while True:
             while sent < len(self.lines):
@@ -33,7 +37,7 @@ class RunLog:
                 yield self.lines[sent - 1].model_dump_json().encode() + b"\n"
             if self.ended or not to_the_end:
                 return
-            await self._news.wait()
+            await news.wait()
 
 
 class RunLogs:

@@ -201,7 +201,7 @@ async def test_runs_are_listed_only_to_who_may_read_their_programs(installation:
     await installation.start()
     ids = [(await run(installation, uuid)).json()["id"] for uuid in (shown, hidden, hidden, shown, hidden)]
     assert await _followed(installation, "/v2/runs?limit=1", 2) == [ids[3], ids[0]]
-    for path in ("runs", f"runs/{ids[1]}"):
+    for path in ("runs", f"runs/{ids[1]}", f"runs/{ids[1]}/log", f"runs/{ids[1]}/log?follow=true"):
         assert (await installation.call("GET", f"/v2/programs/{hidden}/{path}")).status == 403
     assert (await installation.call("GET", f"/v2/programs/{shown}/runs/{ids[1]}")).status == 404
 
