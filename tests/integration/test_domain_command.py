@@ -190,3 +190,16 @@ async def test_a_running_manager_takes_up_a_domain_that_is_added_and_lets_go_of_
     await juvuln.good("domain", "remove", "new", *options)
     await until(lambda: answers(401), "the domain is gone", limit_seconds=2.0)
     assert (await installation.call("GET", "/v2/programs")).status == 200
+
+
+async def test_two_domains_in_schemas_of_one_database_are_apart(
+    juvuln: JuvulnCommand, postgres_server: PostgresServer
+) -> None:
+    url = await postgres_server.create()
+    await execute(url, "CREATE TABLE users (id integer)", "CREATE SCHEMA one", "CREATE SCHEMA two")
+    for schema in ("one", "two"):
+        in_schema = f"{url}&options=-c%20search_path%3D{schema}"
+        await juvuln.good("domain", "init", schema, in_schema, "--notify", "--add", "--random-token")
+    said = await juvuln.good("domain", "check")
+    assert said.text.splitlines() == ["one: good, 0 programs", "two: good, 0 programs"]
+    assert await tables(url) == {"users"}

@@ -77,8 +77,8 @@ class Written:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TcpPostgres]:
-    with tcp_postgres(tmp_path_factory.mktemp("tcp")) as started:
+def server() -> Iterator[TcpPostgres]:
+    with tcp_postgres() as started:
         yield started
 
 

