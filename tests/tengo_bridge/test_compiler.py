@@ -112,6 +112,17 @@ async def test_a_process_that_died_while_idle_costs_nothing(compiler: Compiler) 
     assert await wrong(compiler, "x := 1") == []
 
 
+async def test_a_compile_that_needs_too_much_memory_costs_itself_alone() -> None:
+    large = "\n".join(f"x{number} := [1, 2, 3, 4, 5, 6, 7, 8]" for number in range(28_000))
+    modules = {f"m{number}": large for number in range(12)}
+    code = "\n".join(f'import("{name}")' for name in modules)
+    async with open_compiler(TIMEOUT_SECONDS, CompilerLimits(memory_bytes=192 * MEBIBYTE)) as compiler:
+        (error,) = await compiler.check("main", code.encode(), among(modules), as_module=False)
+        assert error.kind is ErrorKind.MEMORY
+        assert error.message == f"the executor needed more memory than a compiler may have ({192 * MEBIBYTE} bytes)"
+        assert await wrong(compiler, "x := 1") == []
+
+
 async def test_modules_that_do_not_come_in_time_are_an_error_of_that_compile() -> None:
     async def never(_needed: Sequence[Import]) -> Mapping[str, bytes]:
         await asyncio.sleep(3600)
