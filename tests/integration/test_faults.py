@@ -287,7 +287,7 @@ def test_a_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
         ("domainfile: other.yaml", "", "domainfile names other.yaml"),
         ("domainfile: d.yaml", "domains: {a: mysql://x}", "domains.a: a database URL begins with"),
         ("domainfile: d.yaml", "domains: {'a/b': sqlite:///x}", "domains.'a/b'"),
-        ("domainfile: d.yaml", "domans: {}", "domans: there is no such setting"),
+        ("domainfile: d.yaml", "domans: {}", "'domans': there is no such setting"),
         ("domainfile: d.yaml\ndatabase: nonsense", "domains: {}", "a database URL begins with"),
         ("domainfile: d.yaml\nschedule: {zone: Mars/Base}", "domains: {}", "there is no time zone 'Mars/Base'"),
     ],
