@@ -130,7 +130,7 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             zone=load_zone(settings.schedule.zone),
             start_deadline=timedelta(seconds=settings.schedule.start_deadline_seconds),
         )
-        await domains.start(_follower(record, scheduler))
+        await domains.start(_follower(record, scheduler, clock))
         services = Services(
             settings=settings,
             secret=secret,
@@ -215,11 +215,15 @@ def _domains(settings: JuvulnSettings, config_file: Path | None, readiness: Read
     return Domains(domain_file_path(settings, config_file), readiness, refreshing)
 
 
-def _follower(record: RunRecord, scheduler: Scheduler) -> Follow:
+def _follower(record: RunRecord, scheduler: Scheduler, clock: Clock) -> Follow:
     async def follow(change: DomainChanges) -> None:
-        # At the first reading the record tells where each routine stood when the manager was last there.
-        last_due_ms = await record.last_due_ms(change.domain) if change.first else {}
-        scheduler.update(change.changes, last_due_ms)
+        now_ms = clock.now_ms()
+        if change.first:
+            # The record tells where each routine stood when the manager was last there.
+            scheduler.update(change.changes, await record.follow_all(change.domain, change.changes.added, now_ms))
+        else:
+            await record.follow(change.domain, change.changes, now_ms)
+            scheduler.update(change.changes, {})
 
     return follow
 

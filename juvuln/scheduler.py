@@ -78,13 +78,13 @@ class Scheduler:
         self._stopping = False
         self._stopped = asyncio.Event()
 
-    def update(self, changes: Changes, last_due_ms: Mapping[UUID, int]) -> None:
-        """Follow what changed in a domain. ``last_due_ms``: the latest due times on record, where known."""
+    def update(self, changes: Changes, seen_to_ms: Mapping[UUID, int]) -> None:
+        """Follow what changed in a domain. ``seen_to_ms``: up to when due times were seen to, if not up to now."""
         for program in changes.removed:
             self._forget(program.key)
         for program in (*changes.added, *changes.changed):
             if program.type is ProgramType.ROUTINE:
-                self._follow(program, last_due_ms.get(program.key.uuid))
+                self._follow(program, seen_to_ms.get(program.key.uuid))
             else:
                 self._forget(program.key)
         self._changed.set()
@@ -93,12 +93,12 @@ class Scheduler:
         self._routines.pop(key, None)
         self._due.remove(key)
 
-    def _follow(self, program: Program, last_due_ms: int | None) -> None:
+    def _follow(self, program: Program, seen_to_ms: int | None) -> None:
         known = self._routines.get(program.key)
         try:
             schedule = parse_schedule(program.schedule, self._zone)
-            seen_to_ms = _seen_to_ms(last_due_ms, self._clock.now_ms())
-            due_ms = to_ms(first_due(schedule, from_ms(seen_to_ms)))
+            base_ms = _base_ms(seen_to_ms, self._clock.now_ms())
+            due_ms = to_ms(first_due(schedule, from_ms(base_ms)))
         except ScheduleError as error:
             self._forget(program.key)
             log.error("schedule_unusable", name=program.name, program=str(program.key), reason=str(error))
@@ -247,8 +247,8 @@ class Scheduler:
             del self._running[run.program.key]
 
 
-def _seen_to_ms(last_due_ms: int | None, now_ms: int) -> int:
-    """Up to when the due times of a routine were seen to. The last on record lies ahead if the clock once did."""
-    if last_due_ms is None or last_due_ms > now_ms + LONGEST_SETBACK_MS:
+def _base_ms(seen_to_ms: int | None, now_ms: int) -> int:
+    """From when on due times are to be seen to. It may lie ahead, if the clock was set back since."""
+    if seen_to_ms is None or seen_to_ms > now_ms + LONGEST_SETBACK_MS:
         return now_ms
-    return last_due_ms
+    return seen_to_ms

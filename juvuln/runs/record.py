@@ -14,15 +14,17 @@ from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Select, bindparam, delete, func, select, text, update
+from sqlalchemy import Select, bindparam, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from juvuln.database import DatabaseError, open_engine, transaction
+from juvuln.programs import Changes, Program
+from juvuln.runs.followed import all_followed, follow, forget, look_no_further_back
 from juvuln.runs.migrate import VERSION_TABLE, migrate
 from juvuln.runs.run import Ending, RecordedRun, Run, Trigger
 from juvuln.runs.tables import runs
-from shared.wire import LogLine, ModuleUse, Outcome, ProgramError
+from shared.wire import LogLine, ModuleUse, Outcome, ProgramError, ProgramType
 
 WHAT = "record of runs"
 PRUNE_ROWS = 5_000
@@ -119,14 +121,31 @@ class RunRecord:
         async with transaction(self._engine, WHAT) as connection:
             return (await connection.execute(query)).rowcount
 
-    async def last_due_ms(self, domain: str) -> Mapping[UUID, int]:
-        """The latest due time on record of each routine of a domain."""
-        query = (
-            select(runs.c.program_uuid, func.max(runs.c.due_ms).label("due_ms"))
-            .where(runs.c.domain == domain, runs.c.due_ms.is_not(None))
-            .group_by(runs.c.program_uuid)
-        )
-        return {UUID(row.program_uuid): row.due_ms for row in await self._all(query)}
+    async def follow(self, domain: str, changes: Changes, now_ms: int) -> None:
+        """Note which routines are followed from now on, on which schedule, and which not any more."""
+        present = (*changes.added, *changes.changed)
+        routines = [program for program in present if program.type is ProgramType.ROUTINE]
+        gone = {program.key.uuid for program in (*present, *changes.removed)} - {each.key.uuid for each in routines}
+        async with transaction(self._engine, WHAT) as connection:
+            await follow(connection, routines, now_ms)
+            await forget(connection, domain, gone)
+
+    async def follow_all(self, domain: str, programs: Sequence[Program], now_ms: int) -> Mapping[UUID, int]:
+        """The same for a domain as it was found.
+
+        Gives up to when due times were seen to (ms) of those routines that were followed on this schedule before.
+        """
+        routines = {program.key.uuid: program for program in programs if program.type is ProgramType.ROUTINE}
+        async with transaction(self._engine, WHAT) as connection:
+            before = await all_followed(connection, domain)
+        same = {
+            uuid for uuid, known in before.items() if uuid in routines and known.schedule == routines[uuid].schedule
+        }
+        # There may be a hundred thousand of them, and mostly nothing has changed.
+        async with transaction(self._engine, WHAT) as connection:
+            await follow(connection, [routine for uuid, routine in routines.items() if uuid not in same], now_ms)
+            await forget(connection, domain, before.keys() - routines.keys())
+        return {uuid: before[uuid].seen_to_ms for uuid in same}
 
     async def history(
         self,
@@ -157,6 +176,8 @@ class RunRecord:
 
     async def prune(self, ended_before_ms: int) -> int:
         """Delete runs that ended before then, a bounded number at a time; gives how many. Open runs stay."""
+        async with transaction(self._engine, WHAT) as connection:
+            await look_no_further_back(connection, ended_before_ms)
         old = select(runs.c.id).where(runs.c.ended_ms < ended_before_ms).limit(PRUNE_ROWS)
         total = 0
         while True:

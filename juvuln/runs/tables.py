@@ -1,4 +1,4 @@
-"""The table of runs. Its changes are Alembic migrations, beside this file."""
+"""The tables of the record. Their changes are Alembic migrations, beside this file."""
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
 
@@ -40,4 +40,14 @@ runs = Table(
     Index("ix_runs_domain", "domain", "id"),
     Index("ix_runs_ended", "ended_ms"),
     Index("ix_runs_open", "manager", postgresql_where=text("outcome IS NULL"), sqlite_where=text("outcome IS NULL")),
+)
+
+routines = Table(
+    "routines",
+    metadata,
+    Column("domain", Text, primary_key=True),
+    Column("program_uuid", Text, primary_key=True),
+    Column("schedule", Text, nullable=False),
+    # Nothing that was due before is looked for.
+    Column("since_ms", BigInteger, nullable=False),
 )

@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from sqlalchemy import inspect, text
 
 from juvuln.clock import new_run_id
 from juvuln.database import DatabaseError, open_engine, transaction
+from juvuln.programs import Changes
 from juvuln.runs.migrate import _upgrade
 from juvuln.runs.record import Batch, RunRecord, open_record
 from juvuln.runs.run import Ending, Run, Trigger
 from juvuln.runs.tables import runs
 from shared.errors import StartError
-from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError
+from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError, ProgramType
 from tests.juvuln.support import UUID_1, UUID_2, program
 from tests.support.databases import DatabaseServer
 from tests.support.waiting import until
@@ -124,10 +126,36 @@ async def test_what_an_earlier_life_left_open_is_closed_as_lost_and_only_that(re
         assert older.ending.outcome is Outcome.LOST
 
 
-async def test_the_last_due_time_of_each_routine_is_known(record: RunRecord) -> None:
-    await record.claim([run(1, NOW_MS), run(2, NOW_MS + 5000), run(3, None, Trigger.WEBHOOK)])
-    assert await record.last_due_ms("test") == {UUID_1: NOW_MS + 5000}
-    assert await record.last_due_ms("other") == {}
+async def test_a_routine_goes_on_from_when_it_was_first_followed_or_from_its_last_due_time(record: RunRecord) -> None:
+    found = [program(UUID_1), program(UUID_2), program(UUID(int=3), type=ProgramType.WEBHOOK)]
+    assert await record.follow_all("test", found, NOW_MS) == {}
+    await record.claim([run(1, NOW_MS + 1), run(2, NOW_MS + 5000), run(3, None, Trigger.WEBHOOK)])
+    assert await record.follow_all("test", found, NOW_MS + 9000) == {UUID_1: NOW_MS + 5000, UUID_2: NOW_MS}
+    assert await record.follow_all("other", [], NOW_MS) == {}
+
+
+async def test_a_schedule_is_followed_from_when_it_was_changed(record: RunRecord) -> None:
+    one, two = program(UUID_1), program(UUID_2)
+    await record.follow_all("test", [one, two], NOW_MS)
+    one, two = replace(one, schedule="@hourly"), replace(two, revision=5)
+    await record.follow("test", Changes(changed=(one, two)), NOW_MS + 1)
+    assert await record.follow_all("test", [one, two], NOW_MS + 2) == {UUID_1: NOW_MS + 1, UUID_2: NOW_MS}
+    assert await record.follow_all("test", [replace(one, schedule="@daily")], NOW_MS + 3) == {}
+
+
+async def test_a_routine_that_was_away_is_not_looked_for_from_before_it_came_back(record: RunRecord) -> None:
+    one, two, three = (program(UUID(int=number)) for number in (1, 2, 3))
+    await record.follow_all("test", [one, two, three], NOW_MS)
+    await record.follow("test", Changes(removed=(one,)), NOW_MS + 1)
+    await record.follow("test", Changes(changed=(replace(two, type=ProgramType.MODULE),)), NOW_MS + 1)
+    assert await record.follow_all("test", [one, two], NOW_MS + 2) == {}
+    assert await record.follow_all("test", [three], NOW_MS + 3) == {}
+
+
+async def test_what_is_pruned_is_not_looked_for_again(record: RunRecord) -> None:
+    await record.follow_all("test", [program(UUID_1)], NOW_MS)
+    await record.prune(NOW_MS + 1000)
+    assert await record.follow_all("test", [program(UUID_1)], NOW_MS + 2000) == {UUID_1: NOW_MS + 1000}
 
 
 async def test_pruning_takes_old_runs_and_leaves_open_ones(record: RunRecord) -> None:

@@ -61,6 +61,11 @@ async def running(record: RunRecord, clock: Clock) -> AsyncIterator[Scheduler]:
     await record.flush()
 
 
+async def follow(record: RunRecord, scheduler: Scheduler, clock: Clock) -> None:
+    """Let it follow a routine as at its domain's first reading."""
+    scheduler.update(EVERY_5_S, await record.follow_all("test", EVERY_5_S.added, clock.now_ms()))
+
+
 async def recorded(record: RunRecord) -> list[tuple[str, int, int]]:
     """Of each run its outcome and the due times (seconds after T0) that it stands for."""
 
@@ -85,18 +90,18 @@ async def test_a_clock_that_is_set_back_gives_no_due_time_a_second_record_even_a
 ) -> None:
     clock = SetClock([T0_MS + 1])
     async with running(record, clock) as scheduler:
-        scheduler.update(EVERY_5_S, {})
+        await follow(record, scheduler, clock)
         clock.set(T0_MS + 20_000)
         before = await until_recorded(record, 2)
-    assert before == [(Outcome.MISSED, 5, 15), (Outcome.SUCCEEDED, 20, 20)]
+    assert before == [("missed", 5, 15), ("succeeded", 20, 20)]
     clock.set(T0_MS + 6_000)
     async with running(record, clock) as scheduler:
-        scheduler.update(EVERY_5_S, await record.last_due_ms("test"))
+        await follow(record, scheduler, clock)
         clock.set(T0_MS + 10_000)
         await asyncio.sleep(1.1)  # the scheduler looks at the clock every second
         clock.set(T0_MS + 25_000)
         after = await until_recorded(record, 3)
-    assert after == [*before, (Outcome.SUCCEEDED, 25, 25)]
+    assert after == [*before, ("succeeded", 25, 25)]
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -104,7 +109,7 @@ async def test_a_clock_that_was_far_ahead_is_not_waited_for(record: RunRecord, r
     ahead_ms = T0_MS + 2 * LONGEST_SETBACK_MS
     clock = SetClock([T0_MS + 1])
     async with running(record, clock) as scheduler:
-        scheduler.update(EVERY_5_S, {})
+        await follow(record, scheduler, clock)
         clock.set(ahead_ms)
         before = await until_recorded(record, 2)
         if not restarted:
@@ -115,10 +120,10 @@ async def test_a_clock_that_was_far_ahead_is_not_waited_for(record: RunRecord, r
     if restarted:
         clock.set(T0_MS + 60_000 + 1)
         async with running(record, clock) as scheduler:
-            scheduler.update(EVERY_5_S, await record.last_due_ms("test"))
+            await follow(record, scheduler, clock)
             clock.set(T0_MS + 65_000)
             after = await until_recorded(record, 3)
-    assert set(after) - set(before) == {(Outcome.SUCCEEDED, 65, 65)}
+    assert set(after) - set(before) == {("succeeded", 65, 65)}
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -136,7 +141,7 @@ async def test_a_due_time_whose_claim_is_in_doubt_is_lost_and_in_no_gap(
 
     clock = SetClock([T0_MS + 1])
     async with running(record, clock) as scheduler:
-        scheduler.update(EVERY_5_S, {})
+        await follow(record, scheduler, clock)
         monkeypatch.setattr(record, "_write_batch", break_at_the_commit)
         clock.set(T0_MS + 5_000)
         async with asyncio.timeout(10):
@@ -144,7 +149,7 @@ async def test_a_due_time_whose_claim_is_in_doubt_is_lost_and_in_no_gap(
         monkeypatch.setattr(record, "_write_batch", write)
         clock.set(T0_MS + 20_000)
         runs = await until_recorded(record, 3)
-    assert runs == [(Outcome.LOST, 5, 5), (Outcome.MISSED, 10, 15), (Outcome.SUCCEEDED, 20, 20)]
+    assert runs == [("lost", 5, 5), ("missed", 10, 15), ("succeeded", 20, 20)]
 
 
 async def test_nothing_is_claimed_before_its_due_time(record: RunRecord) -> None:
@@ -155,3 +160,16 @@ async def test_nothing_is_claimed_before_its_due_time(record: RunRecord) -> None
         await until_recorded(record, 1)
     (run,) = await record.history("test", limit=10)
     assert (run.due_ms, run.claimed_ms) == (T0_MS + 5_000, T0_MS + 5_000)
+
+
+async def test_what_was_due_while_the_manager_was_away_is_missed_even_if_the_routine_had_never_run(
+    record: RunRecord,
+) -> None:
+    clock = SetClock([T0_MS + 1])
+    async with running(record, clock) as scheduler:
+        await follow(record, scheduler, clock)
+    clock.set(T0_MS + 60_000)
+    async with running(record, clock) as scheduler:
+        await follow(record, scheduler, clock)
+        runs = await until_recorded(record, 2)
+    assert runs == [("missed", 5, 55), ("succeeded", 60, 60)]
