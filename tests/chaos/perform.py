@@ -5,7 +5,7 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 from tests.chaos.faults import Fault, FaultKind
 from tests.chaos.proxy import Proxy
@@ -70,50 +70,35 @@ async def freeze_worker(stage: Stage, fault: Fault) -> None:
 
 async def _freeze_daemon(stage: Stage, daemon: DaemonProcess, seconds: float) -> None:
     async with stage.locks[daemon]:
-        with _process(daemon.pid) as process:
-            await _freeze(process, seconds)
+        with _frozen(daemon.pid):
+            await asyncio.sleep(seconds)
 
 
-async def kill_executor(stage: Stage, fault: Fault) -> None:
-    with _an_executor(stage, fault) as process:
-        if process is not None:
-            signal.pidfd_send_signal(process, signal.SIGKILL)
+async def kill_executors(stage: Stage, fault: Fault) -> None:
+    for pid, _ in executors_of(stage.workers[fault.worker]):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
-async def freeze_executor(stage: Stage, fault: Fault) -> None:
-    with _an_executor(stage, fault) as process:
-        if process is not None:
-            await _freeze(process, fault.seconds)
-
-
-@contextmanager
-def _an_executor(stage: Stage, fault: Fault) -> Iterator[int | None]:
-    """One of a worker's executors; None if it has none."""
-    executors = sorted(executors_of(stage.workers[fault.worker]))
-    if not executors:
-        yield None
-        return
-    # Which one does not matter, but the same fault always takes the same of so many.
-    pid, _ = executors[int(fault.seconds * 1000) % len(executors)]
-    with suppress(ProcessLookupError), _process(pid) as process:
-        yield process
+async def freeze_executors(stage: Stage, fault: Fault) -> None:
+    with ExitStack() as stack:
+        for pid, _ in executors_of(stage.workers[fault.worker]):
+            with suppress(ProcessLookupError):
+                stack.enter_context(_frozen(pid))
+        await asyncio.sleep(fault.seconds)
 
 
 @contextmanager
-def _process(pid: int) -> Iterator[int]:
-    """A process by a descriptor, which never comes to mean another one."""
+def _frozen(pid: int) -> Iterator[None]:
+    """A process that stands still meanwhile; by a descriptor, which never comes to mean another one."""
     process = os.pidfd_open(pid)
     try:
-        yield process
+        signal.pidfd_send_signal(process, signal.SIGSTOP)
+        yield
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(process, signal.SIGCONT)
     finally:
         os.close(process)
-
-
-async def _freeze(process: int, seconds: float) -> None:
-    signal.pidfd_send_signal(process, signal.SIGSTOP)
-    await asyncio.sleep(seconds)
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(process, signal.SIGCONT)
 
 
 async def cut_worker(stage: Stage, fault: Fault) -> None:
@@ -220,8 +205,8 @@ PERFORMERS: Mapping[FaultKind, Callable[[Stage, Fault], Awaitable[None]]] = {
     FaultKind.KILL_WORKER: kill_worker,
     FaultKind.FREEZE_WORKER: freeze_worker,
     FaultKind.RESTART_WORKER: restart_worker,
-    FaultKind.KILL_EXECUTOR: kill_executor,
-    FaultKind.FREEZE_EXECUTOR: freeze_executor,
+    FaultKind.KILL_EXECUTORS: kill_executors,
+    FaultKind.FREEZE_EXECUTORS: freeze_executors,
     FaultKind.CUT_WORKER: cut_worker,
     FaultKind.REFUSE_WORKER: refuse_worker,
     FaultKind.DELAY_WORKER: delay_worker,

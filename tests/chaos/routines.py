@@ -8,9 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-LONGEST_PERIOD_SECONDS = 6
-"""Each routine is due at least this often, so that all are on record before anything happens."""
-
 EFFECT = """
 http := import("http")
 log := import("log")
@@ -51,7 +48,8 @@ KINDS = (
     Kind("prompt", "calm", PROMPT, 3000, ("* * * * * *",), 7),
     Kind("even", "calm", PROMPT, 3000, ("*/2 * * * * *", "@every 2s"), 14),
     Kind("third", "calm", PROMPT, 3000, ("*/3 * * * * *", "@every 3s", "TZ=Asia/Kolkata */3 * * * * *"), 15),
-    Kind("fifth", "busy", PROMPT, 3000, ("*/5 * * * * *", "@every 5s", "0,5,11,16,21,26,32,37,43,48,54 * * * * *"), 18),
+    Kind("rare", "calm", PROMPT, 3000, ("0 * * * * *", "@every 40s", "30 1,3,5,7,9 * * * *", "@every 17s"), 4),
+    Kind("fifth", "busy", PROMPT, 3000, ("*/5 * * * * *", "@every 5s", "0,5,11,16,21,26,32,37,43,48,54 * * * * *"), 14),
     Kind("late", "busy", LATE, 2000, ("*/4 * * * * *", "@every 4s"), 12),
     Kind("slow", "busy", SLOW, 3000, ("* * * * * *", "*/5 * * * * *"), 6),
     Kind("failing", "busy", "effect()\nx := 1 / 0", 2000, ("*/4 * * * * *", "@every 5s"), 8),
