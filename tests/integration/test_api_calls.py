@@ -89,7 +89,7 @@ async def test_what_names_no_program_is_not_found(sqlite_installation: Installat
 async def test_put_changes_the_fields_that_are_given_and_no_others(installation: Installation, program: UUID) -> None:
     path = PROGRAM.format(uuid=program)
     known = (await installation.call("GET", path)).json()
-    for change in (
+    changes: list[dict[str, Any]] = [
         {"name": "renamed"},
         {"type": "routine", "schedule": "@hourly"},
         {"state": "inactive"},
@@ -99,7 +99,8 @@ async def test_put_changes_the_fields_that_are_given_and_no_others(installation:
         {"language": "tengo", "unknown": [1]},
         {},
         dict.fromkeys(NEW),
-    ):
+    ]
+    for change in changes:
         assert (await installation.call("PUT", path, json=change)).status == 204, change
         known |= {name: value for name, value in change.items() if value is not None and name in known}
         assert (await installation.call("GET", path)).json() == known
