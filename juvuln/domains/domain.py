@@ -285,7 +285,7 @@ class Domain:
         self._not_followed = None
         self._known = Known(reading, clock.now(), clock.monotonic_seconds())
         if reading.tells != self.listening:
-            self._listen(reading.tells)
+            await self._listen(reading.tells)
 
     async def _take_changes(self, reading: Reading, before: Reading | None) -> None:
         changes = diff(before.programs if before else {}, reading.programs)
@@ -320,12 +320,13 @@ class Domain:
         _resolve(self._next_reading)
         self._next_reading = None
 
-    def _listen(self, tells: bool) -> None:
+    async def _listen(self, tells: bool) -> None:
         """Begin to listen to a database that tells of its changes, or stop listening to one that tells no more."""
         if tells:
             self._listening = asyncio.create_task(supervise(f"listener of domain {self.name}", self._keep_listening))
         elif self._listening is not None:
             self._listening.cancel()
+            await asyncio.wait({self._listening})
             self._listening = None
 
     async def _keep_listening(self) -> None:
