@@ -1,4 +1,4 @@
-"""One run, from its claim to the end of its record: choose a worker, post the task, understand the answer.
+"""One attempt of a run: choose a worker, post the task, understand the answer.
 
 A run is moved to another worker only if it certainly did not start on the first. Where that is not certain it is lost.
 """
@@ -7,7 +7,6 @@ import asyncio
 import errno
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 from uuid import UUID
 
 import aiohttp
@@ -34,12 +33,6 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 log = structlog.get_logger()
 
 
-class Closes(Protocol):
-    """The part of the record that a dispatch needs."""
-
-    def close(self, run: Run, ending: Ending) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Result:
     """What became of a run, and what the program answered if it was a webhook."""
@@ -53,7 +46,6 @@ class Dispatcher:
         self,
         workers: WorkerRegistry,
         session: aiohttp.ClientSession,
-        record: Closes,
         clock: Clock,
         library_state: Callable[[str], str],
         live: LiveRuns,
@@ -64,36 +56,19 @@ class Dispatcher:
         """``library_state`` gives what stands for the present state of a domain's programs; empty where not known."""
         self._workers = workers
         self._session = session
-        self._record = record
         self._clock = clock
         self._library_state = library_state
         self._live = live
         self._slots = asyncio.Semaphore(parallel)
         self._wait_for_worker_seconds = wait_for_worker_seconds
 
-    async def execute(self, run: Run, request: TaskRequest | None = None) -> Result:
-        """Bring a claimed run to its end and close its record, whatever happens."""
-        key = run.program.key
-        self._live.begin(run.id)
-        with bound_contextvars(run=run.id, program=str(key.uuid), domain=key.domain):
-            try:
-                await self._until_worker(run.program.language)
-                async with self._slots:
-                    result = await self._dispatch(run, request)
-            except asyncio.CancelledError:
-                self._close(run, self._ending(Outcome.LOST, "the manager ended before the worker answered"))
-                raise
-            except Exception:
-                log.exception("dispatch_failed")
-                result = Result(self._ending(Outcome.LOST, "internal error of the manager; its log has the details"))
-            sized = replace(
-                result.ending,
-                request_bytes=len(request.body) if request else None,
-                answer_bytes=len(result.answer.body) if result.answer else None,
-                answer_status=result.answer.status if result.answer else None,
-            )
-            self._close(run, sized)
-            return replace(result, ending=sized)
+    async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
+        """Have a claimed run done by a worker, once. Its record is left open."""
+        await self._until_worker(run.program.language)
+        async with self._slots:
+            if run.start_by_ms is not None and (now_ms := self._clock.now_ms()) > run.start_by_ms:
+                return Result(Ending(Outcome.MISSED, ended_ms=now_ms, reason=_too_late(run, now_ms)))
+            return await self._dispatch(run, request)
 
     async def _dispatch(self, run: Run, request: TaskRequest | None) -> Result:
         """Try worker after worker until one has taken the run."""
@@ -171,19 +146,6 @@ class Dispatcher:
     def _ending(self, outcome: Outcome, reason: str | None) -> Ending:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)
 
-    def _close(self, run: Run, ending: Ending) -> None:
-        self._record.close(run, ending)
-        self._live.end(run.id, ending)
-        note: Callable[..., Any] = log.info if ending.outcome is Outcome.SUCCEEDED else log.warning
-        note(
-            "run_ended",
-            name=run.program.name,
-            outcome=ending.outcome.value,
-            worker=ending.worker,
-            duration_ms=ending.duration_ms,
-            reason=ending.reason or (str(ending.error) if ending.error else None),
-        )
-
 
 def _task(run: Run, request: TaskRequest | None, library_state: str) -> bytes:
     program = run.program
@@ -209,6 +171,11 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_ANSWER_BYTES:
             raise aiohttp.ClientPayloadError(f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
     return bytes(body)
+
+
+def _too_late(run: Run, now_ms: int) -> str:
+    late_seconds = (now_ms - (run.due_ms or run.claimed_ms)) / 1000
+    return f"too late to start: it waited for a free slot until {late_seconds:.1f} s after it was due"
 
 
 def _no_worker(language: str, refusals: dict[UUID, str]) -> str:

@@ -36,6 +36,7 @@ from juvuln.domains.file import read_domain_file
 from juvuln.live import LiveRuns
 from juvuln.metrics import DomainMetrics
 from juvuln.run_logs import RunLogs
+from juvuln.runner import Runner
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.schedule import load_zone
 from juvuln.scheduler import Scheduler
@@ -115,16 +116,16 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
         dispatcher = Dispatcher(
             workers,
             session,
-            record,
             clock,
             domains.fingerprint,
             live,
             parallel=settings.dispatch.parallel,
             wait_for_worker_seconds=settings.dispatch.wait_for_worker_seconds,
         )
+        runner = Runner(dispatcher, record, clock, live)
         scheduler = Scheduler(
             record,
-            dispatcher.execute,
+            runner.execute,
             domains.hindrance,
             clock,
             zone=load_zone(settings.schedule.zone),
@@ -141,7 +142,7 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             domains=domains,
             tokens=Tokens(domains, clock, settings.access.cache_seconds),
             record=record,
-            calls=Calls(domains, record, dispatcher.execute, clock, parallel=settings.limits.calls),
+            calls=Calls(domains, record, runner.execute, clock, parallel=settings.limits.calls),
             compile_check=CompileCheck(),
             rates=Rates(settings, clock),
             run_logs=RunLogs(record, live, session),

@@ -219,7 +219,10 @@ class Scheduler:
         return replace(self._new_run(program, gap.last_due_ms, now_ms), first_due_ms=gap.first_due_ms), ending
 
     def _new_run(self, program: Program, due_ms: int, now_ms: int) -> Run:
-        return Run(new_run_id(now_ms), program, Trigger.SCHEDULE, claimed_ms=now_ms, due_ms=due_ms)
+        start_by_ms = due_ms + self._start_deadline // timedelta(milliseconds=1)
+        return Run(
+            new_run_id(now_ms), program, Trigger.SCHEDULE, claimed_ms=now_ms, due_ms=due_ms, start_by_ms=start_by_ms
+        )
 
     def _put_back(self, taken: list[tuple[ProgramKey, int]]) -> None:
         for key, due_ms in taken:

@@ -29,6 +29,8 @@ class Run:
     """The due time that the run is for; only runs by schedule have one."""
     first_due_ms: int | None = None
     """Where it stands for all due times of a gap: the first of them; ``due_ms`` is the last."""
+    start_by_ms: int | None = None
+    """Until when it may be handed to a worker; later it is missed."""
 
 
 @dataclass(frozen=True, slots=True)

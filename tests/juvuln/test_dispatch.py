@@ -1,4 +1,4 @@
-"""One run to its end, against workers that know only the contract, and against strange ones."""
+"""One attempt of a run, against workers that know only the contract, and against strange ones."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +12,7 @@ from aiohttp import web
 from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Dispatcher, Result
 from juvuln.live import LiveRuns
-from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.runs.run import Run, Trigger
 from juvuln.workers import Worker, WorkerRegistry
 from shared.auth import BasicCredentials
 from shared.wire import Outcome, TaskRequest
@@ -24,29 +24,18 @@ STATE = "the state of the domain"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Notes:
-    """Stands for the record: keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.closed: list[tuple[Run, Ending]] = []
-
-    def close(self, run: Run, ending: Ending) -> None:
-        self.closed.append((run, ending))
-
-
 class Manager:
     """A dispatcher with what it needs."""
 
     def __init__(self, session: aiohttp.ClientSession, wait_seconds: float = 0.0) -> None:
         self.workers = WorkerRegistry()
-        self.notes = Notes()
+        self.live = LiveRuns()
         self.dispatcher = Dispatcher(
             self.workers,
             session,
-            self.notes,
             Clock(),
             lambda _: STATE,
-            LiveRuns(),
+            self.live,
             parallel=10,
             wait_for_worker_seconds=wait_seconds,
         )
@@ -57,9 +46,11 @@ class Manager:
 
     async def run(self, request: TaskRequest | None = None) -> Result:
         trigger = Trigger.WEBHOOK if request else Trigger.SCHEDULE
-        result = await self.dispatcher.execute(Run(new_run_id(0), program(), trigger, claimed_ms=0), request)
-        assert [ending for _, ending in self.notes.closed[-1:]] == [result.ending]
-        return result
+        return await self.attempt(Run(new_run_id(0), program(), trigger, claimed_ms=0), request)
+
+    async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
+        self.live.begin(run.id)
+        return await self.dispatcher.attempt(run, request)
 
 
 @pytest.fixture
@@ -188,25 +179,6 @@ async def test_without_a_worker_the_run_waits_for_one_and_is_then_skipped() -> N
         assert (await waiting).ending.outcome is Outcome.SUCCEEDED
 
 
-async def test_a_run_that_is_cancelled_is_on_record_as_lost(manager: Manager) -> None:
-    reached = asyncio.Event()
-
-    async def hang(_request: web.Request) -> web.Response:
-        reached.set()
-        await asyncio.sleep(30)
-        return web.Response()
-
-    async with worker(hang) as port:
-        manager.subscribe(UUID_1, port)
-        running = asyncio.create_task(manager.run())
-        await reached.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-    ((_, ending),) = manager.notes.closed
-    assert ending.outcome is Outcome.LOST
-
-
 async def test_a_name_longer_than_the_wire_takes_does_not_keep_a_program_from_running(manager: Manager) -> None:
     async def take(request: web.Request) -> web.Response:
         assert len((await request.json())["program_name"]) == 255
@@ -215,4 +187,11 @@ async def test_a_name_longer_than_the_wire_takes_does_not_keep_a_program_from_ru
     async with worker(take) as port:
         manager.subscribe(UUID_1, port)
         run = Run(new_run_id(0), program(name="n" * 1000), Trigger.SCHEDULE, claimed_ms=0)
-        assert (await manager.dispatcher.execute(run)).ending.outcome is Outcome.SUCCEEDED
+        assert (await manager.attempt(run)).ending.outcome is Outcome.SUCCEEDED
+
+
+async def test_a_run_that_got_its_turn_too_late_is_missed(manager: Manager) -> None:
+    run = Run(new_run_id(0), program(), Trigger.SCHEDULE, claimed_ms=0, due_ms=0, start_by_ms=1000)
+    ending = (await manager.attempt(run)).ending
+    assert ending.outcome is Outcome.MISSED
+    assert "too late to start" in (ending.reason or "")
