@@ -174,14 +174,15 @@ class DomainStore:
         query = in_order(self._engine.dialect.name, after, tags)
         if may_read is None:
             query = query.limit(limit).offset(offset)
-        found: list[Specification] = []
+        found: list[Any] = []
         async with self._transaction() as connection, connection.stream(query) as rows:
             async for chunk in rows.partitions(CHUNK):
-                read = [_specification(row) for row in chunk if row.uuid is not None]
-                found += read if may_read is None else [each for each in read if may_read(each.uuid)]
+                # Rows are dear to convert: only those that are given back are.
+                found += [row for row in chunk if row.uuid is not None and (may_read is None or may_read(row.uuid))]
                 if may_read is not None and len(found) >= offset + limit:
                     break
-        return found if may_read is None else found[offset : offset + limit]
+        page = found if may_read is None else found[offset : offset + limit]
+        return [_specification(row) for row in page]
 
     async def specification(self, uuid: UUID) -> Specification:
         """Raises NotFoundError."""
