@@ -47,6 +47,7 @@ class CodeApi:
                 {
                     201: Answer("the revision", RevisionView),
                     400: Answer("no code"),
+                    408: Answer("the body did not come in time"),
                     411: Answer("no length"),
                     413: Answer("too large"),
                 }

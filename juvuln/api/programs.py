@@ -41,6 +41,7 @@ class ProgramApi:
         refused = {
             400: Answer("not JSON, or a field is missing or wrong"),
             409: Answer("it contradicts what is stored"),
+            408: Answer("the body did not come in time"),
             413: Answer("the body is too large"),
         }
         found = {200: Answer("the program", ProgramView)}

@@ -23,6 +23,7 @@ class RunNowApi:
             200: Answer("the run, which has ended; how, its outcome says", RunView),
             202: Answer("the run, which is on record; Location says where to read what becomes of it", RunView),
             400: Answer("a parameter is wrong, or a routine is given a body"),
+            408: Answer("the body did not come in time"),
             409: Answer("a module, not active, or without signed code"),
             413: Answer("the body is too large"),
             429: Answer("too many calls are under way"),

@@ -34,6 +34,7 @@ class WebhookApi:
             403: Answer("no policy allows it"),
             429: Answer("too many calls are under way, or too many with wrong credentials"),
             404: Answer("no such active webhook with signed code"),
+            408: Answer("the body did not come in time"),
             413: Answer("the body is too large"),
             500: Answer("the program did not end well"),
             502: Answer("no worker took the call, or its answer was lost"),
