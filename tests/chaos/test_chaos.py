@@ -12,7 +12,7 @@ from tests.chaos.round import run_round
 async def test_every_due_time_ends_in_exactly_one_explained_outcome_whatever_goes_wrong(
     tmp_path: Path, database: str
 ) -> None:
-    done = await run_round(tmp_path, database, seconds=20, seed=7, pause=0.6)
+    done = await run_round(tmp_path, database, seconds=24, seed=7, pause=0.9)
     assert done.verdict.violations == [], done.table()
     assert done.verdict.due_times > 500, done.table()
     possible = set(FaultKind) if database == "postgresql" else set(FaultKind) - POSTGRESQL_ONLY
