@@ -81,5 +81,5 @@ def _duration(chance: random.Random, kind: FaultKind, pause: float) -> float:
         # Now and then far enough that the gap holds more due times than the manager counts one by one.
         return 150.0 if chance.random() < 0.1 else chance.uniform(1.0, 20.0)
     if kind is FaultKind.CLOCK_BACK:
-        return chance.uniform(1.0, 6.0)
+        return chance.uniform(0.5, 3.0)
     return chance.uniform(0.1, 2.0) * pause

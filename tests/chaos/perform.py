@@ -147,18 +147,17 @@ async def fill_disk(stage: Stage, fault: Fault) -> None:
             await stage.postgres.refuse_writes(False)
         return
     largest_bytes = max(path.stat().st_size for path in stage.installation.folder.glob("*.db*"))
-    with _files_no_larger_than(largest_bytes, stage.manager.pid):
+    with suppress(ProcessLookupError), _files_no_larger_than(largest_bytes, stage.manager.pid):
         await asyncio.sleep(fault.seconds)
 
 
 @contextmanager
 def _files_no_larger_than(size_bytes: int, pid: int) -> Iterator[None]:
-    """The kernel says to a process what a full disk would."""
+    """The kernel says to a process what a full disk would. Raises ProcessLookupError if it is gone, before or after."""
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    with suppress(ProcessLookupError):  # it may be killed before it is over
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, before[1]))
-        yield
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
 async def kill_database(stage: Stage, fault: Fault) -> None:
@@ -180,7 +179,7 @@ async def _postgres_down(stage: Stage, fault: Fault) -> AsyncIterator[None]:
     async with stage.locks[stage.postgres]:
         yield
         await asyncio.sleep(fault.seconds)
-        await stage.postgres.server.start()
+        await stage.start_postgres()
 
 
 async def cut_database(stage: Stage, fault: Fault) -> None:

@@ -1,6 +1,7 @@
 """Where it happens: a manager with a clock of its own, workers, proxies between them, and the counting server."""
 
 import asyncio
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -78,6 +79,18 @@ class Stage:
                     await daemon.start()
                 except AssertionError:
                     await daemon.kill()
+                    await asyncio.sleep(START_AGAIN_SECONDS)
+                else:
+                    return
+
+    async def start_postgres(self) -> None:
+        """Start it as often as it takes: it gives up if putting its files in order takes long."""
+        assert self.postgres is not None
+        async with asyncio.timeout(LONGEST_START_SECONDS):
+            while True:
+                try:
+                    await self.postgres.server.start()
+                except (subprocess.SubprocessError, AssertionError):
                     await asyncio.sleep(START_AGAIN_SECONDS)
                 else:
                     return
