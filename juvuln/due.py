@@ -38,6 +38,10 @@ class DueTimes:
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
 
+    def upcoming(self, count: int) -> list[tuple[ProgramKey, int]]:
+        """The next due times, soonest first: of each routine no more than one."""
+        return heapq.nsmallest(count, self._next.items(), key=lambda item: (item[1], str(item[0])))
+
     def take_due(self, now_ms: int) -> list[tuple[ProgramKey, int]]:
         """Take out what is due by now, soonest first. Put back what is not done, and what comes next."""
         return list(self._take(now_ms))

@@ -1,6 +1,8 @@
 """The runs that this manager has under way: with which worker each is, and how it ended, for who follows it."""
 
+from collections import Counter
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from juvuln.runs.run import Ending
 from juvuln.workers import Worker
@@ -26,8 +28,20 @@ class LiveRuns:
     def __init__(self) -> None:
         self._runs: dict[str, LiveRun] = {}
 
+    def __len__(self) -> int:
+        return len(self._runs)
+
     def find(self, run_id: str) -> LiveRun | None:
         return self._runs.get(run_id)
+
+    @property
+    def waiting(self) -> int:
+        """Runs that no worker was handed yet."""
+        return sum(run.worker is None for run in self._runs.values())
+
+    def by_worker(self) -> Counter[UUID]:
+        """How many runs each worker has."""
+        return Counter(run.worker.uuid for run in self._runs.values() if run.worker is not None)
 
     def begin(self, run_id: str) -> None:
         self._runs[run_id] = LiveRun()

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import aiohttp
 import structlog
-from prometheus_client import CollectorRegistry
 
 from juvuln.api.code import CodeApi
 from juvuln.api.errors import refusals
 from juvuln.api.library import LibraryApi
-from juvuln.api.metrics import MetricsApi
+from juvuln.api.overview import OverviewApi
 from juvuln.api.programs import ProgramApi
 from juvuln.api.rates import Rates
 from juvuln.api.run_logs import RunLogApi
@@ -24,6 +23,7 @@ from juvuln.api.runs import RunApi
 from juvuln.api.services import Services
 from juvuln.api.signing import SigningApi
 from juvuln.api.subscribers import SubscriberApi
+from juvuln.api.traffic import Traffic, counting
 from juvuln.api.webhooks import WebhookApi
 from juvuln.calls import Calls
 from juvuln.clock import Clock
@@ -34,7 +34,7 @@ from juvuln.domains.domain import DomainChanges, Follow, Refreshing
 from juvuln.domains.domains import Domains
 from juvuln.domains.file import read_domain_file
 from juvuln.live import LiveRuns
-from juvuln.metrics import DomainMetrics
+from juvuln.metrics import DomainMetrics, HttpMetrics, RunMetrics, WorkerMetrics
 from juvuln.run_logs import RunLogs
 from juvuln.runner import Runner
 from juvuln.runs.record import RunRecord, open_record
@@ -48,6 +48,7 @@ from shared.daemon import supervise
 from shared.errors import ConfigurationError
 from shared.health import Readiness
 from shared.http import Route, make_app, reserve_address, serving
+from shared.metrics import MetricsApi, make_registry
 from shared.status_api import StatusApi
 from shared.streams import Streams
 
@@ -132,12 +133,21 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             start_deadline=timedelta(seconds=settings.schedule.start_deadline_seconds),
         )
         await domains.start(_follower(record, scheduler, clock))
+        traffic = Traffic()
+        collectors = [
+            DomainMetrics(domains, record.meter),
+            RunMetrics(record, live, scheduler),
+            WorkerMetrics(workers, clock, settings.worker.timeout),
+            HttpMetrics(traffic),
+        ]
         services = Services(
             settings=settings,
             secret=secret,
             clock=clock,
             readiness=readiness,
-            registry=_registry(domains),
+            registry=make_registry("juvuln", readiness, collectors),
+            traffic=traffic,
+            since_ms=clock.now_ms(),
             workers=workers,
             domains=domains,
             tokens=Tokens(domains, clock, settings.access.cache_seconds),
@@ -145,6 +155,8 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             calls=Calls(domains, record, runner.execute, clock, parallel=settings.limits.calls),
             compile_check=CompileCheck(),
             rates=Rates(settings, clock),
+            scheduler=scheduler,
+            live=live,
             run_logs=RunLogs(record, live, session),
             streams=Streams(MAX_FOLLOWERS),
         )
@@ -229,12 +241,6 @@ def _follower(record: RunRecord, scheduler: Scheduler, clock: Clock) -> Follow:
     return follow
 
 
-def _registry(domains: Domains) -> CollectorRegistry:
-    registry = CollectorRegistry()
-    registry.register(DomainMetrics(domains))
-    return registry
-
-
 @asynccontextmanager
 async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator[None]:
     """The endless pieces of work. At the end they are cancelled, and so are the runs that are still under way."""
@@ -286,9 +292,9 @@ def _routes(services: Services) -> list[Route]:
         RunNowApi,
         RunApi,
         RunLogApi,
-        MetricsApi,
+        OverviewApi,
     )
-    return [route for api in apis for route in api(services).routes()]
+    return [*(route for api in apis for route in api(services).routes()), *MetricsApi(services.registry).routes()]
 
 
 @asynccontextmanager
@@ -298,7 +304,8 @@ async def _serving(services: Services, sockets: Sequence[socket.socket]) -> Asyn
         status.with_status(_routes(services)),
         max_body_bytes=services.settings.limits.body_bytes,
         middlewares=[refusals],
+        outermost=[counting(services.traffic)],
     )
-    limits = services.settings.limits
-    async with serving(app, sockets, limits=limits, drain_seconds=LAST_ANSWERS_SECONDS) as port:
+    limits, count = services.settings.limits, services.traffic.connections
+    async with serving(app, sockets, limits=limits, drain_seconds=LAST_ANSWERS_SECONDS, count=count) as port:
         yield port

@@ -71,6 +71,8 @@ class Scheduler:
         self._start_deadline = start_deadline
         self._routines: dict[ProgramKey, Routine] = {}
         self._due = DueTimes()
+        self._claiming_ms: int | None = None
+        """The oldest of the due times that are being put on record."""
         self._latest_ms = 0
         self._running: dict[ProgramKey, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -88,6 +90,19 @@ class Scheduler:
             else:
                 self._forget(program.key)
         self._changed.set()
+
+    def __len__(self) -> int:
+        """Routines that are followed."""
+        return len(self._routines)
+
+    def upcoming(self, count: int) -> list[tuple[Program, int]]:
+        """The next due times (ms), soonest first: of each routine no more than one."""
+        return [(self._routines[key].program, due_ms) for key, due_ms in self._due.upcoming(count)]
+
+    def behind_seconds(self) -> float:
+        """How long ago the oldest due time came that is not on record yet; 0 if there is none."""
+        waiting = [due_ms for due_ms in (self._claiming_ms, self._due.soonest_ms()) if due_ms is not None]
+        return max(0, self._clock.now_ms() - min(waiting)) / 1000 if waiting else 0.0
 
     def _forget(self, key: ProgramKey) -> None:
         self._routines.pop(key, None)
@@ -161,6 +176,7 @@ class Scheduler:
 
     async def _tick_or_put_back(self, taken: list[tuple[ProgramKey, int]], now_ms: int) -> None:
         """See to due times; should that fail, they stay due."""
+        self._claiming_ms = taken[0][1]
         try:
             await self._tick(taken, now_ms)
         except DatabaseError as error:
@@ -170,6 +186,8 @@ class Scheduler:
         except Exception:
             self._put_back(taken)
             raise
+        finally:
+            self._claiming_ms = None
 
     async def _tick(self, taken: list[tuple[ProgramKey, int]], now_ms: int) -> None:
         """See to the due times that have come: on record first, then moved on, then started."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from uuid import UUID
 
 from shared.auth import BasicCredentials
@@ -12,6 +13,11 @@ from shared.wire import Subscriber
 
 class UnusableSubscriberError(SelfhostError):
     """A worker's authority cannot be called."""
+
+
+class WorkerState(StrEnum):
+    READY = "ready"
+    SILENT = "silent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,10 @@ class Worker:
     def name(self) -> str:
         """What people know it by: host and port, without credentials."""
         return self.base_url.partition("://")[2]
+
+    def state(self, now_seconds: float, timeout_seconds: float) -> WorkerState:
+        """Silent is one that was not heard of for half of the time after which it is dropped."""
+        return WorkerState.SILENT if now_seconds - self.seen_seconds > timeout_seconds / 2 else WorkerState.READY
 
 
 def choose(workers: Iterable[Worker], language: str, excluded: Collection[UUID] = ()) -> Worker | None:

@@ -7,6 +7,7 @@ connection, the one that has been silent longest makes room.
 
 import asyncio
 import resource
+from dataclasses import dataclass
 from itertools import chain, takewhile
 from typing import cast
 
@@ -35,12 +36,20 @@ def affordable_connections(wanted: int) -> int:
     return wanted if allowed == resource.RLIM_INFINITY else min(wanted, allowed // 2)
 
 
+@dataclass(slots=True)
+class ConnectionCount:
+    """For who watches a server from outside."""
+
+    open: int = 0
+
+
 class Connections:
     """All connections of a server: the factory of their protocols."""
 
-    def __init__(self, server: web.Server, limits: ConnectionLimits) -> None:
+    def __init__(self, server: web.Server, limits: ConnectionLimits, count: ConnectionCount) -> None:
         self._server = server
         self._limits = limits
+        self._count = count
         self._most = affordable_connections(limits.connections)
         self._loop = asyncio.get_running_loop()
         self._connections: dict[asyncio.Protocol, _Connection] = {}
@@ -54,6 +63,7 @@ class Connections:
     def __call__(self) -> asyncio.Protocol:
         handler = self._server()
         connection = self._connections[handler] = _Connection(self, handler)
+        self._count.open += 1
         return connection
 
     async def close_silent(self) -> None:
@@ -80,7 +90,8 @@ class Connections:
         return True
 
     def forget(self, connection: "_Connection") -> None:
-        self._connections.pop(connection.handler, None)
+        if self._connections.pop(connection.handler, None) is not None:
+            self._count.open -= 1
         self._due.pop(connection, None)
         self._idle.pop(connection, None)
 

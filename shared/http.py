@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from shared.config import ConnectionLimits
-from shared.connections import IDLE_SECONDS, Connections, LateBodyError
+from shared.connections import IDLE_SECONDS, ConnectionCount, Connections, LateBodyError
 from shared.daemon import supervise
 from shared.errors import SelfhostError, StartError
 from shared.wire import ErrorBody
@@ -191,9 +191,14 @@ def connection_fault(error: Exception) -> str:
 
 
 def make_app(
-    routes: Sequence[Route], *, max_body_bytes: int, middlewares: Sequence[Middleware] = ()
+    routes: Sequence[Route],
+    *,
+    max_body_bytes: int,
+    middlewares: Sequence[Middleware] = (),
+    outermost: Sequence[Middleware] = (),
 ) -> web.Application:
-    around = [json_errors, *middlewares]
+    """``middlewares`` may raise Refusal; ``outermost`` see nothing but answers."""
+    around = [*outermost, json_errors, *middlewares]
     app = web.Application(middlewares=around, client_max_size=max_body_bytes)
     app[_SHORTCUTS] = {(route.method, route.path): _wrapped(route, around) for route in routes if route.shortcut}
     methods: dict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
@@ -258,9 +263,14 @@ def reserve_address(host: str, port: int, *, port_setting: str) -> list[socket.s
 
 @asynccontextmanager
 async def serving(
-    app: web.Application, sockets: Sequence[socket.socket], *, limits: ConnectionLimits, drain_seconds: float
+    app: web.Application,
+    sockets: Sequence[socket.socket],
+    *,
+    limits: ConnectionLimits,
+    drain_seconds: float,
+    count: ConnectionCount | None = None,
 ) -> AsyncIterator[int]:
-    """Serve ``app`` on listening sockets; gives their port.
+    """Serve ``app`` on listening sockets; gives their port. ``count`` tells how many connections are open.
 
     At the end no new connection is taken, and requests in progress have ``drain_seconds`` to be answered.
     """
@@ -270,7 +280,7 @@ async def serving(
     await runner.setup()
     assert runner.server is not None
     _pass_by_router(app, runner.server)
-    connections, loop = Connections(runner.server, limits), asyncio.get_running_loop()
+    connections, loop = Connections(runner.server, limits, count or ConnectionCount()), asyncio.get_running_loop()
     closing_silent = asyncio.create_task(supervise("connections", connections.close_silent))
     servers: list[asyncio.Server] = []
     try:
@@ -293,10 +303,12 @@ async def listening(
     port_setting: str,
     drain_seconds: float,
     limits: ConnectionLimits | None = None,
+    count: ConnectionCount | None = None,
 ) -> AsyncIterator[int]:
     """:func:`reserve_address` and :func:`serving` in one."""
     sockets = reserve_address(host, port, port_setting=port_setting)
-    async with serving(app, sockets, limits=limits or ConnectionLimits(), drain_seconds=drain_seconds) as served_port:
+    serving_them = serving(app, sockets, limits=limits or ConnectionLimits(), drain_seconds=drain_seconds, count=count)
+    async with serving_them as served_port:
         yield served_port
 
 

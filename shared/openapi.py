@@ -60,7 +60,7 @@ def openapi_document(title: str, version: str, description: str, routes: Sequenc
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
     used_schemes = {name for route in routes for name in route.security}
-    used_groups = {_group(route) for route in routes}
+    used_groups = {group_of(route.path) for route in routes}
     return {
         "openapi": "3.0.3",
         "info": {"title": title, "version": version, "description": description},
@@ -76,7 +76,7 @@ def openapi_document(title: str, version: str, description: str, routes: Sequenc
 def _operation(route: Route, schemas: Json) -> Json:
     operation: Json = {
         "operationId": _operation_id(route),
-        "tags": [_group(route)],
+        "tags": [group_of(route.path)],
         "summary": route.summary,
         "responses": {str(code): _answer(answer, schemas, code >= 400) for code, answer in _answers(route).items()},
     }
@@ -117,8 +117,9 @@ def _operation_id(route: Route) -> str:
     return "_".join([route.method.lower(), *re.findall(r"\w+", route.path)])
 
 
-def _group(route: Route) -> str:
-    words = [word for word in route.path.split("/") if word in GROUPS]
+def group_of(path: str) -> str:
+    """The group of the calls with a route's path."""
+    words = [word for word in path.split("/") if word in GROUPS]
     return words[-1] if words else "status"
 
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from juvuln.api.rates import Rates
+from juvuln.api.traffic import Traffic
 from juvuln.calls import Calls
 from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings
 from juvuln.domains.domains import Domains
+from juvuln.live import LiveRuns
 from juvuln.run_logs import RunLogs
 from juvuln.runs.record import RunRecord
+from juvuln.scheduler import Scheduler
 from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens
 from juvuln.workers import WorkerRegistry
@@ -27,6 +30,9 @@ class Services:
     readiness: Readiness
     registry: CollectorRegistry
     """What there is to tell Prometheus."""
+    traffic: Traffic
+    since_ms: int
+    """When the manager started."""
     workers: WorkerRegistry
     domains: Domains
     tokens: Tokens
@@ -34,5 +40,7 @@ class Services:
     calls: Calls
     compile_check: CompileCheck
     rates: Rates
+    scheduler: Scheduler
+    live: LiveRuns
     run_logs: RunLogs
     streams: Streams

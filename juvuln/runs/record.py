@@ -6,6 +6,7 @@ cannot be written, for a full disk or a database that is away, is kept and tried
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from juvuln.database import DatabaseError, open_engine, transaction
 from juvuln.programs import Changes, Program
 from juvuln.runs.followed import all_followed, follow, forget, look_no_further_back
+from juvuln.runs.meter import RunMeter, WriteMeter
 from juvuln.runs.migrate import VERSION_TABLE, migrate
 from juvuln.runs.run import Ending, RecordedRun, Run, Trigger
 from juvuln.runs.tables import runs
@@ -28,6 +30,7 @@ from shared.wire import LogLine, ModuleUse, Outcome, ProgramError, ProgramType
 
 WHAT = "record of runs"
 PRUNE_ROWS = 5_000
+LATELY_ROWS = 5_000
 RETRY_SECONDS = 1.0
 ENDING_DELAY_SECONDS = 0.005
 
@@ -67,6 +70,9 @@ class Batch:
     in_doubt: bool = False
     """Whether all of it was said to the database, and only the commit is to come."""
 
+    def __len__(self) -> int:
+        return sum(len(claim.rows) for claim in self.claims) + len(self.endings) + len(self.owed)
+
 
 class RunRecord:
     """Open it with :func:`open_record`."""
@@ -75,11 +81,14 @@ class RunRecord:
         self._engine = engine
         self.manager = manager
         """The name of this manager in it."""
+        self.meter = RunMeter()
+        self.writes = WriteMeter()
         self._report_problem = report_problem
         self._claims: list[Claim] = []
         self._endings: list[dict[str, Any]] = []
         self._owed: list[dict[str, Any]] = []
-        self._failing = False
+        self.failing = False
+        """Whether it could not be written when that was last tried."""
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -96,10 +105,29 @@ class RunRecord:
         self._claims.append(Claim(rows, answer))
         self._idle.clear()
         self._work.set()
-        return await answer
+        try:
+            added = await answer
+        except ClaimInDoubtError:
+            self._count([*((run, _not_started(run.claimed_ms)) for run in claimed), *ended])
+            raise
+        self._count([(run, ending) for run, ending in [*((run, None) for run in claimed), *ended] if run.id in added])
+        return added
+
+    def _count(self, entries: Sequence[tuple[Run, Ending | None]]) -> None:
+        """Count what is on record now."""
+        for run, ending in entries:
+            self.meter.note_claimed(run)
+            if ending is not None:
+                self.meter.note_ended(run, ending)
+
+    @property
+    def waiting(self) -> int:
+        """Claims and endings that wait to be written."""
+        return sum(len(claim.rows) for claim in self._claims) + len(self._endings) + len(self._owed)
 
     def close(self, run: Run, ending: Ending) -> None:
         """Close a run that was claimed. It is written soon, and not given up; the first ending of a run counts."""
+        self.meter.note_ended(run, ending)
         self._endings.append({"run_id": run.id, **_ending_columns(ending)})
         self._idle.clear()
         # Nobody waits for it, so it waits a moment for a claim to share a transaction with.
@@ -119,7 +147,8 @@ class RunRecord:
         }
         query = update(runs).where(runs.c.manager == self.manager, runs.c.outcome.is_(None)).values(**values)
         async with transaction(self._engine, WHAT) as connection:
-            return (await connection.execute(query)).rowcount
+            self.meter.left_open = (await connection.execute(query)).rowcount
+        return self.meter.left_open
 
     async def follow(self, domain: str, changes: Changes, now_ms: int) -> None:
         """Note which routines are followed from now on, on which schedule, and which not any more."""
@@ -170,6 +199,17 @@ class RunRecord:
             query = query.where(runs.c.id < before)
         return [_recorded(row) for row in await self._all(query)]
 
+    async def failures(self, limit: int) -> Sequence[RecordedRun]:
+        """Runs of all domains that did not succeed, newest first: of the last few thousand, so that it costs little."""
+        lately = select(runs.c.id).order_by(runs.c.id.desc()).limit(LATELY_ROWS).subquery()
+        query = (
+            select(runs)
+            .where(runs.c.id.in_(select(lately.c.id)), runs.c.outcome != Outcome.SUCCEEDED.value)
+            .order_by(runs.c.id.desc())
+            .limit(limit)
+        )
+        return [_recorded(row) for row in await self._all(query)]
+
     async def get(self, domain: str, run_id: str) -> RecordedRun | None:
         rows = await self._all(select(runs).where(runs.c.domain == domain, runs.c.id == run_id))
         return _recorded(rows[0]) if rows else None
@@ -192,20 +232,23 @@ class RunRecord:
         while True:
             await self._work.wait()
             self._work.clear()
-            if not self._claims and not self._endings and not self._failing:
+            if not self._claims and not self._endings and not self.failing:
                 self._idle.set()
                 continue
             batch = Batch(self._claims, self._endings, self._owed)
             self._claims, self._endings, self._owed = [], [], []
+            began = time.perf_counter()
             try:
                 added = await self._write_batch(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear and endings must stay
                 self._keep_for_later(batch, error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
+                self.writes.rows.add(len(batch))
+                self.writes.seconds.add(time.perf_counter() - began)
                 for claim in batch.claims:
                     claim.succeed(added)
-                self._failing = False
+                self.failing = False
                 self._report_problem(None)
                 if not self._claims and not self._endings:
                     self._idle.set()
@@ -229,12 +272,14 @@ class RunRecord:
             # The commit itself failed and may have been done. What was claimed is not going to be run: it is put on
             # record as lost, or, if it is there after all, closed.
             rows = [row for claim in batch.claims for row in claim.rows]
-            batch.owed += [row if row["outcome"] else row | _not_started(row) for row in rows]
-            batch.endings += [{"run_id": row["id"], **_not_started(row)} for row in rows]
+            lost = [_ending_columns(_not_started(row["claimed_ms"])) for row in rows]
+            batch.owed += [row if row["outcome"] else row | ending for row, ending in zip(rows, lost, strict=True)]
+            batch.endings += [{"run_id": row["id"], **ending} for row, ending in zip(rows, lost, strict=True)]
             error = ClaimInDoubtError(WHAT, reason)
+        self.writes.errors += 1
         self._endings = batch.endings + self._endings
         self._owed = batch.owed + self._owed
-        self._failing = True
+        self.failing = True
         self._work.set()
         for claim in batch.claims:
             claim.fail(error)
@@ -290,9 +335,9 @@ async def _insert_new(connection: AsyncConnection, rows: Sequence[dict[str, Any]
     return set((await connection.execute(statement, rows)).scalars())
 
 
-def _not_started(row: dict[str, Any]) -> dict[str, Any]:
+def _not_started(claimed_ms: int) -> Ending:
     reason = "it was not certain to be on record, so it was not started"
-    return _ending_columns(Ending(Outcome.LOST, ended_ms=row["claimed_ms"], reason=reason))
+    return Ending(Outcome.LOST, ended_ms=claimed_ms, reason=reason)
 
 
 def _claim_row(run: Run, manager: str) -> dict[str, Any]:
