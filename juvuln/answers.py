@@ -6,6 +6,7 @@ where the code is the HTTP status. What looks like neither is the program's own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from pydantic import ValidationError
 
@@ -24,15 +25,35 @@ from shared.wire import (
 NOT_THE_PROGRAMS = frozenset({"content-length", "date", "server", "transfer-encoding", "connection", "x-expires"})
 """Headers of a plain answer that are the worker's."""
 BUSY, CREDENTIALS_REFUSED = (429, 503), (401, 403)
+RETRY_AFTER_SECONDS = 1.0
+"""When to ask a busy worker again if it does not say."""
+LEAST_RETRY_SECONDS, MOST_RETRY_SECONDS = 0.1, 10.0
+
+
+class Why(Enum):
+    """Why a worker did not begin a run."""
+
+    BUSY = auto()
+    """It has enough to do; it may be asked again."""
+    UNREACHABLE = auto()
+    """There is no connection to it, for now at least."""
+    GONE = auto()
+    """Nobody listens there any more."""
+    STRANGER = auto()
+    """Somebody else listens there, perhaps the same worker in another life."""
+    OURS = auto()
+    """This manager has no means left for another connection."""
 
 
 class NotStarted(Exception):
     """A worker certainly did not begin the run. Not a fault of ours, but a turn that the dispatch takes."""
 
-    def __init__(self, reason: str, *, worker_is_gone: bool) -> None:
+    def __init__(self, why: Why, reason: str, retry_after_seconds: float = RETRY_AFTER_SECONDS) -> None:
         super().__init__(reason)
+        self.why = why
         self.reason = reason
-        self.worker_is_gone = worker_is_gone
+        self.retry_after_seconds = retry_after_seconds
+        """When to ask it again, if it is busy."""
 
 
 class Unanswered(Exception):
@@ -73,7 +94,7 @@ def understand(answer: WorkerAnswer, *, is_call: bool) -> Said:
         return _reported(answer)
     failure = _failure(answer)
     if failure is not None:
-        return _failed(answer.status, failure.message)
+        return _failed(answer, failure.message)
     if is_call:
         return _answered(answer)
     if answer.status == 200:
@@ -107,12 +128,19 @@ def _failure(answer: WorkerAnswer) -> ErrorBody | None:
     return body if body.code == answer.status else None
 
 
-def _failed(status: int, message: str) -> Said:
-    if status in BUSY:
-        raise NotStarted(f"takes no more runs ({message})", worker_is_gone=False)
-    if status in CREDENTIALS_REFUSED:
-        raise NotStarted("refuses its own credentials; it was probably restarted", worker_is_gone=True)
+def _failed(answer: WorkerAnswer, message: str) -> Said:
+    if answer.status in BUSY:
+        raise NotStarted(Why.BUSY, f"takes no more runs ({message})", _retry_after_seconds(answer))
+    if answer.status in CREDENTIALS_REFUSED:
+        raise NotStarted(Why.STRANGER, "refuses its own credentials; it was probably restarted")
     return Said(Outcome.FAILED, error=ProgramError(kind=ErrorKind.RUNTIME, message=message))
+
+
+def _retry_after_seconds(answer: WorkerAnswer) -> float:
+    """What it says, within reason. A date is not looked at."""
+    said = next((value for name, value in answer.headers if name.lower() == "retry-after"), "")
+    seconds = float(said) if said.isascii() and said.isdigit() else RETRY_AFTER_SECONDS
+    return min(max(seconds, LEAST_RETRY_SECONDS), MOST_RETRY_SECONDS)
 
 
 def _answered(answer: WorkerAnswer) -> Said:

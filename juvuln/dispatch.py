@@ -4,8 +4,7 @@ A run is moved to another worker only if it certainly did not start on the first
 """
 
 import asyncio
-import errno
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -13,22 +12,22 @@ import aiohttp
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from juvuln.answers import NotStarted, Said, Unanswered, WorkerAnswer, understand
+from juvuln.answers import NotStarted, Said, Unanswered, Why, WorkerAnswer, understand
 from juvuln.clock import Clock
+from juvuln.fairness import Places
 from juvuln.live import LiveRuns
 from juvuln.runs.run import Ending, Run
-from juvuln.workers import Worker, WorkerRegistry
-from shared.http import connection_fault
+from juvuln.worker_client import WorkerClient
+from juvuln.workers import Content, Worker, WorkerRegistry, WorkerState
 from shared.wire import Outcome, Task, TaskAnswer, TaskRequest
 
 ANSWER_MARGIN_SECONDS = 5.0
 """How long after its deadline a run's answer is waited for before the run is given up as lost."""
-CONNECT_TIMEOUT_SECONDS = 5.0
+LAST_WORD_SECONDS = 1.0
+"""How long after its worker was found to be gone: what cannot even connect is to find that out for itself, since then
+it certainly did not start."""
 LONGEST_NAME = 255
 """What the wire takes of a program's name; a database may hold longer ones."""
-OUR_OWN_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
-"""Errors at connecting that say nothing about the worker."""
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 log = structlog.get_logger()
 
@@ -39,6 +38,23 @@ class Result:
 
     ending: Ending
     answer: TaskAnswer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A worker did not take the run."""
+
+    worker: str
+    why: Why
+    reason: str
+    until: float
+    """When it may be asked again, by the loop's clock."""
+
+    def __str__(self) -> str:
+        return f"{self.worker}: {self.reason}"
+
+
+Refusals = Mapping[UUID, Refused]
 
 
 class Dispatcher:
@@ -55,59 +71,87 @@ class Dispatcher:
     ) -> None:
         """``library_state`` gives what stands for the present state of a domain's programs; empty where not known."""
         self._workers = workers
-        self._session = session
+        self._client = WorkerClient(session)
         self._clock = clock
         self._library_state = library_state
         self._live = live
-        self._slots = asyncio.Semaphore(parallel)
+        self._places = Places(parallel)
         self._wait_for_worker_seconds = wait_for_worker_seconds
 
     async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
         """Have a claimed run done by a worker, once. Its record is left open."""
-        await self._until_worker(run.program.language)
-        async with self._slots:
+        domain = run.program.key.domain
+        # Where there is no worker, nobody takes a place to wait for one.
+        await self._next_worker(run, {}, asyncio.get_running_loop().time())
+        await self._places.take(domain)
+        try:
             if run.start_by_ms is not None and (now_ms := self._clock.now_ms()) > run.start_by_ms:
                 return Result(Ending(Outcome.MISSED, ended_ms=now_ms, reason=_too_late(run, now_ms)))
             return await self._dispatch(run, request)
+        finally:
+            self._places.give_back(domain)
 
     async def _dispatch(self, run: Run, request: TaskRequest | None) -> Result:
         """Try worker after worker until one has taken the run."""
         task = _task(run, request, self._library_state(run.program.key.domain))
-        refusals: dict[UUID, str] = {}
-        while worker := self._workers.choose(run.program.language, refusals):
+        loop = asyncio.get_running_loop()
+        refusals: dict[UUID, Refused] = {}
+        began = loop.time()
+        while worker := await self._next_worker(run, refusals, began):
             try:
                 return await self._send(worker, run, task, is_call=request is not None)
             except NotStarted as turn:
-                refusals[worker.uuid] = f"{worker.name}: {turn.reason}"
-                log.warning("worker_did_not_start_run", worker=worker.name, reason=turn.reason)
-                if turn.worker_is_gone:
-                    self._workers.drop(worker.uuid)
-                await self._until_worker(run.program.language, refusals)
-        return Result(self._ending(Outcome.SKIPPED, _no_worker(run.program.language, refusals)))
+                if worker.uuid not in refusals:
+                    log.warning("worker_did_not_start_run", worker=worker.name, reason=turn.reason)
+                until = loop.time() + turn.retry_after_seconds
+                refusals[worker.uuid] = Refused(worker.name, turn.why, turn.reason, until)
+                self._believe(worker, turn)
+        return Result(self._ending(Outcome.SKIPPED, self._no_worker(run.program.language, refusals)))
 
-    async def _until_worker(self, language: str, refusals: Collection[UUID] = ()) -> None:
-        """Where there is no worker at all, wait for the next that arrives, but no longer than is configured."""
-        try:
-            async with asyncio.timeout(self._wait_for_worker_seconds):
-                while not self._workers.choose(language, refusals):
+    def _believe(self, worker: Worker, turn: NotStarted) -> None:
+        """What a worker that did not take a run is good for from now on."""
+        if turn.why is Why.GONE:
+            self._workers.lose(worker.uuid, "takes no connection any more")
+        elif turn.why is Why.STRANGER:
+            self._workers.leave(worker.uuid)
+        elif turn.why is Why.UNREACHABLE:
+            self._workers.cannot_reach(worker.uuid)
+
+    async def _next_worker(self, run: Run, refusals: Refusals, began: float) -> Worker | None:
+        """The worker to try next, as soon as there is one. None if there is none for as long as can be waited."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        give_up = self._give_up(run, refusals, began)
+        while True:
+            resting = {uuid: refused.until for uuid, refused in refusals.items() if refused.until > now}
+            if worker := self._workers.choose(run.program.language, resting, _content(run)):
+                return worker
+            if now >= give_up:
+                return None
+            try:
+                async with asyncio.timeout_at(min([give_up, *resting.values()])):
                     await self._workers.arrival()
-        except TimeoutError:
-            return
+            except TimeoutError:
+                pass
+            now = loop.time()
+
+    def _give_up(self, run: Run, refusals: Refusals, began: float) -> float:
+        """Workers that are busy are waited for until it is too late to start; others as long as is configured."""
+        if run.start_by_ms is not None and any(refused.why is Why.BUSY for refused in refusals.values()):
+            now = asyncio.get_running_loop().time()
+            return now + (run.start_by_ms - self._clock.now_ms()) / 1000
+        return began + self._wait_for_worker_seconds
 
     async def _send(self, worker: Worker, run: Run, task: bytes, *, is_call: bool) -> Result:
-        """Post the task to one worker. Raises NotStarted."""
-        deadline_ms = run.program.effective_deadline_ms
+        """Have one worker do it. Raises NotStarted."""
         started_ms = self._clock.now_ms()
-        self._workers.assign(worker.uuid, deadline_ms)
         self._live.hand_over(run.id, worker)
         try:
             with bound_contextvars(worker=worker.name):
-                answer = await self._post(worker, task, deadline_ms / 1000 + ANSWER_MARGIN_SECONDS)
+                answer = await self._answer(worker, run, task)
             said = understand(answer, is_call=is_call)
         except Unanswered as failure:
             said = Said(Outcome.LOST, reason=failure.reason)
-        finally:
-            self._workers.release(worker.uuid, deadline_ms)
         ending = replace(
             self._ending(said.outcome, said.reason),
             error=said.error,
@@ -120,31 +164,47 @@ class Dispatcher:
         )
         return Result(ending, said.answer)
 
-    async def _post(self, worker: Worker, task: bytes, timeout_seconds: float) -> WorkerAnswer:
-        """The worker's answer. Raises NotStarted if it never got the task, Unanswered if that is not certain."""
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if worker.credentials is not None:
-            headers["Authorization"] = worker.credentials.header()
-        timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=CONNECT_TIMEOUT_SECONDS)
-        url = f"{worker.base_url}/v1/tasks"
+    async def _answer(self, worker: Worker, run: Run, task: bytes) -> WorkerAnswer:
+        """The worker's answer, if it comes in time and while the worker is there. Raises NotStarted, Unanswered."""
+        deadline_ms = run.program.effective_deadline_ms
+        patience_seconds = deadline_ms / 1000 + ANSWER_MARGIN_SECONDS
+        in_time = asyncio.timeout(patience_seconds)
+        placement = self._workers.place(worker.uuid, _content(run), deadline_ms, lambda: _hurry(in_time))
         try:
-            # A redirect is a webhook program's answer, and not for us to follow.
-            async with self._session.post(
-                url, data=task, headers=headers, timeout=timeout, allow_redirects=False
-            ) as response:
-                body = await _read_bounded(response)
-                return WorkerAnswer(response.status, list(response.headers.items()), response.content_type, body)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            ours = isinstance(error, OSError) and error.errno in OUR_OWN_SHORTAGES
-            raise NotStarted(f"cannot be reached ({_words(error)})", worker_is_gone=not ours) from error
+            async with in_time:
+                return await self._client.run(worker, task)
         except TimeoutError as error:
-            raise Unanswered(f"{worker.name} did not answer within {timeout_seconds:.0f} s") from error
-        except aiohttp.ClientError as error:
-            reason = f"the connection to {worker.name} broke before it answered ({_words(error)})"
-            raise Unanswered(reason) from error
+            raise Unanswered(
+                placement.gone or f"{worker.name} did not answer within {patience_seconds:.0f} s"
+            ) from error
+        finally:
+            self._workers.take_away(placement)
 
     def _ending(self, outcome: Outcome, reason: str | None) -> Ending:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)
+
+    def _no_worker(self, language: str, refusals: Refusals) -> str:
+        if refusals:
+            return "no worker took it: " + "; ".join(map(str, refusals.values()))
+        closed = [
+            f"{worker.name} is {WorkerState.DRAINED if worker.drained else WorkerState.UNREACHABLE}"
+            for worker in self._workers.all()
+            if language in worker.languages
+        ]
+        if closed:
+            return f"no worker that runs {language} can be given it: {', '.join(closed)}"
+        return f"no worker that runs {language} is subscribed"
+
+
+def _hurry(in_time: asyncio.Timeout) -> None:
+    """Have it be over soon."""
+    soon = asyncio.get_running_loop().time() + LAST_WORD_SECONDS
+    if not in_time.expired():
+        in_time.reschedule(min(in_time.when() or soon, soon))
+
+
+def _content(run: Run) -> Content:
+    return run.program.key.domain, run.program.checksum
 
 
 def _task(run: Run, request: TaskRequest | None, library_state: str) -> bytes:
@@ -164,25 +224,6 @@ def _task(run: Run, request: TaskRequest | None, library_state: str) -> bytes:
     return task.model_dump_json(exclude_none=True).encode()
 
 
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            raise aiohttp.ClientPayloadError(f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
-    return bytes(body)
-
-
 def _too_late(run: Run, now_ms: int) -> str:
     late_seconds = (now_ms - (run.due_ms or run.claimed_ms)) / 1000
     return f"too late to start: it waited for a free slot until {late_seconds:.1f} s after it was due"
-
-
-def _no_worker(language: str, refusals: dict[UUID, str]) -> str:
-    if refusals:
-        return "no worker took it: " + "; ".join(refusals.values())
-    return f"no worker that runs {language} is subscribed"
-
-
-def _words(error: Exception) -> str:
-    return connection_fault(error) or type(error).__name__

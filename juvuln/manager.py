@@ -265,8 +265,9 @@ async def _sweep_workers(services: Services) -> None:
     settings = services.settings.worker
     while True:
         await asyncio.sleep(settings.sweep_seconds)
-        for worker in services.workers.expire(services.clock.monotonic_seconds() - settings.timeout):
-            log.warning("worker_dropped", worker=worker.name, reason=f"silent for {settings.timeout:g} s")
+        reason = f"was silent for {settings.timeout:g} s"
+        for worker in services.workers.expire(services.clock.monotonic_seconds() - settings.timeout, reason):
+            log.warning("worker_dropped", worker=worker.name, runs=worker.runs, reason=reason)
 
 
 async def _prune(services: Services) -> None:

@@ -1,14 +1,21 @@
 """The workers that subscribed, and which of them takes the next run. No I/O and no clock here."""
 
 import asyncio
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
 from shared.auth import BasicCredentials
 from shared.errors import SelfhostError
 from shared.wire import Subscriber
+
+REMEMBERED_CONTENTS = 10_000
+"""How much is remembered of what ran lately at a worker."""
+
+Content = tuple[str, bytes]
+"""What a worker compiles once: the code that a domain's program has, by its checksum."""
 
 
 class UnusableSubscriberError(SelfhostError):
@@ -17,6 +24,10 @@ class UnusableSubscriberError(SelfhostError):
 
 class WorkerState(StrEnum):
     READY = "ready"
+    DRAINED = "drained"
+    """An operator wants it to get no new runs."""
+    UNREACHABLE = "unreachable"
+    """It could not be connected to; it gets no new runs until it gives a sign of life."""
     SILENT = "silent"
 
 
@@ -29,8 +40,17 @@ class Worker:
     credentials: BasicCredentials | None
     languages: frozenset[str]
     seen_seconds: float
+    since_ms: int = 0
+    """When it subscribed, in milliseconds since 1970."""
+    capacity: float | None = None
+    """How much it can do compared with others; None where it does not say."""
+    version: str | None = None
+    drained: bool = False
+    unreachable: bool = False
+    runs: int = 0
+    """The runs that this manager has there now."""
     assigned_ms: int = 0
-    """The deadlines of the runs that this manager has there now."""
+    """Their deadlines."""
     foreign_ms: int = 0
     """What it last reported beyond what this manager had there then."""
     last_turn: int = 0
@@ -45,18 +65,41 @@ class Worker:
         """What people know it by: host and port, without credentials."""
         return self.base_url.partition("://")[2]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it may get new runs."""
+        return not (self.drained or self.unreachable)
+
     def state(self, now_seconds: float, timeout_seconds: float) -> WorkerState:
         """Silent is one that was not heard of for half of the time after which it is dropped."""
+        if self.drained:
+            return WorkerState.DRAINED
+        if self.unreachable:
+            return WorkerState.UNREACHABLE
         return WorkerState.SILENT if now_seconds - self.seen_seconds > timeout_seconds / 2 else WorkerState.READY
 
 
-def choose(workers: Iterable[Worker], language: str, excluded: Collection[UUID] = ()) -> Worker | None:
-    """The worker that runs ``language`` with the least load; among equals the one whose last turn is longest ago."""
-    able = [worker for worker in workers if language in worker.languages and worker.uuid not in excluded]
-    return min(able, key=lambda worker: (worker.load_ms, worker.last_turn, str(worker.uuid)), default=None)
+def choose(
+    workers: Iterable[Worker], language: str, excluded: Collection[UUID] = (), familiar: Collection[UUID] = ()
+) -> Worker | None:
+    """The worker that is open, runs ``language`` and has the least load for what it can do.
+
+    Among equals one that is ``familiar`` with the program, then the one whose last turn is longest ago. Workers that do
+    not say what they can do make all equal in that.
+    """
+    able = [
+        worker for worker in workers if worker.is_open and language in worker.languages and worker.uuid not in excluded
+    ]
+    comparable = all(worker.capacity for worker in able)
+
+    def preference(worker: Worker) -> tuple[float, bool, int, str]:
+        load = worker.load_ms / worker.capacity if comparable and worker.capacity else worker.load_ms
+        return load, worker.uuid not in familiar, worker.last_turn, str(worker.uuid)
+
+    return min(able, key=preference, default=None)
 
 
-def worker_from(subscriber: Subscriber, now_seconds: float) -> Worker:
+def worker_from(subscriber: Subscriber, now_seconds: float, now_ms: int = 0) -> Worker:
     """A worker as it introduced itself. Raises UnusableSubscriberError."""
     try:
         parts = subscriber.split()
@@ -72,65 +115,146 @@ def worker_from(subscriber: Subscriber, now_seconds: float) -> Worker:
         credentials=credentials,
         languages=frozenset(subscriber.languages),
         seen_seconds=now_seconds,
+        since_ms=now_ms,
+        capacity=subscriber.capacity,
+        version=subscriber.version,
     )
+
+
+@dataclass(slots=True, eq=False)
+class Placement:
+    """A run that is with a worker."""
+
+    worker: UUID
+    deadline_ms: int
+    give_up: Callable[[], None]
+    """Called when the worker is gone, and with it the run."""
+    gone: str | None = None
+    """Why the worker is gone."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the registry keeps of a worker."""
+
+    worker: Worker
+    placements: set[Placement] = field(default_factory=set)
+    contents: OrderedDict[Content, None] = field(default_factory=OrderedDict)
+    """What ran there lately."""
+
+    def note(self, content: Content) -> None:
+        self.contents[content] = None
+        self.contents.move_to_end(content)
+        if len(self.contents) > REMEMBERED_CONTENTS:
+            self.contents.popitem(last=False)
 
 
 class WorkerRegistry:
     """The one owner of what is known of workers."""
 
     def __init__(self) -> None:
-        self._workers: dict[UUID, Worker] = {}
+        self._known: dict[UUID, _Known] = {}
         self._arrival = asyncio.Event()
         self._turns = 0
 
     def __contains__(self, uuid: UUID) -> bool:
-        return uuid in self._workers
+        return uuid in self._known
 
     def all(self) -> Collection[Worker]:
-        return self._workers.values()
+        return [known.worker for known in self._known.values()]
 
     def subscribe(self, worker: Worker) -> None:
-        """Add a worker. An earlier one with the same uuid or at the same address is replaced: that one is gone."""
-        same_place = [uuid for uuid, known in self._workers.items() if known.base_url == worker.base_url]
-        for uuid in same_place:
-            del self._workers[uuid]
-        self._workers[worker.uuid] = worker
+        """Add a worker. One with the same uuid is the same and keeps its runs; another at the same address is gone."""
+        for uuid, known in list(self._known.items()):
+            if uuid != worker.uuid and known.worker.base_url == worker.base_url:
+                self.lose(uuid, "was replaced by another at its address")
+        known = self._known.setdefault(worker.uuid, _Known(worker))
+        before = known.worker
+        known.worker = replace(
+            worker,
+            drained=before.drained,
+            runs=before.runs,
+            assigned_ms=before.assigned_ms,
+            last_turn=before.last_turn,
+        )
         self._arrival.set()
 
-    def drop(self, uuid: UUID) -> Worker | None:
-        return self._workers.pop(uuid, None)
+    def leave(self, uuid: UUID) -> Worker | None:
+        """The worker says goodbye, or is not asked any more; what it has it brings to its end."""
+        known = self._known.pop(uuid, None)
+        return known.worker if known else None
+
+    def lose(self, uuid: UUID, reason: str) -> Worker | None:
+        """The worker is gone, for the ``reason`` that completes a sentence about it; its runs are given up."""
+        known = self._known.pop(uuid, None)
+        if known is None:
+            return None
+        for placement in list(known.placements):
+            placement.gone = f"{known.worker.name} {reason}"
+            placement.give_up()
+        return known.worker
 
     def report(self, uuid: UUID, load_ms: int, now_seconds: float) -> bool:
         """Take a worker's load, its sign of life. False if it is not known."""
-        worker = self._workers.get(uuid)
-        if worker is None:
+        known = self._known.get(uuid)
+        if known is None:
             return False
+        worker = known.worker
         foreign_ms = max(0, load_ms - worker.assigned_ms)
-        self._workers[uuid] = replace(worker, foreign_ms=foreign_ms, seen_seconds=now_seconds)
+        known.worker = replace(worker, foreign_ms=foreign_ms, seen_seconds=now_seconds, unreachable=False)
+        if worker.unreachable:
+            self._arrival.set()
         return True
 
-    def expire(self, silent_since_seconds: float) -> list[Worker]:
-        """Drop the workers not heard of since then; gives them."""
-        silent = [worker for worker in self._workers.values() if worker.seen_seconds < silent_since_seconds]
+    def drain(self, uuid: UUID, *, drained: bool) -> Worker | None:
+        """Have a worker get no new runs, or get some again. None if it is not known."""
+        known = self._known.get(uuid)
+        if known is None:
+            return None
+        known.worker = replace(known.worker, drained=drained)
+        if not drained:
+            self._arrival.set()
+        return known.worker
+
+    def cannot_reach(self, uuid: UUID) -> None:
+        """Have a worker get no new runs until its next sign of life."""
+        if known := self._known.get(uuid):
+            known.worker = replace(known.worker, unreachable=True)
+
+    def expire(self, silent_since_seconds: float, reason: str) -> list[Worker]:
+        """Lose the workers not heard of since then; gives them."""
+        silent = [worker for worker in self.all() if worker.seen_seconds < silent_since_seconds]
         for worker in silent:
-            del self._workers[worker.uuid]
+            self.lose(worker.uuid, reason)
         return silent
 
-    def choose(self, language: str, excluded: Collection[UUID] = ()) -> Worker | None:
-        return choose(self._workers.values(), language, excluded)
+    def choose(self, language: str, excluded: Collection[UUID] = (), content: Content | None = None) -> Worker | None:
+        """The worker for the next run, of a program with this content."""
+        familiar = {uuid for uuid, known in self._known.items() if content in known.contents}
+        return choose((known.worker for known in self._known.values()), language, excluded, familiar)
 
-    def assign(self, uuid: UUID, deadline_ms: int) -> None:
-        """Count a run as being with a worker."""
+    def place(self, uuid: UUID, content: Content, deadline_ms: int, give_up: Callable[[], None]) -> Placement:
+        """Count a run as being with a worker, until it is taken away again."""
         self._turns += 1
-        if worker := self._workers.get(uuid):
-            self._workers[uuid] = replace(worker, assigned_ms=worker.assigned_ms + deadline_ms, last_turn=self._turns)
+        placement = Placement(uuid, deadline_ms, give_up)
+        if known := self._known.get(uuid):
+            worker = known.worker
+            known.worker = replace(
+                worker, runs=worker.runs + 1, assigned_ms=worker.assigned_ms + deadline_ms, last_turn=self._turns
+            )
+            known.placements.add(placement)
+            known.note(content)
+        return placement
 
-    def release(self, uuid: UUID, deadline_ms: int) -> None:
-        """Count a run as ended."""
-        if worker := self._workers.get(uuid):
-            self._workers[uuid] = replace(worker, assigned_ms=max(0, worker.assigned_ms - deadline_ms))
+    def take_away(self, placement: Placement) -> None:
+        """Count a run as being with its worker no more."""
+        known = self._known.get(placement.worker)
+        if known is not None and placement in known.placements:
+            known.placements.remove(placement)
+            worker = known.worker
+            known.worker = replace(worker, runs=worker.runs - 1, assigned_ms=worker.assigned_ms - placement.deadline_ms)
 
     async def arrival(self) -> None:
-        """Wait until a worker subscribes."""
+        """Wait until there is a worker that could not be chosen before."""
         self._arrival.clear()
         await self._arrival.wait()

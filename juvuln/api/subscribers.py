@@ -57,7 +57,7 @@ class SubscriberApi:
         require_worker(self._services, request)
         subscriber = await read_model(request, Subscriber, MAX_BODY_BYTES)
         try:
-            worker = worker_from(subscriber, self._services.clock.monotonic_seconds())
+            worker = worker_from(subscriber, self._services.clock.monotonic_seconds(), self._services.clock.now_ms())
         except UnusableSubscriberError as error:
             raise Refusal(422, str(error)) from error
         self._services.workers.subscribe(worker)
@@ -74,7 +74,7 @@ class SubscriberApi:
     async def leave(self, request: web.Request) -> web.Response:
         require_worker(self._services, request)
         uuid = _uuid(request)
-        worker = self._services.workers.drop(uuid) if uuid else None
+        worker = self._services.workers.leave(uuid) if uuid else None
         if worker is not None:
             log.info("worker_left", worker=worker.name)
         return web.Response(status=204)

@@ -1,10 +1,11 @@
 """What a worker's answer to a task says: reports of ours, and the plain answers of the contract."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from juvuln.answers import NotStarted, Unanswered, WorkerAnswer, understand
+from juvuln.answers import NotStarted, Unanswered, Why, WorkerAnswer, understand
 from shared.wire import REPORT_CONTENT_TYPE, Outcome
 
 
@@ -54,11 +55,23 @@ def test_a_failure_of_a_webhook_is_told_from_its_own_answer_by_the_code() -> Non
     assert understand(error(500), is_call=True).outcome is Outcome.FAILED
 
 
-@pytest.mark.parametrize(("status", "gone"), [(429, False), (503, False), (401, True), (403, True)])
-def test_a_worker_that_refused_did_not_start_the_run(status: int, gone: bool) -> None:
+@pytest.mark.parametrize(
+    ("status", "why"), [(429, Why.BUSY), (503, Why.BUSY), (401, Why.STRANGER), (403, Why.STRANGER)]
+)
+def test_a_worker_that_refused_did_not_start_the_run(status: int, why: Why) -> None:
     with pytest.raises(NotStarted) as caught:
         understand(error(status), is_call=True)
-    assert caught.value.worker_is_gone is gone
+    assert caught.value.why is why
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"), [("3", 3.0), ("0", 0.1), ("86400", 10.0), ("-1", 1.0), ("soon", 1.0), (None, 1.0)]
+)
+def test_a_busy_worker_says_when_to_ask_again_and_is_believed_within_reason(said: str | None, seconds: float) -> None:
+    headers = [] if said is None else [("Retry-After", said)]
+    with pytest.raises(NotStarted) as caught:
+        understand(replace(error(429), headers=headers), is_call=False)
+    assert caught.value.retry_after_seconds == seconds
 
 
 @pytest.mark.parametrize(

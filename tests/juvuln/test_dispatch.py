@@ -195,3 +195,110 @@ async def test_a_run_that_got_its_turn_too_late_is_missed(manager: Manager) -> N
     ending = (await manager.attempt(run)).ending
     assert ending.outcome is Outcome.MISSED
     assert "too late to start" in (ending.reason or "")
+
+
+async def test_a_run_that_all_workers_are_too_busy_for_waits_until_one_takes_it(manager: Manager) -> None:
+    asked = 0
+
+    async def busy_twice(_request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return web.Response() if asked > 2 else refusing(429, retry_after="0")
+
+    async with worker(busy_twice) as port:
+        manager.subscribe(UUID_1, port)
+        result = await manager.attempt(due_run(start_by_seconds=10))
+    assert result.ending.outcome is Outcome.SUCCEEDED
+    assert asked == 3
+
+
+async def test_a_run_that_all_workers_are_too_busy_for_is_skipped_when_it_is_too_late_to_start(
+    manager: Manager,
+) -> None:
+    async def busy(_request: web.Request) -> web.Response:
+        return refusing(429, retry_after="0")
+
+    async with worker(busy) as one, worker(busy) as two:
+        manager.subscribe(UUID_1, one)
+        manager.subscribe(UUID_2, two)
+        result = await manager.attempt(due_run(start_by_seconds=0.3))
+    assert result.ending.outcome is Outcome.SKIPPED
+    assert f"127.0.0.1:{one}: takes no more runs (no)" in (result.ending.reason or "")
+    assert f"127.0.0.1:{two}: takes no more runs (no)" in (result.ending.reason or "")
+
+
+async def test_the_runs_of_a_worker_that_is_gone_are_lost_at_once_and_its_late_answer_changes_nothing(
+    manager: Manager,
+) -> None:
+    reached, late = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(_request: web.Request) -> web.Response:
+        reached.set()
+        await late.wait()
+        return web.Response()
+
+    async with worker(answer_late) as port:
+        manager.subscribe(UUID_1, port)
+        running = asyncio.create_task(manager.attempt(due_run(start_by_seconds=10)))
+        await reached.wait()
+        manager.workers.lose(UUID_1, "was silent for 30 s")
+        async with asyncio.timeout(2):
+            result = await running
+        late.set()
+    assert result.ending.outcome is Outcome.LOST
+    assert result.ending.reason == f"127.0.0.1:{port} was silent for 30 s"
+
+
+async def test_a_worker_that_left_brings_its_runs_to_their_end(manager: Manager) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(_request: web.Request) -> web.Response:
+        reached.set()
+        await go_on.wait()
+        return web.Response()
+
+    async with worker(answer_late) as port:
+        manager.subscribe(UUID_1, port)
+        running = asyncio.create_task(manager.run())
+        await reached.wait()
+        manager.workers.leave(UUID_1)
+        go_on.set()
+        assert (await running).ending.outcome is Outcome.SUCCEEDED
+
+
+async def test_a_refused_connection_means_that_all_runs_there_are_lost(manager: Manager) -> None:
+    reached = asyncio.Event()
+
+    async def hang(_request: web.Request) -> web.Response:
+        reached.set()
+        await asyncio.sleep(30)
+        return web.Response()
+
+    async with worker(hang) as port:
+        manager.subscribe(UUID_1, port)
+        running = asyncio.create_task(manager.run())
+        await reached.wait()
+        # The same worker at an address where nobody listens any more.
+        manager.subscribe(UUID_1, free_port())
+        assert (await manager.run()).ending.outcome is Outcome.SKIPPED
+        async with asyncio.timeout(2):
+            lost = (await running).ending
+    assert lost.outcome is Outcome.LOST
+    assert "takes no connection any more" in (lost.reason or "")
+
+
+async def test_where_all_workers_are_drained_a_skipped_run_says_so(manager: Manager) -> None:
+    manager.subscribe(UUID_1, 1)
+    manager.workers.drain(UUID_1, drained=True)
+    reason = (await manager.run()).ending.reason
+    assert reason == "no worker that runs tengo can be given it: 127.0.0.1:1 is drained"
+
+
+def due_run(*, start_by_seconds: float) -> Run:
+    now_ms = Clock().now_ms()
+    start_by_ms = now_ms + round(start_by_seconds * 1000)
+    return Run(new_run_id(0), program(), Trigger.SCHEDULE, claimed_ms=now_ms, due_ms=now_ms, start_by_ms=start_by_ms)
+
+
+def refusing(status: int, retry_after: str) -> web.Response:
+    return web.json_response({"code": status, "message": "no"}, status=status, headers={"Retry-After": retry_after})

@@ -1,16 +1,32 @@
 """Which worker takes the next run, and which is dropped."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from juvuln.workers import UnusableSubscriberError, Worker, WorkerRegistry, choose, worker_from
+from juvuln.workers import (
+    REMEMBERED_CONTENTS,
+    Content,
+    UnusableSubscriberError,
+    Worker,
+    WorkerRegistry,
+    WorkerState,
+    choose,
+    worker_from,
+)
 from shared.auth import BasicCredentials
 from shared.wire import Subscriber
 from tests.juvuln.support import UUID_1, UUID_2
 
+CONTENT = ("test", b"sum")
 
-def worker(uuid: UUID, *, languages: tuple[str, ...] = ("tengo",), seen: float = 0.0, **facts: int) -> Worker:
+
+def nothing() -> None:
+    """For runs of which nobody waits to hear that they are given up."""
+
+
+def worker(uuid: UUID, *, languages: tuple[str, ...] = ("tengo",), seen: float = 0.0, **facts: Any) -> Worker:
     return Worker(uuid, f"http://127.0.0.1:{uuid.int & 0xFFFF}", None, frozenset(languages), seen, **facts)
 
 
@@ -27,22 +43,21 @@ def test_equally_loaded_workers_take_turns() -> None:
     registry = WorkerRegistry()
     registry.subscribe(worker(UUID_1))
     registry.subscribe(worker(UUID_2))
-    chosen = []
+    turns = []
     for _ in range(4):
         turn = registry.choose("tengo")
         assert turn is not None
-        registry.assign(turn.uuid, 1000)
-        registry.release(turn.uuid, 1000)
-        chosen.append(turn.uuid)
-    assert chosen == [UUID_1, UUID_2, UUID_1, UUID_2]
+        registry.take_away(registry.place(turn.uuid, CONTENT, 1000, nothing))
+        turns.append(turn.uuid)
+    assert turns == [UUID_1, UUID_2, UUID_1, UUID_2]
 
 
 def test_a_reported_load_counts_only_beyond_what_this_manager_has_there() -> None:
     registry = WorkerRegistry()
     registry.subscribe(worker(UUID_1))
-    registry.assign(UUID_1, 4000)
+    placement = registry.place(UUID_1, CONTENT, 4000, nothing)
     assert registry.report(UUID_1, 5000, 1.0)
-    registry.release(UUID_1, 4000)
+    registry.take_away(placement)
     (known,) = registry.all()
     assert known.load_ms == 1000
     assert not registry.report(UUID_2, 0, 1.0)
@@ -53,7 +68,7 @@ def test_a_silent_worker_is_dropped_and_a_talking_one_stays() -> None:
     registry.subscribe(worker(UUID_1, seen=0.0))
     registry.subscribe(worker(UUID_2, seen=0.0))
     registry.report(UUID_2, 0, 25.0)
-    assert [dropped.uuid for dropped in registry.expire(20.0)] == [UUID_1]
+    assert [dropped.uuid for dropped in registry.expire(20.0, "was silent")] == [UUID_1]
     assert UUID_2 in registry
     assert UUID_1 not in registry
 
@@ -85,14 +100,97 @@ def test_a_worker_that_joins_late_gets_its_share_and_no_more() -> None:
     registry = WorkerRegistry()
     registry.subscribe(worker(UUID_1))
     for _ in range(100):
-        registry.assign(UUID_1, 1000)
-        registry.release(UUID_1, 1000)
+        registry.take_away(registry.place(UUID_1, CONTENT, 1000, nothing))
     registry.subscribe(worker(UUID_2))
-    chosen = []
+    turns = []
     for _ in range(10):
         turn = registry.choose("tengo")
         assert turn is not None
-        registry.assign(turn.uuid, 1000)
-        registry.release(turn.uuid, 1000)
-        chosen.append(turn.uuid)
-    assert chosen.count(UUID_2) == 5
+        registry.take_away(registry.place(turn.uuid, CONTENT, 1000, nothing))
+        turns.append(turn.uuid)
+    assert turns.count(UUID_2) == 5
+
+
+def test_load_is_weighed_by_what_a_worker_can_do_if_all_say_what_that_is() -> None:
+    large, small = worker(UUID_1, assigned_ms=8000, capacity=16.0), worker(UUID_2, assigned_ms=3000, capacity=2.0)
+    assert choose([large, small], "tengo") == large
+    silent = worker(UUID_2, assigned_ms=3000)
+    assert choose([large, silent], "tengo") == silent
+
+
+def test_of_equally_loaded_workers_the_one_that_ran_the_content_lately_is_chosen() -> None:
+    registry = WorkerRegistry()
+    registry.subscribe(worker(UUID_1))
+    registry.subscribe(worker(UUID_2))
+    registry.take_away(registry.place(UUID_2, CONTENT, 1000, nothing))
+    assert chosen(registry, CONTENT) == UUID_2
+    assert chosen(registry, ("other", b"sum")) == UUID_1
+    registry.place(UUID_2, CONTENT, 1000, nothing)
+    assert chosen(registry, CONTENT) == UUID_1
+
+
+def test_what_ran_at_a_worker_long_ago_is_forgotten() -> None:
+    registry = WorkerRegistry()
+    registry.subscribe(worker(UUID_1))
+    registry.subscribe(worker(UUID_2))
+    registry.take_away(registry.place(UUID_2, CONTENT, 1000, nothing))
+    for number in range(REMEMBERED_CONTENTS):
+        registry.take_away(registry.place(UUID_2, ("test", str(number).encode()), 1000, nothing))
+    assert chosen(registry, CONTENT) == UUID_1
+
+
+def test_a_drained_worker_gets_nothing_new_keeps_what_it_has_and_is_told_apart() -> None:
+    registry = WorkerRegistry()
+    registry.subscribe(worker(UUID_1))
+    placement = registry.place(UUID_1, CONTENT, 1000, nothing)
+    drained = registry.drain(UUID_1, drained=True)
+    assert drained is not None
+    assert (drained.state(0.0, 30.0), drained.runs) == (WorkerState.DRAINED, 1)
+    assert chosen(registry) is None
+    assert placement.gone is None
+    registry.subscribe(worker(UUID_1))
+    assert chosen(registry) is None, "the same worker that subscribes again is still drained"
+    registry.drain(UUID_1, drained=False)
+    assert chosen(registry) == UUID_1
+    assert registry.drain(UUID_2, drained=True) is None
+
+
+def test_a_worker_that_cannot_be_reached_is_left_alone_until_its_next_sign_of_life() -> None:
+    registry = WorkerRegistry()
+    registry.subscribe(worker(UUID_1))
+    registry.cannot_reach(UUID_1)
+    assert chosen(registry) is None
+    registry.report(UUID_1, 0, 1.0)
+    assert chosen(registry) == UUID_1
+
+
+def test_runs_are_given_up_with_a_worker_that_is_gone_and_not_with_one_that_leaves() -> None:
+    registry = WorkerRegistry()
+    given_up: list[str] = []
+    for uuid in (UUID_1, UUID_2):
+        registry.subscribe(worker(uuid))
+    gone = registry.place(UUID_1, CONTENT, 1000, lambda: given_up.append("gone"))
+    left = registry.place(UUID_2, CONTENT, 1000, lambda: given_up.append("left"))
+    registry.leave(UUID_2)
+    registry.lose(UUID_1, "was silent for 30 s")
+    assert given_up == ["gone"]
+    assert gone.gone is not None
+    assert gone.gone.endswith("was silent for 30 s")
+    for placement in (gone, left):
+        registry.take_away(placement)
+    assert not registry.all()
+
+
+def test_a_worker_that_subscribes_again_keeps_its_runs() -> None:
+    registry = WorkerRegistry()
+    registry.subscribe(worker(UUID_1))
+    placement = registry.place(UUID_1, CONTENT, 4000, nothing)
+    registry.subscribe(worker(UUID_1))
+    assert [(known.runs, known.load_ms) for known in registry.all()] == [(1, 4000)]
+    registry.take_away(placement)
+    assert [(known.runs, known.load_ms) for known in registry.all()] == [(0, 0)]
+
+
+def chosen(registry: WorkerRegistry, content: Content | None = None) -> UUID | None:
+    turn = registry.choose("tengo", content=content)
+    return turn.uuid if turn else None
