@@ -14,6 +14,7 @@ from typing import cast
 from aiohttp import web
 
 from shared.config import ConnectionLimits
+from shared.malformed import RequestHandler
 
 IDLE_SECONDS = 120.0
 """How long a connection is kept after an answer. Longer than the clients that we know keep theirs (Go: 90 s), lest one
@@ -61,7 +62,7 @@ class Connections:
         server.request_handler = self._handle_heard
 
     def __call__(self) -> asyncio.Protocol:
-        handler = self._server()
+        handler = RequestHandler(self._server, loop=self._loop, access_log=None, keepalive_timeout=IDLE_SECONDS)  # type: ignore[arg-type]
         connection = self._connections[handler] = _Connection(self, handler)
         self._count.open += 1
         return connection

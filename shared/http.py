@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from shared.config import ConnectionLimits
-from shared.connections import IDLE_SECONDS, ConnectionCount, Connections, LateBodyError
+from shared.connections import ConnectionCount, Connections, LateBodyError
 from shared.daemon import supervise
 from shared.errors import SelfhostError, StartError
 from shared.wire import ErrorBody
@@ -274,9 +274,7 @@ async def serving(
 
     At the end no new connection is taken, and requests in progress have ``drain_seconds`` to be answered.
     """
-    runner = web.AppRunner(
-        app, access_log=None, keepalive_timeout=IDLE_SECONDS, shutdown_timeout=drain_seconds, handle_signals=False
-    )
+    runner = web.AppRunner(app, shutdown_timeout=drain_seconds, handle_signals=False)
     await runner.setup()
     assert runner.server is not None
     _pass_by_router(app, runner.server)

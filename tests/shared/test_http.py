@@ -205,6 +205,30 @@ async def test_a_client_that_waits_with_its_body_is_asked_for_it(port: int, path
     writer.close()
 
 
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /refused HTTP/1.1\r\nHost: x\r\nAuthorization: Basic hunter2\x00\r\n\r\n",
+        b"GET /refused HTTP/1.1\r\nHost: x\r\nAuthorization : Basic hunter2\r\n\r\n",
+        b"GET /refused?token=hunter2\x01 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /refused HTTP/1.1\r\nHost: x\r\nCookie: hunter2" + b"2" * 9000 + b"\r\n\r\n",
+        b"POST /bodies HTTP/1.1\r\nHost: x\r\nContent-Length: hunter2\r\n\r\n",
+        b"hunter2\r\n\r\n",
+    ],
+)
+async def test_of_what_is_no_http_nothing_is_repeated_or_logged(
+    port: int, request_head: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    status, headers, body = await exchange(port, request_head)
+    assert status == 400
+    assert headers["content-type"].startswith("application/json")
+    answer = json.loads(body)
+    assert answer["code"] == 400
+    assert answer["message"].startswith("this is no valid HTTP request: ")
+    assert b"hunter2" not in body
+    assert caplog.text == ""
+
+
 async def test_the_answer_to_head_has_no_body(port: int) -> None:
     async with aiohttp.ClientSession() as session, session.head(f"http://127.0.0.1:{port}/refused") as response:
         assert (response.status, await response.read()) == (429, b"")

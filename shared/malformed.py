@@ -1,0 +1,33 @@
+"""What cannot be read as HTTP is answered like every other error, and nothing of it is written down."""
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from shared.wire import ErrorBody
+
+log = structlog.get_logger()
+
+
+class RequestHandler(web.RequestHandler):
+    """aiohttp's protocol of one connection. By itself that writes into the log what it could not read, such as a header
+    with credentials, with a traceback, for whoever sends rubbish."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        # What follows the first colon is what was received.
+        reason = exc.message.partition(":")[0]
+        log.debug("request_malformed", address=request.remote, reason=type(exc).__name__)
+        body = ErrorBody(code=status, message=f"this is no valid HTTP request: {reason}")
+        response = web.Response(status=status, text=body.model_dump_json() + "\n", content_type="application/json")
+        response.force_close()
+        return response
