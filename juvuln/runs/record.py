@@ -2,7 +2,8 @@
 
 A claim is answered once it is committed, so that nothing is dispatched that is not on record. Whatever waits when a
 transaction begins goes into it together (group commit): a thousand runs cost about as much as one. An ending that
-cannot be written, for a full disk or a database that is away, is kept and tried again until it can.
+cannot be written, for a full disk or a database that is away, is kept and tried again until it can. Whoever reads
+waits for the endings that are about to be written, so that nobody who knows that a run has ended finds it open.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from juvuln.runs.meter import RunMeter, WriteMeter
 from juvuln.runs.migrate import VERSION_TABLE, migrate
 from juvuln.runs.run import Ending, RecordedRun, Run, Trigger
 from juvuln.runs.tables import runs
+from shared.news import News
 from shared.wire import LogLine, ModuleUse, Outcome, ProgramError, ProgramType
 
 WHAT = "record of runs"
@@ -86,6 +88,12 @@ class RunRecord:
         self._report_problem = report_problem
         self._claims: list[Claim] = []
         self._endings: list[dict[str, Any]] = []
+        self._closed = 0
+        """How many runs were closed so far."""
+        self._settled = 0
+        """How many of these are written."""
+        self._attempted = News()
+        """Told after every attempt to write."""
         self._owed: list[dict[str, Any]] = []
         self.failing = False
         """Whether it could not be written when that was last tried."""
@@ -129,6 +137,7 @@ class RunRecord:
         """Close a run that was claimed. It is written soon, and not given up; the first ending of a run counts."""
         self.meter.note_ended(run, ending)
         self._endings.append({"run_id": run.id, **_ending_columns(ending)})
+        self._closed += 1
         self._idle.clear()
         # Nobody waits for it, so it waits a moment for a claim to share a transaction with.
         asyncio.get_running_loop().call_later(ENDING_DELAY_SECONDS, self._work.set)
@@ -238,6 +247,7 @@ class RunRecord:
             batch = Batch(self._claims, self._endings, self._owed)
             self._claims, self._endings, self._owed = [], [], []
             began = time.perf_counter()
+            closed = self._closed
             try:
                 added = await self._write_batch(batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear and endings must stay
@@ -249,6 +259,8 @@ class RunRecord:
                 for claim in batch.claims:
                     claim.succeed(added)
                 self.failing = False
+                self._settled = closed
+                self._attempted.tell()
                 self._report_problem(None)
                 if not self._claims and not self._endings:
                     self._idle.set()
@@ -280,13 +292,21 @@ class RunRecord:
         self._endings = batch.endings + self._endings
         self._owed = batch.owed + self._owed
         self.failing = True
+        self._attempted.tell()
         self._work.set()
         for claim in batch.claims:
             claim.fail(error)
         self._report_problem(f"cannot be written: {reason}")
         log.error("record_not_written", reason=reason, claims=len(batch.claims), endings=len(batch.endings))
 
+    async def _written(self) -> None:
+        """Wait until the runs closed so far are so on record; while it cannot be written nobody waits."""
+        closed = self._closed
+        while self._settled < closed and not self.failing:
+            await self._attempted.wait()
+
     async def _all(self, query: Select[Any]) -> Sequence[Any]:
+        await self._written()
         async with transaction(self._engine, WHAT) as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
             return rows

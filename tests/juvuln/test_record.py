@@ -90,6 +90,18 @@ async def test_one_record_says_for_which_due_times_it_stands(record: RunRecord) 
     assert (recorded.first_due_ms, recorded.due_ms) == (NOW_MS - 5000, NOW_MS)
 
 
+async def test_a_run_that_was_closed_is_never_read_as_open(record: RunRecord) -> None:
+    for number in range(20):
+        it = run(number, NOW_MS + number)
+        await record.claim([it])
+        record.close(it, Ending(Outcome.SUCCEEDED, NOW_MS + number))
+        recorded = await record.get("test", it.id)
+        assert recorded is not None
+        assert recorded.ending is not None
+        newest = await record.history("test", outcomes=[Outcome.SUCCEEDED], limit=1)
+        assert [each.id for each in newest] == [it.id]
+
+
 async def test_the_first_ending_of_a_run_counts(record: RunRecord) -> None:
     it = run(1, NOW_MS)
     await record.claim([it])
