@@ -32,9 +32,13 @@ class ProxiedPostgres:
 
     async def refuse_writes(self, refused: bool) -> None:
         """As a hosted PostgreSQL does whose disk is full."""
+        await self.set("default_transaction_read_only", "on" if refused else "off")
+
+    async def set(self, setting: str, value: str) -> None:
+        """Change a setting of the server, in force at once."""
         connection = await asyncpg.connect(self._own_url)
         try:
-            await connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if refused else 'off'}")
+            await connection.execute(f"ALTER SYSTEM SET {setting} = {value}")
             await connection.execute("SELECT pg_reload_conf()")
         finally:
             await connection.close()
@@ -48,7 +52,10 @@ async def open_postgres(folder: Path) -> AsyncIterator[ProxiedPostgres]:
         (socket_folder,) = parse_qs(urlsplit(own_url).query)["host"]
         proxy = Proxy(to_socket(f"{socket_folder}/.s.PGSQL.5432"), free_port())
         await proxy.accept()
-        yield ProxiedPostgres(server, proxy, own_url)
+        postgres = ProxiedPostgres(server, proxy, own_url)
+        # Processes are killed here, not the machine: what was written to a file stays, and need not wait for the disk.
+        await postgres.set("fsync", "off")
+        yield postgres
         await proxy.refuse()
     finally:
         server.close()
