@@ -71,9 +71,10 @@ def check_command(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Compile programs and modules, without running them, and say what is wrong and where.
+    """Compile programs and modules, without running them.
 
-    Ends with 0 if all are good, 1 if one has an error, 2 if it was called wrongly, 3 or 4 if one reached a limit.
+    Says what is wrong, and where. Ends with 0 if all are good, 1 if one has an error, 2 if it was called wrongly, 3
+    or 4 if one reached a limit.
     """
 
     def work() -> int:
@@ -104,10 +105,11 @@ def run_command(
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Run a program under the limits of the configuration, in a process as the daemon's programs have.
+    """Run a program in a file, as the daemon would.
 
-    Its log lines go to standard error, a webhook's answer to standard output. Ends with 0 if the program ended well,
-    1 after an error in the program, 2 if it was called wrongly, 3 at the deadline, 4 at another limit or after a crash.
+    Under the limits of the configuration, in a process as the daemon's programs have. Its log lines go to standard
+    error, a webhook's answer to standard output. Ends with 0 if the program ended well, 1 after an error in the
+    program, 2 if it was called wrongly, 3 at the deadline, 4 at another limit or after a crash.
     """
 
     def work() -> int:

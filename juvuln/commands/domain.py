@@ -64,9 +64,10 @@ def init(
     domainfile: DomainFileOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make a domain in an empty database: the tables that are missing, and the user root.
+    """Make a domain in an empty database.
 
-    A domain that is complete is left as it is. A database with other things in it is refused.
+    Makes the tables that are missing, and the user root. A domain that is complete is left as it is. A
+    database with other things in it is refused.
     """
     import secrets
 
@@ -130,7 +131,10 @@ def list_domains(
     domainfile: DomainFileOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """The domains of the domain file: where they are, how many programs they have, whether they can be reached."""
+    """The domains of the domain file, and how they are.
+
+    Where they are, how many programs they have, whether they can be reached.
+    """
     from juvuln.commands.table import Cell, format_table
     from juvuln.commands.terminal import Colour, standard_output
 
@@ -158,13 +162,14 @@ def list_domains(
 @app.command("check")
 @ends_well_or_says_why
 def check(
-    names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]…", help="Only these.", show_default=False)
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Only these.", show_default=False)] = None,
     domainfile: DomainFileOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Connect to the databases of the domains, and say what is wrong with them; status 1 if anything is."""
+    """Connect to the domains' databases, and say what is wrong.
+
+    The status is 1 if anything is.
+    """
     from shared.terminal import harmless
 
     listed = _listed(domainfile, config)
@@ -187,7 +192,10 @@ def check(
 def add_command(
     name: NameArgument, url: UrlArgument, domainfile: DomainFileOption = None, config: ConfigOption = None
 ) -> None:
-    """Add a domain to the domain file; a running manager takes it up at once. Its database is not looked at."""
+    """Add a domain to the domain file.
+
+    A running manager takes it up within two seconds. The database is not looked at: see `juvuln domain check`.
+    """
     from juvuln.domains.edit import add_domain
 
     url = _database_url(name, url)
@@ -198,7 +206,10 @@ def add_command(
 @app.command("remove")
 @ends_well_or_says_why
 def remove(name: NameArgument, domainfile: DomainFileOption = None, config: ConfigOption = None) -> None:
-    """Take a domain out of the domain file; a running manager lets go of it at once. Its database stays as it is."""
+    """Take a domain out of the domain file.
+
+    A running manager lets go of it within two seconds. The database stays as it is.
+    """
     from juvuln.domains.edit import remove_domain
 
     path = _domain_file(domainfile, config)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from juvuln.schedule import ScheduleError
 
 ScheduleArgument = Annotated[
-    str, typer.Argument(help='Such as "0 45 23 * * 6", "@every 90s" or "TZ=Europe/Stockholm @daily"; in quotes.')
+    str,
+    typer.Argument(
+        metavar="SCHEDULE", help='Such as "0 45 23 * * 6", "@every 90s" or "TZ=Europe/Stockholm @daily"; in quotes.'
+    ),
 ]
 ZoneOption = Annotated[
     str, typer.Option("--zone", metavar="ZONE", help="The time zone, where the schedule does not begin with TZ=ZONE.")
@@ -27,7 +30,7 @@ FromOption = Annotated[
         "Now, if not given.",
     ),
 ]
-CountOption = Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="How many due times.")]
+CountOption = Annotated[int, typer.Option("--count", "-n", metavar="N", min=1, max=10_000, help="How many due times.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON array of the due times, for programs.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print the due times alone, a line each.")]
 
@@ -40,7 +43,10 @@ def next_command(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Say in words when a schedule is due, and print its next due times; for a bad one, where the fault is."""
+    """When a schedule is due, in words and times.
+
+    For a bad one, where the fault is. It needs no server.
+    """
     from juvuln.clock import Clock
     from juvuln.schedule import ScheduleError, load_zone, parse_schedule, schedule_zone, upcoming
     from juvuln.schedule_words import schedule_words

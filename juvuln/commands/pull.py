@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="The folder; made if need be.")]
 ProgramsArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="PROGRAM…", help="Only these, by name or uuid; else all.")
+    list[str] | None, typer.Argument(metavar="PROGRAM", help="Only these, by name or uuid; else all.")
 ]
 SignedOption = Annotated[
     bool, typer.Option("--signed", help="The newest signed code, which runs; else the newest, signed or not.")
@@ -43,9 +43,10 @@ def pull_programs(
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Write programs of the domain into a folder; a push of it finds nothing to do.
+    """Write programs of the domain into a folder.
 
-    What differs in the folder is not overwritten without --force, and nothing there is ever deleted.
+    A push of it finds nothing to do. What differs in the folder is not overwritten without --force, and
+    nothing there is ever deleted.
     """
     from juvuln.deploy.domain import DomainReader
     from juvuln.deploy.folder import read_folder

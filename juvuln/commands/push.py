@@ -54,9 +54,10 @@ def push_programs(
     token: TokenOption = None,
     profile: ProfileOption = None,
 ) -> None:
-    """Make the programs of a folder so in the domain: a plan first, which is carried out after a yes.
+    """Make the programs of a folder so in the domain.
 
-    Everything is compiled before anything is sent. Nothing is ever deleted.
+    Shows a plan first, and carries it out after a yes. Everything is compiled before anything is sent.
+    Nothing is ever deleted.
     """
     from juvuln.commands.terminal import confirm
     from juvuln.deploy.domain import DomainReader

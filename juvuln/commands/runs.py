@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 1.0
 
-LimitOption = Annotated[int, typer.Option("--limit", min=1, max=500, help="How many runs at most.")]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=500, help="How many runs at most.")]
 
 
 @ends_well_or_says_why
@@ -45,7 +45,7 @@ def list_runs(
 
     Each with how long it took, on which worker, what went wrong, and its log lines.
     """
-    from juvuln.commands.runs_table import format_runs
+    from juvuln.commands.runs_table import NOTHING_HAS_RUN, format_runs
     from juvuln.commands.watch import RunWatch
 
     client = connect(server, domain, token, profile)
@@ -61,7 +61,8 @@ def list_runs(
         for run in found:
             print(run["id"])
     else:
-        print(format_runs(found, standard_output(), with_log=log), end="")
+        nothing = "there is no run with this outcome" if outcome else NOTHING_HAS_RUN
+        print(format_runs(found, standard_output(), with_log=log, nothing=nothing), end="")
 
 
 def _watch(runs: "RunWatch", outcomes: Collection[str], *, as_json: bool, quiet: bool, with_log: bool) -> NoReturn:

@@ -20,6 +20,8 @@ COLOURS = {
 }
 """Of outcomes; the others are yellow."""
 
+NOTHING_HAS_RUN = "nothing has run yet"
+
 Run = Mapping[str, Any]
 
 
@@ -44,9 +46,10 @@ class RunsTable:
         return lines
 
 
-def format_runs(runs: Sequence[Run], terminal: Terminal, *, with_log: bool) -> str:
+def format_runs(runs: Sequence[Run], terminal: Terminal, *, with_log: bool, nothing: str = NOTHING_HAS_RUN) -> str:
+    """``nothing`` is what to say where there are none."""
     lines = RunsTable(terminal, with_log=with_log).lines(runs)
-    return "\n".join(lines or ["nothing has run yet"]) + "\n"
+    return "\n".join(lines or [nothing]) + "\n"
 
 
 def format_ended(run: Run, terminal: Terminal) -> str:

@@ -68,6 +68,11 @@ def test_a_run_is_a_line_with_notes_below() -> None:
     ]
 
 
+def test_no_runs_are_told_as_what_was_asked_for() -> None:
+    assert format_runs([], PIPE, with_log=True) == "nothing has run yet\n"
+    assert format_runs([], PIPE, with_log=True, nothing="none is so") == "none is so\n"
+
+
 def test_a_run_that_was_waited_for_is_told_with_its_log_before_its_end() -> None:
     ended = run(log=[{"at_ms": 0, "level": "info", "message": "hello"}])
     assert format_ended(ended, PIPE) == "info: hello\ntick succeeded in 12.3 ms (revision 3, run 0199)\n"
