@@ -54,6 +54,7 @@ class DomainMetrics(Collector):
             "Runs that are over; failed: they ran and did not end well, not_run: they did not run or nobody knows",
             labels=["domain", "result"],
         )
+        counted = self._meter.by_domain()
         for domain in self._domains.all():
             label = [domain.name]
             up.add_metric(label, domain.asked and not domain.away)
@@ -67,7 +68,7 @@ class DomainMetrics(Collector):
             readings.add_metric(label, domain.counts.readings)
             unchanged.add_metric(label, domain.counts.unchanged)
             for result in Result:
-                ended.add_metric([domain.name, result], self._meter.by_domain[domain.name][result])
+                ended.add_metric([domain.name, result], counted[domain.name, result])
         yield from (up, stale, age, listening, programs, faults, errors, readings, unchanged, ended)
 
 
@@ -104,7 +105,8 @@ class RunMetrics(Collector):
         )
         started = [([trigger], meter.started[trigger]) for trigger in Trigger]
         yield counters("juvuln_runs_started", "Runs that a worker took, counted at their end", ["trigger"], started)
-        ended = [(of, meter.ended[of]) for of in product(Trigger, Outcome)]
+        counted = meter.by_outcome()
+        ended = [(of, counted[of]) for of in product(Trigger, Outcome)]
         yield counters("juvuln_runs", "Runs that are over, as they are on record", ["trigger", "outcome"], ended)
         yield histogram("juvuln_run_lag_seconds", "From the due time of a run to its start", meter.lag_seconds)
         yield histogram("juvuln_run_duration_seconds", "How long a worker was busy with a run", meter.duration_seconds)

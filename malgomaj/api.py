@@ -9,6 +9,7 @@ from aiohttp import web
 from malgomaj.answers import answer
 from malgomaj.errors import Busy, Draining
 from malgomaj.executors import Executors
+from malgomaj.meter import TaskMeter
 from malgomaj.plate import Plate
 from malgomaj.run_logs import RunLogs
 from malgomaj.tasks import Tasks
@@ -62,6 +63,7 @@ class Api:
         executors: Executors,
         logs: RunLogs,
         streams: Streams,
+        meter: TaskMeter,
         *,
         credentials: BasicCredentials,
         languages: Sequence[str],
@@ -73,6 +75,7 @@ class Api:
         self._executors = executors
         self._logs = logs
         self._streams = streams
+        self._meter = meter
         self._credentials = credentials
         self._expected = credentials.header()
         self._languages = languages
@@ -111,8 +114,10 @@ class Api:
         try:
             return answer(task, await self._tasks.run(task))
         except Busy as error:
+            self._meter.refused_busy += 1
             raise Refusal(429, str(error), {"Retry-After": str(math.ceil(error.retry_after_seconds))}) from error
         except Draining as error:
+            self._meter.refused_draining += 1
             raise Refusal(503, str(error), {"Retry-After": DRAINING_RETRY_AFTER_SECONDS}) from error
 
     async def status(self, request: web.Request) -> web.Response:

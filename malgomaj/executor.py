@@ -1,6 +1,7 @@
 """One executor: a child process that compiles and runs the programs of one domain, and the frames spoken with it."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -8,6 +9,7 @@ from typing import Any, cast
 import structlog
 
 from malgomaj.errors import ExecutorGone, TaskFailed, WorkerError
+from malgomaj.meter import ExecutorEnd, ExecutorMeter
 from malgomaj.programs import CompiledPrograms
 from shared.wire import ErrorKind, LogLine, Outcome, ProgramError
 from tengo_bridge.answers import check_answer
@@ -62,6 +64,8 @@ class _Expected:
 
     answer: "asyncio.Future[Frame | TaskFailed]"
     compiles: CompileOrder | None = None
+    began: float = 0.0
+    """When a compile was ordered; the loop's clock would be too coarse."""
     on_line: Callable[[LogLine], None] = _drop
     on_gone: Callable[[], None] = _nothing
 
@@ -86,8 +90,11 @@ class Executor(asyncio.Protocol):
         process: asyncio.subprocess.Process,
         options: ExecutorOptions,
         on_crash: Callable[[ProgramError], None],
+        meter: ExecutorMeter,
     ) -> None:
         self.domain = domain
+        self.end: ExecutorEnd | None = None
+        """Why it has ended or is about to."""
         self.programs = CompiledPrograms(options.max_programs, options.max_programs_bytes, options.program_kept_seconds)
         self.languages: tuple[str, ...] = ()
         self.users = 0
@@ -95,6 +102,7 @@ class Executor(asyncio.Protocol):
         self._process = process
         self._options = options
         self._on_crash: Callable[[ProgramError], None] | None = on_crash
+        self._meter = meter
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._decoder = FrameDecoder()
@@ -142,7 +150,7 @@ class Executor(asyncio.Protocol):
             async with asyncio.timeout(self._options.start_timeout_seconds):
                 await asyncio.shield(self._ready)
         except TimeoutError:
-            self.kill()
+            self.kill(ExecutorEnd.FAULTY)
             seconds = self._options.start_timeout_seconds
             raise WorkerError(f"an executor did not get ready within {seconds:g} s") from None
 
@@ -193,12 +201,13 @@ class Executor(asyncio.Protocol):
     def forget_expired(self) -> None:
         self._forget(self.programs.expire(self._loop.time()))
 
-    def retire(self, reason: str) -> None:
-        """Take nothing new, and end when the last user has left."""
+    def retire(self, end: ExecutorEnd) -> None:
+        """Take nothing new, and end when the last user has left. ``end``: why."""
         if not self.usable:
             return
         self._retired = True
-        log.info("executor_retired", executor=self.pid, domain=self.domain, reason=reason, users=self.users)
+        self._note_end(end)
+        log.info("executor_retired", executor=self.pid, domain=self.domain, reason=end.value, users=self.users)
         if not self.users:
             self._end()
 
@@ -206,13 +215,17 @@ class Executor(asyncio.Protocol):
         """End the process at once, and tell those who are inside why."""
         log.info("executor_given_up", executor=self.pid, domain=self.domain, reason=reason, runs=self.runs)
         self._given_up = ProgramError(kind=ErrorKind.CRASH, message=f"the executor was ended: {reason}")
-        self.kill()
+        self.kill(ExecutorEnd.SURPLUS)
 
-    def kill(self) -> None:
-        """End the process at once. What is inside is lost."""
+    def kill(self, end: ExecutorEnd = ExecutorEnd.STOPPED) -> None:
+        """End the process at once. What is inside is lost. ``end``: why, unless that is known already."""
+        self._note_end(end)
         self._retired = True
         self._ending = True
         self._kill_process()
+
+    def _note_end(self, end: ExecutorEnd) -> None:
+        self.end = self.end or end
 
     def _kill_process(self) -> None:
         if self._process.returncode is None:
@@ -233,7 +246,7 @@ class Executor(asyncio.Protocol):
                 self._take(frame)
         except (FrameError, ValueError) as error:
             log.error("executor_unintelligible", executor=self.pid, domain=self.domain, reason=str(error))
-            self.kill()
+            self.kill(ExecutorEnd.FAULTY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._retired = True
@@ -258,6 +271,7 @@ class Executor(asyncio.Protocol):
     def _take_answer(self, expected: _Expected, frame: Frame) -> None:
         expected.gone()
         if expected.compiles is not None:
+            self._meter.compile_seconds.add(time.perf_counter() - expected.began)
             del self._compiling[expected.compiles.key]
             if frame.kind is Kind.COMPILED:
                 self._keep(expected.compiles, frame)
@@ -274,7 +288,7 @@ class Executor(asyncio.Protocol):
             expected.on_line(LogLine.model_validate(frame.meta))
 
     def _start_compile(self, order: CompileOrder) -> int:
-        expected = _Expected(self._loop.create_future(), compiles=order)
+        expected = _Expected(self._loop.create_future(), compiles=order, began=time.perf_counter())
         number = self._expect(order.frame(self._next_id()), expected)
         self._compiling[order.key] = number
         return number
@@ -324,7 +338,7 @@ class Executor(asyncio.Protocol):
             return
         self._tell_crash(ProgramError(kind=ErrorKind.DEADLINE, message="a program did not stop at its deadline"))
         self._expected[number].gone()
-        self.retire("a program does not stop")
+        self.retire(ExecutorEnd.NOT_STOPPING)
 
     def _tell_crash(self, reason: ProgramError) -> None:
         if self._on_crash is not None:
@@ -347,6 +361,7 @@ class Executor(asyncio.Protocol):
         if self._ending:
             log.info("executor_ended", **facts)
         else:
+            self.end = ExecutorEnd.CRASHED
             log.warning("executor_crashed", **facts, reason=reason.message, runs=self.runs)
             if self._ready.done():
                 self._tell_crash(reason)
@@ -365,7 +380,10 @@ class Executor(asyncio.Protocol):
 
 
 async def spawn(
-    domain: str, options: ExecutorOptions, on_crash: Callable[[ProgramError], None] = _nothing_for
+    domain: str,
+    options: ExecutorOptions,
+    on_crash: Callable[[ProgramError], None] = _nothing_for,
+    meter: ExecutorMeter | None = None,
 ) -> Executor:
     """A new executor process, not ready yet. Its ``watch`` must run, and ``ready`` be awaited before it is used.
 
@@ -375,7 +393,7 @@ async def spawn(
         process, ours = await spawn_process(options.memory_bytes, options.environment)
     except OSError as error:
         raise WorkerError(f"no executor can be started: {error.strerror}") from error
-    executor = Executor(domain, process, options, on_crash)
+    executor = Executor(domain, process, options, on_crash, meter or ExecutorMeter())
     try:
         await asyncio.get_running_loop().create_unix_connection(lambda: executor, sock=ours)
     except BaseException:

@@ -12,6 +12,7 @@ import structlog
 from malgomaj.backoff import BackoffRules, CrashHistory
 from malgomaj.errors import Busy, TaskFailed, WorkerError
 from malgomaj.executor import Executor, ExecutorOptions, spawn
+from malgomaj.meter import ExecutorEnd, ExecutorMeter
 from malgomaj.single_flight import SingleFlight
 from shared.daemon import supervise
 from shared.wire import ErrorKind, Outcome, ProgramError
@@ -34,6 +35,7 @@ class Executors:
     """
 
     def __init__(self, options: OptionsFor, *, max_executors: int, idle_seconds: float, backoff: BackoffRules) -> None:
+        self.meter = ExecutorMeter()
         self._options = options
         self._max_executors = max_executors
         self._backoff = backoff
@@ -60,6 +62,16 @@ class Executors:
     def programs(self) -> int:
         """Programs held compiled."""
         return sum(len(executor.programs) for executor in self._by_domain.values())
+
+    @property
+    def programs_bytes(self) -> int:
+        """About how much memory these take."""
+        return sum(executor.programs.bytes for executor in self._by_domain.values())
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes alive."""
+        return [executor.pid for executor in self._alive]
 
     def backing_off(self) -> dict[str, int]:
         """The domains that are refused for now, and how often their executors crashed in the last minute."""
@@ -92,7 +104,7 @@ class Executors:
         """The languages that executors of this installation run; found by starting one. Raises WorkerError."""
         await self._take_place()
         executor = await self._spawn("")
-        executor.retire("it was asked for its languages")
+        executor.retire(ExecutorEnd.LANGUAGES_TOLD)
         return executor.languages
 
     async def keep_house(self) -> None:
@@ -148,7 +160,9 @@ class Executors:
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
         try:
-            executor = await spawn(domain, self._options(domain), lambda reason: self._note_crash(domain, reason))
+            executor = await spawn(
+                domain, self._options(domain), lambda reason: self._note_crash(domain, reason), self.meter
+            )
         except BaseException:
             self._places.release()
             raise
@@ -157,6 +171,7 @@ class Executors:
         self._alive[executor] = watch
         watch.add_done_callback(lambda done: self._ended(executor, done))
         await executor.ready()
+        self.meter.started += 1
         executor.used_at = loop.time()
         duration_ms = round((time.perf_counter() - began) * 1000, 1)
         log.info("executor_started", executor=executor.pid, domain=domain, duration_ms=duration_ms)
@@ -164,6 +179,7 @@ class Executors:
 
     def _ended(self, executor: Executor, watch: "asyncio.Task[None]") -> None:
         del self._alive[executor]
+        self.meter.ended[executor.end or ExecutorEnd.STOPPED] += 1
         self._places.release()
         if self._by_domain.get(executor.domain) is executor:
             del self._by_domain[executor.domain]
@@ -187,7 +203,7 @@ class Executors:
         idle = [executor for executor in self._by_domain.values() if self._is_idle(executor)]
         if not idle:
             return False
-        min(idle, key=lambda executor: executor.used_at).retire("another domain needs its place")
+        min(idle, key=lambda executor: executor.used_at).retire(ExecutorEnd.PLACE_NEEDED)
         return True
 
     def _is_idle(self, executor: Executor) -> bool:
@@ -207,7 +223,7 @@ class Executors:
     def _retire_idle(self, now: float) -> None:
         for executor in list(self._by_domain.values()):
             if not executor.users and executor.used_at + self._idle_seconds <= now:
-                executor.retire("idle")
+                executor.retire(ExecutorEnd.IDLE)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +11,7 @@ import aiohttp
 import structlog
 
 from malgomaj.errors import LibraryAway, ModuleMissing, TaskFailed
+from malgomaj.meter import Fetched
 from malgomaj.peer import Peer, SharedSecret
 from malgomaj.single_flight import SingleFlight
 from shared.errors import SelfhostError
@@ -96,6 +97,8 @@ class Library:
         self._shelves: dict[str, _Shelf] = {}
         self._fetches: SingleFlight[tuple[ModuleRef, str | None], Module] = SingleFlight()
         self._away = False
+        self.fetches: Counter[Fetched] = Counter()
+        """What came of asking the Library."""
 
     def fresh(self, ref: ModuleRef, state: str | None = None) -> Module | None:
         """The module, if it was checked so lately, and in this state of the domain, that the Library need not be asked.
@@ -126,9 +129,11 @@ class Library:
         try:
             module = await self._ask(ref, copy.module if copy else None)
         except ModuleMissing:
+            self.fetches[Fetched.MISSING] += 1
             self._drop(ref)
             raise
         except LibraryAway as error:
+            self.fetches[Fetched.AWAY] += 1
             if copy is None:
                 raise
             self._note_away(str(error))
@@ -136,6 +141,7 @@ class Library:
             copy.state = state
             return copy.module
         self._away = False
+        self.fetches[Fetched.UNCHANGED if copy and module.code is copy.module.code else Fetched.NEW] += 1
         self._keep(ref, module, state)
         return module
 

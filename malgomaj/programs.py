@@ -66,6 +66,9 @@ class CompiledPrograms:
     def __len__(self) -> int:
         return len(self._kept)
 
+    def holds(self, key: str) -> bool:
+        return key in self._kept
+
     def use(self, key: str, now: float) -> bool:
         """Whether the program is there; if so it is kept for longer."""
         kept = self._kept.get(key)

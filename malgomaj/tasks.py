@@ -13,6 +13,7 @@ from structlog.contextvars import bind_contextvars
 from malgomaj.errors import Busy, ExecutorGone, TaskFailed
 from malgomaj.executor import Executor
 from malgomaj.executors import Executors
+from malgomaj.meter import TaskMeter
 from malgomaj.modules import Library, ModuleSet
 from malgomaj.plate import Plate
 from malgomaj.programs import Source, program_key, source_key
@@ -63,6 +64,7 @@ class Tasks:
         plate: Plate,
         turns: Turns,
         logs: RunLogs,
+        meter: TaskMeter,
         *,
         kept_seconds: float,
         clock: Callable[[], float],
@@ -73,6 +75,7 @@ class Tasks:
         self._plate = plate
         self._turns = turns
         self._logs = logs
+        self._meter = meter
         self._kept_seconds = kept_seconds
         self._clock = clock
         # Not the logger of the module, which looks for the true one again at every line, and here is one for each run.
@@ -102,6 +105,7 @@ class Tasks:
         finally:
             self._logs.end(task.run_id, progress.log)
         duration_ms = (time.perf_counter() - began) * 1000
+        self._meter.note_ended(outcome, duration_ms)
         self._log_end(progress, outcome, error, duration_ms)
         # Where the executor has not answered, it or its program may be gone.
         kept_seconds = self._kept_seconds if progress.compiled and done is not None else None
@@ -186,11 +190,16 @@ class Tasks:
         source_name = source_key(source)
         imports = executor.programs.imports(source_name)
         if not imports and executor.note_used(source_name):
+            self._meter.cache_hits += 1
             progress.compiled = True
             return source_name
         modules = ModuleSet(self._library, task.domain, task.language, task.library)
         needed = await _still_there(imports, modules)
         key = program_key(source_name, modules.digests())
+        if executor.programs.holds(key):
+            self._meter.cache_hits += 1
+        else:
+            self._meter.cache_misses += 1
         while not executor.note_used(key):
             answer = await executor.compile(
                 CompileOrder(key, source.language, source.file, source.code, modules.sources())

@@ -19,6 +19,8 @@ from malgomaj.config import WorkerSettings
 from malgomaj.egress import load_egress
 from malgomaj.executor_options import executor_options
 from malgomaj.executors import Executors, open_executors
+from malgomaj.meter import TaskMeter
+from malgomaj.metrics import ExecutorMetrics, LibraryMetrics, TaskMetrics
 from malgomaj.modules import Library
 from malgomaj.peer import Peer, SharedSecret
 from malgomaj.plate import Plate
@@ -29,9 +31,11 @@ from malgomaj.tasks import Tasks
 from malgomaj.turns import Turns
 from shared.auth import BasicCredentials
 from shared.config import shared_secret
+from shared.connections import ConnectionCount
 from shared.daemon import supervise
 from shared.health import Readiness
-from shared.http import listening, make_app
+from shared.http import Route, listening, make_app
+from shared.metrics import MetricsApi, make_registry
 from shared.status_api import StatusApi
 from shared.streams import Streams
 from shared.wire import Subscriber
@@ -109,9 +113,30 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         stack.push_async_callback(library.close)
         turns = Turns(settings.limits.domain_runs, settings.limits.domain_queue)
         clock = asyncio.get_running_loop().time
-        logs = RunLogs()
-        tasks = Tasks(executors, library, parts.plate, turns, logs, kept_seconds=kept_seconds(settings), clock=clock)
-        port = await stack.enter_async_context(_serving(parts, tasks, turns, executors, logs, languages))
+        logs, meter, count = RunLogs(), TaskMeter(), ConnectionCount()
+        kept = kept_seconds(settings)
+        tasks = Tasks(executors, library, parts.plate, turns, logs, meter, kept_seconds=kept, clock=clock)
+        limits = TaskLimits(settings.limits.source_bytes, settings.limits.body_bytes)
+        api = Api(
+            tasks,
+            parts.plate,
+            turns,
+            executors,
+            logs,
+            Streams(MAX_FOLLOWERS),
+            meter,
+            credentials=parts.credentials,
+            languages=languages,
+            limits=limits,
+        )
+        collectors = [
+            TaskMetrics(meter, parts.plate, turns, count),
+            ExecutorMetrics(executors),
+            LibraryMetrics(library),
+        ]
+        metrics = MetricsApi(make_registry("malgomaj", parts.readiness, collectors))
+        routes = [*api.routes(), *metrics.routes()]
+        port = await stack.enter_async_context(_serving(parts, routes, limits, count))
         subscription = _subscription(parts, session, port, languages)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         rhythm = group.create_task(supervise("subscription", subscription.keep))
@@ -165,23 +190,11 @@ def _library(parts: Parts, session: aiohttp.ClientSession) -> Library:
 
 
 def _serving(
-    parts: Parts, tasks: Tasks, turns: Turns, executors: Executors, logs: RunLogs, languages: Sequence[str]
+    parts: Parts, routes: Sequence[Route], limits: TaskLimits, count: ConnectionCount
 ) -> AbstractAsyncContextManager[int]:
     settings = parts.settings
-    limits = TaskLimits(settings.limits.source_bytes, settings.limits.body_bytes)
-    api = Api(
-        tasks,
-        parts.plate,
-        turns,
-        executors,
-        logs,
-        Streams(MAX_FOLLOWERS),
-        credentials=parts.credentials,
-        languages=languages,
-        limits=limits,
-    )
     status = StatusApi(parts.readiness, "malgomaj", "The Program Worker of Self-host: runs what its manager sends.")
-    app = make_app(status.with_status(api.routes()), max_body_bytes=limits.json_bytes)
+    app = make_app(status.with_status(routes), max_body_bytes=limits.json_bytes)
     return listening(
         app,
         settings.listen.host,
@@ -189,6 +202,7 @@ def _serving(
         port_setting=settings.port_setting,
         drain_seconds=ANSWER_SECONDS,
         limits=settings.limits,
+        count=count,
     )
 
 

@@ -1,6 +1,6 @@
 """What became of runs since the manager started, and what keeping the record cost, in plain numbers."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -45,23 +45,34 @@ class RunMeter:
         self.left_open = 0
         """Runs that an earlier life of this manager left open, closed as lost at its start."""
         self.started: Counter[Trigger] = Counter()
-        self.ended: Counter[tuple[Trigger, Outcome]] = Counter()
-        self.by_domain: defaultdict[str, Counter[Result]] = defaultdict(Counter)
+        self.ended: Counter[tuple[str, Trigger, Outcome]] = Counter()
+        """By domain, what asked for them, and how they ended."""
         self.lag_seconds = Distribution(LAG_SECONDS)
         """From the due time of a run to its start."""
         self.duration_seconds = Distribution(DURATION_SECONDS)
         """How long workers were busy with a run."""
 
+    def by_outcome(self) -> Counter[tuple[Trigger, Outcome]]:
+        counted: Counter[tuple[Trigger, Outcome]] = Counter()
+        for (_, trigger, outcome), number in self.ended.items():
+            counted[trigger, outcome] += number
+        return counted
+
+    def by_domain(self) -> Counter[tuple[str, Result]]:
+        counted: Counter[tuple[str, Result]] = Counter()
+        for (domain, _, outcome), number in self.ended.items():
+            counted[domain, RESULTS[outcome]] += number
+        return counted
+
     def count(self, result: Result) -> int:
-        return sum(number for (_, outcome), number in self.ended.items() if RESULTS[outcome] is result)
+        return sum(number for (_, _, outcome), number in self.ended.items() if RESULTS[outcome] is result)
 
     def note_claimed(self, run: Run) -> None:
         if run.trigger is Trigger.SCHEDULE:
             self.due += 1
 
     def note_ended(self, run: Run, ending: Ending) -> None:
-        self.ended[run.trigger, ending.outcome] += 1
-        self.by_domain[run.program.key.domain][RESULTS[ending.outcome]] += 1
+        self.ended[run.program.key.domain, run.trigger, ending.outcome] += 1
         if ending.started_ms is not None:
             self.started[run.trigger] += 1
             if run.due_ms is not None:

@@ -41,7 +41,7 @@ async def test_a_due_time_counts_once_however_often_it_is_claimed(record: RunRec
     await record.claim([run(1, NOW_MS)], [missed(2, NOW_MS - 1000)])
     await record.claim([run(3, NOW_MS)], [missed(4, NOW_MS - 1000)])
     assert record.meter.due == 2
-    assert record.meter.ended == {(Trigger.SCHEDULE, Outcome.MISSED): 1}
+    assert record.meter.by_outcome() == {(Trigger.SCHEDULE, Outcome.MISSED): 1}
 
 
 async def test_a_run_counts_with_its_lag_and_how_long_it_took(record: RunRecord) -> None:
@@ -50,10 +50,11 @@ async def test_a_run_counts_with_its_lag_and_how_long_it_took(record: RunRecord)
     ending = Ending(Outcome.FAILED, ended_ms=NOW_MS + 900, started_ms=NOW_MS + 30, duration_ms=800.0)
     record.close(it, ending)
     meter = record.meter
-    assert (meter.ended, meter.started) == ({(Trigger.SCHEDULE, Outcome.FAILED): 1}, {Trigger.SCHEDULE: 1})
+    assert meter.by_outcome() == {(Trigger.SCHEDULE, Outcome.FAILED): 1}
+    assert meter.started == {Trigger.SCHEDULE: 1}
     assert (meter.lag_seconds.count, meter.lag_seconds.total) == (1, 0.03)
     assert (meter.duration_seconds.count, meter.duration_seconds.total) == (1, 0.8)
-    assert meter.by_domain["test"] == {Result.FAILED: 1}
+    assert meter.by_domain() == {("test", Result.FAILED): 1}
     assert [meter.count(result) for result in Result] == [0, 1, 0]
 
 

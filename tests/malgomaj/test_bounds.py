@@ -86,7 +86,7 @@ async def test_a_run_that_does_not_stop_keeps_its_turn_until_its_executor_is_rep
         assert (await worker.run("x := 1")).status == 200
         assert 1.5 < time.monotonic() - began < 5
         (_, replaced) = worker.process.events("executor_retired")  # the first was asked for its languages
-        assert replaced["reason"] == "a program does not stop"
+        assert replaced["reason"] == "program_does_not_stop"
 
 
 async def test_many_domains_are_served_by_eight_executors(tmp_path: Path, manager: LocalManager) -> None:

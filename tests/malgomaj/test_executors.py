@@ -13,6 +13,7 @@ from malgomaj.backoff import BackoffRules
 from malgomaj.errors import Busy, ExecutorGone, TaskFailed, WorkerError
 from malgomaj.executor import Executor, ExecutorOptions
 from malgomaj.executors import Executors, open_executors
+from malgomaj.meter import ExecutorEnd
 from shared.wire import LogLine, Outcome
 from tengo_bridge.compiling import CompileOrder
 from tengo_bridge.frames import MAX_FRAME_BYTES, Kind
@@ -152,8 +153,8 @@ async def test_what_fits_into_no_frame_is_refused(executor: Executor) -> None:
 async def test_retiring_waits_for_the_last_user(executors: Executors) -> None:
     executor = await executors.enter("test")
     await executor.compile(order("x := 1"))
-    executor.retire("test")
-    executor.retire("twice does no harm")
+    executor.retire(ExecutorEnd.IDLE)
+    executor.retire(ExecutorEnd.IDLE)
     assert not executor.usable
     assert await run(executor) == "succeeded"
     replacement = await executors.enter("test")
@@ -206,7 +207,7 @@ async def test_a_retired_executor_ends_even_if_what_is_inside_does_not_stop(exec
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    executor.retire("test")
+    executor.retire(ExecutorEnd.IDLE)
     assert alive(executor.pid)
     executor.leave()
 
@@ -220,7 +221,7 @@ async def test_a_retired_executor_that_does_not_exit_by_itself_is_killed(executo
     executor = await executors.enter("test")
     os.kill(executor.pid, signal.SIGSTOP)
     executor.leave()
-    executor.retire("test")
+    executor.retire(ExecutorEnd.IDLE)
 
     async def gone() -> bool:
         return not alive(executor.pid)
@@ -230,7 +231,7 @@ async def test_a_retired_executor_that_does_not_exit_by_itself_is_killed(executo
 
 async def test_retired_executors_count_among_those_that_there_may_be(executors: Executors) -> None:
     in_use = [await executors.enter(domain) for domain in ("a", "b", "c", "d")]
-    in_use[0].retire("test")
+    in_use[0].retire(ExecutorEnd.IDLE)
     with pytest.raises(Busy, match=r"executors\.max: 4"):
         await executors.enter("a")
     in_use[0].leave()

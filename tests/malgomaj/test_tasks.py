@@ -310,6 +310,7 @@ async def test_anybody_may_ask_how_it_fares_and_what_it_answers(worker: RunningW
         "/v1/status",
         "/healthz",
         "/readyz",
+        "/metrics",
         "/openapi3.json",
     }
     assert set(document["paths"]["/v1/tasks"]["post"]["responses"]) >= {"200", "401", "429", "500", "503"}
