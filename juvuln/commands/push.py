@@ -73,12 +73,15 @@ def push_programs(
     if not plan.work:
         if not (as_json or quiet):
             print(f"nothing to do: {client.domain} is as {folder}")
+            _print_note(plan)
     elif not dry_run:
         question = f"carry this out in {client.domain} at {client.server.url}?"
         try:
             if not yes and not confirm(question):
                 raise PushRefused("nothing was changed")
             _carry_out(plan, checked, client, done, say=not as_json, quiet=quiet)
+            if not (as_json or quiet):
+                _print_note(plan)
         finally:
             if as_json:
                 print_json(plan_json(plan, done, carried_out=len(done) == len(plan.work)))
@@ -125,6 +128,13 @@ def _print_plan(plan: "Plan", reader: "DomainReader", *, diff: bool) -> None:
             old = reader.code(step.remote, newest) if step.remote and newest else b""
             if step.uploads:
                 print("", *format_diff(step, old), sep="\n")
+
+
+def _print_note(plan: "Plan") -> None:
+    from juvuln.deploy.plan_text import unsigned_note
+
+    if note := unsigned_note(plan):
+        print(note)
 
 
 def _carry_out(

@@ -82,6 +82,11 @@ class Step:
         return self.signs or (not self.uploads and newest is not None and newest.signed)
 
     @property
+    def left_unsigned(self) -> bool:
+        """Whether the folder's code will be in the domain, but not run."""
+        return self.local is not None and self.local.code is not None and not self.signed
+
+    @property
     def sent_fields(self) -> frozenset[str]:
         """The fields that the server will be told."""
         if self.remote is None and self.local is not None:

@@ -32,6 +32,15 @@ def plan_sum(plan: Plan) -> str:
     return ", ".join(f"{counts[action]} {action}" for action in Action if counts[action]) or "nothing"
 
 
+def unsigned_note(plan: Plan) -> str | None:
+    """That there is code which does not run until it is signed, if there is."""
+    unsigned = sum(step.left_unsigned for step in plan.steps)
+    if not unsigned:
+        return None
+    whose = "1 program" if unsigned == 1 else f"{unsigned} programs"
+    return f"the newest code of {whose} is not signed, and does not run; --sign signs it"
+
+
 def plan_json(plan: Plan, done: Mapping[str, str], *, carried_out: bool) -> dict[str, object]:
     """``done`` has the uuids of the programs with which the plan is through, by name."""
     return {
@@ -69,6 +78,8 @@ def _what(step: Step, action: Action) -> list[str]:
             return [f"revision {step.revision}{signed}"]
         case Action.SIGN:
             return [f"revision {step.revision}"]
+        case Action.UNCHANGED if step.left_unsigned:
+            return [f"revision {step.revision}, unsigned"]
         case Action.DEACTIVATE if step.local is None:
             return ["no longer in the folder"]
         case Action.REACTIVATE | Action.DEACTIVATE:

@@ -105,13 +105,15 @@ async def test_a_folder_is_made_so_and_the_second_push_finds_nothing_to_do(
     assert (reply.status, reply.body) == (200, b"4")
     again = await juvuln.good("program", "push", str(folder), "--sign")
     assert "nothing to do" in again.text
+    assert "not signed" not in again.text
     assert await programs(installation) == made
 
 
 async def test_each_difference_is_planned_and_only_that_is_done(
     juvuln: JuvulnCommand, installation: Installation, folder: Path
 ) -> None:
-    await juvuln.good("program", "push", str(folder), "--yes")
+    pushed = await juvuln.good("program", "push", str(folder), "--yes")
+    assert "the newest code of 3 programs is not signed, and does not run" in pushed.text
     assert set(map(tuple, (await plan(juvuln, folder)).values())) == {("unchanged",)}
     assert set(map(tuple, (await plan(juvuln, folder, "--sign")).values())) == {("sign",)}
     (folder / "halve.tengo").write_text(HALVE + "// more\n")

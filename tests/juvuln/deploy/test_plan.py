@@ -13,7 +13,7 @@ from juvuln.commands.terminal import Terminal
 from juvuln.deploy.domain import RemoteProgram, Revision
 from juvuln.deploy.folder import LocalProgram
 from juvuln.deploy.plan import Action, Plan, gone_from, make_plan
-from juvuln.deploy.plan_text import format_plan
+from juvuln.deploy.plan_text import format_plan, unsigned_note
 from juvuln.deploy.specification import Specification, value_faults
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -103,6 +103,15 @@ def test_a_program_is_compared_with_the_newest_revision_and_field_by_field(
 ) -> None:
     (step,) = make_plan([here], {"a": there} if there else {}, sign=sign).steps
     assert list(step.actions) == actions
+
+
+def test_whoever_did_not_sign_is_told_what_does_not_run() -> None:
+    here, there = [local("a"), local("b", code=None), local("c")], {"a": remote("a", signed=False), "c": remote("c")}
+    plan = make_plan(here, there, sign=False)
+    assert "unchanged  a        revision 4, unsigned\n" in format_plan(plan, Terminal())
+    assert unsigned_note(plan) == "the newest code of 1 program is not signed, and does not run; --sign signs it"
+    assert unsigned_note(make_plan(here, {}, sign=False)) is not None
+    assert unsigned_note(make_plan(here, there, sign=True)) is None
 
 
 @pytest.mark.parametrize(
