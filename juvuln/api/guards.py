@@ -61,6 +61,13 @@ def require_access(principal: Principal, action: Action, resource: str) -> None:
         raise Refusal(403, f"no policy lets you {action} {resource}")
 
 
+async def still_allowed(services: Services, request: web.Request, action: Action, resource: str) -> bool:
+    """Whether a caller who was let in still would be, for an answer that takes its time. Raises DatabaseError."""
+    credentials = parse_basic(request.headers.get("Authorization"))
+    principal = await services.tokens.principal(credentials) if credentials else None
+    return principal is not None and principal.may(action, resource)
+
+
 def store_of(services: Services, principal: Principal) -> DomainStore:
     """The database of the principal's domain."""
     store = services.domains.store(principal.domain)

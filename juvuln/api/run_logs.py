@@ -5,16 +5,23 @@ from contextlib import aclosing
 
 from aiohttp import web
 
+from juvuln.api.guards import still_allowed
 from juvuln.api.programs import AWAY, DENIED
 from juvuln.api.queries import flag
 from juvuln.api.runs import recorded_run
 from juvuln.api.services import Services
 from juvuln.clock import from_ms
 from juvuln.run_logs import LogLines
+from juvuln.runs.run import RecordedRun
+from shared.errors import SelfhostError
 from shared.http import Answer, Parameter, Route
 from shared.streams import NDJSON
 from shared.terminal import harmless
 from shared.wire import LogLine
+
+
+class NoLongerAllowedError(SelfhostError):
+    """Who follows a log may not read it any more."""
 
 
 class RunLogApi:
@@ -53,10 +60,18 @@ class RunLogApi:
         follow = flag(request, "follow")
         run = await recorded_run(self._services, request)
         logs, streams = self._services.run_logs, self._services.streams
-        lines = logs.follow(run) if follow else logs.so_far(run)
+        lines = self._while_allowed(request, run, logs.follow(run)) if follow else logs.so_far(run)
         if NDJSON in request.headers.get("Accept", ""):
             return await streams.send(request, _json(lines), NDJSON)
         return await streams.send(request, _text(lines), "text/plain")
+
+    async def _while_allowed(self, request: web.Request, run: RecordedRun, lines: LogLines) -> LogLines:
+        """The lines, as long as the caller may read them: a run can take longer than it takes to revoke a token."""
+        async with aclosing(lines):
+            async for line in lines:
+                if not await still_allowed(self._services, request, "read", f"programs/{run.program_uuid}"):
+                    raise NoLongerAllowedError("the token was revoked, or no policy lets it read the program any more")
+                yield line
 
 
 async def _json(lines: LogLines) -> AsyncGenerator[bytes, None]:

@@ -9,9 +9,13 @@ from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
+from sqlalchemy import delete
 
+from juvuln.database import open_engine, transaction
+from juvuln.domains.tables import user_tokens
 from shared.auth import BasicCredentials
 from tests.support.installation import Domain, Installation, Json
+from tests.support.waiting import until
 
 NDJSON = {"Accept": "application/x-ndjson"}
 LOGGING = 'log := import("log")\nlog.info("one\\n\\x1btwo")\nlog.error("three")\n'
@@ -154,6 +158,30 @@ async def test_the_manager_ends_in_order_while_somebody_follows(
         assert (await anext(lines))["message"] == "after"
         assert await anext(lines, None) is None
         assert await stopping == 0
+
+
+async def test_a_token_that_is_revoked_reads_no_further(installation: Installation, domain: Domain, gate: Gate) -> None:
+    manager = installation.manager(ACCESS__CACHE_SECONDS="0.2")
+    for daemon in (manager, installation.worker()):
+        await daemon.start()
+    await installation.until_ready()
+    uuid = await domain.add("slow", WAITING.format(url=gate.url), deadline_ms=20_000)
+    run_id = await start(installation, uuid)
+    async with following(installation, uuid, run_id) as lines:
+        assert (await anext(lines))["message"] == "before"
+        engine = open_engine(domain.url)
+        async with transaction(engine, "domain") as connection:
+            await connection.execute(delete(user_tokens))
+        await engine.dispose()
+
+        async def revoked() -> bool:
+            return (await installation.call("GET", "/v2/programs")).status == 401
+
+        await until(revoked, "the token is revoked")
+        gate.opened.set()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await anext(lines)
+    assert "revoked" in manager.events("stream_broken_off")[0]["reason"]
 
 
 async def test_what_is_not_there_or_not_meant_is_refused(installation: Installation, domain: Domain) -> None:
