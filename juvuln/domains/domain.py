@@ -255,18 +255,27 @@ class Domain:
             log.exception("domain_not_read", domain=self.name)
             self._failed("internal error; the log has the details")
         else:
-            self._succeeded()
-            await self._take(reading)
+            if reading is not None:
+                self._succeeded()
+                await self._take(reading)
         finally:
             self.asked = True
 
-    async def _read_in_time(self) -> Reading:
+    async def _read_in_time(self) -> Reading | None:
+        """What was read; None if that took too long. Raises DatabaseError."""
         seconds = self._refreshing.timeout_seconds
+        reading = asyncio.create_task(self._reader.read(self.reading))
         try:
-            async with asyncio.timeout(seconds):
-                return await self._reader.read(self.reading)
-        except TimeoutError:
-            raise DatabaseError(self.store.what, f"did not answer within {seconds:g} s") from None
+            done, _ = await asyncio.wait({reading}, timeout=seconds)
+            if not done:
+                # Said before it is let go: to close a connection to a database that is frozen takes many seconds.
+                self.counts.errors += 1
+                self._failed(f"did not answer within {seconds:g} s")
+        finally:
+            if not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading})
+        return reading.result() if done else None
 
     async def _take(self, reading: Reading) -> None:
         """Make known what was read. Should its follower fail, the next reading must find the same changes."""
