@@ -52,7 +52,7 @@ async def require_caller(services: Services, request: web.Request) -> Principal:
     principal = await services.tokens.principal(credentials)
     if principal is None:
         services.rates.failed(request)
-        raise Refusal(401, "there is no such domain, or the token is not one of it", CHALLENGE)
+        raise Refusal(401, "there is no such domain, or it has no such token", CHALLENGE)
     return principal
 
 

@@ -61,13 +61,17 @@ class ApiClient:
         """The program of this uuid or name. Raises UsageError if several have the name."""
         if UUID_FORM.fullmatch(program):
             return self.program(program)
-        found = [one for one in self.programs() if one["name"] == program]
+        found = self.named(program)
         if not found:
             raise UnknownError(f"there is no program called {harmless(program)} in {self.domain}", 404, {})
         if len(found) > 1:
             candidates = "\n".join(harmless(f"  {one['uuid']}  {one['type']}, {one['state']}") for one in found)
             raise UsageError(f"{len(found)} programs are called {harmless(program)}; give the uuid:\n{candidates}")
         return found[0]
+
+    def named(self, name: str) -> list[Json]:
+        """The programs of this name: it need not be unique."""
+        return [one for one in self.programs() if one["name"] == name]
 
     def program(self, uuid: str) -> Json:
         found: Json = self._http.json("GET", _path(uuid))

@@ -11,6 +11,7 @@ from juvuln.commands.errors import UsageError
 from juvuln.commands.output import JsonOption, QuietOption, print_json
 from juvuln.commands.sign import sign_revision
 from shared.errors import SelfhostError
+from shared.terminal import harmless
 
 DEFAULT_DEADLINE_MS = 1000
 
@@ -55,6 +56,7 @@ def create_program(
         raise UsageError("--sign signs the code of a FILE, and none is given")
     code = None if file is None else read_code(file)
     client = connect(server, domain, token, profile)
+    namesakes = client.named(name)
     program = client.create(
         {
             "name": name,
@@ -70,6 +72,8 @@ def create_program(
         print(program["uuid"], flush=True)
     elif not as_json:
         print(f"created {program['uuid']}", flush=True)
+    if namesakes:
+        warn(f"{len(namesakes) + 1} programs are called {harmless(name)} now; the commands need the uuid")
     revision = None
     if code is not None:
         try:

@@ -102,6 +102,13 @@ async def test_a_program_is_deleted_only_after_a_yes(juvuln: JuvulnCommand, doma
     assert (await juvuln("program", "show", "old")).status == 4
 
 
+async def test_who_creates_a_second_program_of_a_name_is_warned(juvuln: JuvulnCommand) -> None:
+    assert (await juvuln("program", "create", "twin", "--type", "module")).err == ""
+    said = await juvuln("program", "create", "twin", "--type", "module", "--quiet")
+    assert said.status == 0
+    assert said.err == "juvuln: warning: 2 programs are called twin now; the commands need the uuid\n"
+
+
 async def test_an_ambiguous_name_lists_its_candidates(juvuln: JuvulnCommand, domain: Domain) -> None:
     uuids = [str(await domain.add("twin", SILENT)), str(await domain.add("twin", SILENT, state="inactive"))]
     said = await juvuln("program", "deactivate", "twin")
@@ -114,7 +121,7 @@ async def test_an_ambiguous_name_lists_its_candidates(juvuln: JuvulnCommand, dom
 FAILURES: list[tuple[list[str], dict[str, str], int, str]] = [
     (["show", "nothing"], {}, 4, "there is no program called nothing in test"),
     (["show", "00000000-0000-4000-8000-000000000000"], {}, 4, "has no program 00000000"),
-    (["list"], {"SELFHOST_TOKEN": "wrong-Token"}, 5, "there is no such domain, or the token is not one of it"),
+    (["list"], {"SELFHOST_TOKEN": "wrong-Token"}, 5, "there is no such domain, or it has no such token"),
     (["list"], {"SELFHOST_DOMAIN": ""}, 2, "no domain is known"),
     (["list"], {"SELFHOST_SERVER": "http://127.0.0.1:1"}, 3, "cannot be reached (Connection refused)"),
     (["list"], {"SELFHOST_SERVER": "http://u:secret@127.0.0.1:1"}, 2, "must not hold credentials"),
