@@ -7,7 +7,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -104,9 +104,14 @@ def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow:
 def _sqlite_engine(path: str, *, create: bool, pool_size: int, overflow: int) -> AsyncEngine:
     address = f"file:{quote(path)}?mode={'rwc' if create else 'rw'}"
 
+    def open_once() -> None:
+        if create:
+            _make_private(path)
+        sqlite3.connect(address, uri=True).close()
+
     async def connect() -> aiosqlite.Connection:
         # A connection that cannot be opened leaves its thread behind for a while; so it is tried without one first.
-        await asyncio.to_thread(lambda: sqlite3.connect(address, uri=True).close())
+        await asyncio.to_thread(open_once)
         connection = aiosqlite.connect(address, uri=True, timeout=SQLITE_BUSY_TIMEOUT_MS / 1000)
         # As SQLAlchemy does where it opens the connection: a thread must not keep a process that failed from ending.
         connection._thread.daemon = True
@@ -144,6 +149,12 @@ def _sqlite_engine(path: str, *, create: bool, pool_size: int, overflow: int) ->
             raise DisconnectionError
 
     return engine
+
+
+def _make_private(path: str) -> None:
+    """Make the file, if there is none, such that nobody else can read the programs and the hashes of tokens in it."""
+    with suppress(OSError):  # SQLite says what is wrong
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 @contextmanager

@@ -48,6 +48,15 @@ async def tables(url: str) -> set[str]:
     return found
 
 
+async def test_a_new_sqlite_domain_is_for_its_owner_alone(juvuln: JuvulnCommand) -> None:
+    for _ in range(2):
+        await juvuln.good("domain", "init", "test", "sqlite:///test.db")
+        assert (juvuln.folder / "test.db").stat().st_mode & 0o777 == 0o600
+    said = await juvuln("domain", "init", "test", "sqlite:///nowhere/test.db")
+    assert said.status == 1
+    assert "there is no such database file" in said.err
+
+
 async def test_a_domain_is_made_added_seen_and_removed(juvuln: JuvulnCommand, databases: DatabaseServer) -> None:
     url = await databases.create()
     said = await juvuln.with_variables(SELFHOST_DATABASE_URL=url).good("domain", "init", "test", "--add")
