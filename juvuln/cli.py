@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from juvuln.commands import domain, program
+from juvuln.commands import domain, program, worker
 from juvuln.commands.login import login
 from juvuln.commands.next import next_command
 from juvuln.commands.runs import list_runs
@@ -32,6 +32,7 @@ app = daemon_app(
 
 app.add_typer(domain.app)
 app.add_typer(program.app)
+app.add_typer(worker.app)
 app.command("login")(login)
 app.command("next")(next_command)
 app.command("runs")(list_runs)

@@ -2,12 +2,14 @@
 
 import asyncio
 import ipaddress
+import os
 import socket
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from malgomaj.config import WorkerSettings
 from malgomaj.peer import Peer
+from shared import project_version
 from shared.auth import BasicCredentials
 from shared.wire import Subscriber
 
@@ -19,7 +21,14 @@ async def introduction(
     host = settings.advertise.host or await _own_host(settings.listen.host, manager)
     user, password = quote(credentials.user, safe=""), quote(credentials.password, safe="")
     authority = f"{user}:{password}@{_bracketed(host)}:{settings.advertise.port or port}"
-    return Subscriber(uuid=uuid, scheme=settings.advertise.scheme, authority=authority, languages=languages)
+    return Subscriber(
+        uuid=uuid,
+        scheme=settings.advertise.scheme,
+        authority=authority,
+        languages=languages,
+        capacity=len(os.sched_getaffinity(0)),
+        version=project_version(),
+    )
 
 
 async def _own_host(listen_host: str, manager: Peer) -> str:

@@ -127,14 +127,16 @@ class Subscription:
         """Do not wait for the rest of the interval."""
         self._wake.set()
 
-    async def say_goodbye(self) -> None:
-        """Leave the manager's list, so that it sends nothing more."""
+    async def say_goodbye(self) -> bool:
+        """Leave the manager's list, so that it sends nothing more. Says whether there was one who heard it."""
         if self._problem is not None:
-            return
+            return False
         try:
             await self._manager.say_goodbye()
         except (ManagerAway, ManagerRefuses) as error:
             log.warning("goodbye_unheard", reason=str(error))
+            return False
+        return True
 
     async def _look(self) -> str | None:
         """One beat of the rhythm; gives the problem if there is one."""

@@ -44,6 +44,9 @@ from tengo_bridge import landlock
 ANSWER_SECONDS = 2.0
 """How long what has been answered may take to reach the caller when the worker stops."""
 
+LAST_TASKS_SECONDS = 0.3
+"""How long tasks may be on the way that the manager sent before it heard the worker's goodbye."""
+
 MAX_FOLLOWERS = 256
 """Logs of runs that are followed at once."""
 
@@ -79,9 +82,12 @@ class Worker:
         """Say goodbye, take nothing new, wait for what is in flight as long as configured, then cancel the rest."""
         self._parts.readiness.set("shutdown", "about to end")
         self._rhythm.cancel()
-        await self._subscription.say_goodbye()
+        heard = await self._subscription.say_goodbye()
         plate = self._parts.plate
         plate.close()
+        if heard:
+            # Meanwhile others are at work, and each that comes here still is told that it was not begun.
+            await asyncio.sleep(LAST_TASKS_SECONDS)
         try:
             async with asyncio.timeout(self._parts.settings.shutdown_timeout_seconds):
                 await plate.empty()

@@ -104,6 +104,17 @@ def shared_secret(settings: DaemonSettings) -> str:
     return load_or_create_secret(settings.effective_secret_file)
 
 
+def known_secret(settings: DaemonSettings) -> str:
+    """The secret of manager and workers that is there already. Raises ConfigurationError."""
+    path = settings.effective_secret_file
+    if settings.secret is None and not os.path.lexists(path):
+        raise ConfigurationError(
+            f"{path}: the secret of manager and workers is not there, or not for this user to see; "
+            "set secret_file, or state_dir, to where the daemon has it"
+        )
+    return shared_secret(settings)
+
+
 def make_state_dir(path: Path) -> None:
     """Make the state folder if it is not there. Raises ConfigurationError."""
     try:

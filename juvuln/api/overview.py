@@ -14,11 +14,11 @@ from pydantic import BaseModel
 from juvuln.api.guards import require_worker
 from juvuln.api.services import Services
 from juvuln.api.views import RunView
+from juvuln.api.worker_views import WorkerView, worker_views
 from juvuln.clock import from_ms
 from juvuln.database import DatabaseError
 from juvuln.domains.domain import Domain
 from juvuln.runs.meter import Result
-from juvuln.workers import WorkerState
 from shared import project_version
 from shared.http import Answer, Route, json_response
 
@@ -66,19 +66,6 @@ class DomainView(BaseModel):
     problem: str | None
 
 
-class WorkerView(BaseModel):
-    uuid: UUID
-    address: str
-    languages: list[str]
-    state: WorkerState
-    runs: int
-    """Of this manager."""
-    load_ms: int
-    """The sum of the deadlines of what it has to do."""
-    silent_seconds: float
-    """How long ago it was last heard of."""
-
-
 class NextView(BaseModel):
     due: datetime
     domain: str
@@ -124,7 +111,7 @@ class OverviewApi:
                 manager=self._manager(),
                 runs=self._runs(),
                 domains=sorted(map(_domain, self._services.domains.all()), key=lambda domain: domain.name),
-                workers=sorted(self._workers(), key=lambda worker: worker.address),
+                workers=worker_views(self._services),
                 next=self._next(),
                 failures=failures,
             )
@@ -144,22 +131,6 @@ class OverviewApi:
         live, meter = self._services.live, self._services.record.meter
         ended = {result.value: meter.count(result) for result in Result}
         return RunsView(waiting=live.waiting, under_way=len(live) - live.waiting, **ended)
-
-    def _workers(self) -> list[WorkerView]:
-        now, timeout_seconds = self._services.clock.monotonic_seconds(), self._services.settings.worker.timeout
-        runs = self._services.live.by_worker()
-        return [
-            WorkerView(
-                uuid=worker.uuid,
-                address=worker.name,
-                languages=sorted(worker.languages),
-                state=worker.state(now, timeout_seconds),
-                runs=runs[worker.uuid],
-                load_ms=worker.load_ms,
-                silent_seconds=round(now - worker.seen_seconds, 1),
-            )
-            for worker in self._services.workers.all()
-        ]
 
     def _next(self) -> list[NextView]:
         return [

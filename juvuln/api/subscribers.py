@@ -1,4 +1,4 @@
-"""`/v1/subscribers`: workers introduce themselves, say how busy they are, and leave."""
+"""`/v1/subscribers`: workers introduce themselves, say how busy they are, and leave; operators see and drain them."""
 
 from uuid import UUID
 
@@ -7,8 +7,9 @@ from aiohttp import web
 
 from juvuln.api.guards import require_worker
 from juvuln.api.services import Services
+from juvuln.api.worker_views import StateChange, Workers, worker_views
 from juvuln.workers import UnusableSubscriberError, worker_from
-from shared.http import Answer, Refusal, Route, read_model
+from shared.http import Answer, Refusal, Route, json_response, read_model
 from shared.wire import Load, Subscriber
 
 MAX_BODY_BYTES = 16 * 1024
@@ -41,7 +42,14 @@ class SubscriberApi:
             Route(
                 "GET", one, self.find, "Is it subscribed?", {204: Answer("yes")} | denied | unknown, security=["worker"]
             ),
-            Route("DELETE", one, self.leave, "A worker leaves", {204: Answer("gone")} | denied, security=["worker"]),
+            Route(
+                "DELETE",
+                one,
+                self.leave,
+                "A worker leaves: it gets no new runs, and is still waited for with those that it has",
+                {204: Answer("gone")} | denied,
+                security=["worker"],
+            ),
             Route(
                 "PUT",
                 f"{one}/load",
@@ -49,6 +57,23 @@ class SubscriberApi:
                 "A worker reports its load (ms), its sign of life",
                 {204: Answer("taken")} | denied | unknown | bad,
                 request=Load,
+                security=["worker"],
+            ),
+            Route(
+                "GET",
+                "/v1/subscribers",
+                self.find_all,
+                "All workers",
+                {200: Answer("by their addresses", Workers)} | denied,
+                security=["worker"],
+            ),
+            Route(
+                "PUT",
+                f"{one}/state",
+                self.change_state,
+                "Have a worker get no new runs (drained), or get some again (ready); it keeps those that it has",
+                {204: Answer("done")} | denied | unknown | bad,
+                request=StateChange,
                 security=["worker"],
             ),
         ]
@@ -86,6 +111,20 @@ class SubscriberApi:
         now = self._services.clock.monotonic_seconds()
         if uuid is None or not self._services.workers.report(uuid, load.load, now):
             raise _unknown(request)
+        return web.Response(status=204)
+
+    async def find_all(self, request: web.Request) -> web.Response:
+        require_worker(self._services, request)
+        return json_response(Workers(workers=worker_views(self._services)))
+
+    async def change_state(self, request: web.Request) -> web.Response:
+        require_worker(self._services, request)
+        change = await read_model(request, StateChange, MAX_BODY_BYTES)
+        uuid = _uuid(request)
+        worker = self._services.workers.drain(uuid, drained=change.state == "drained") if uuid else None
+        if worker is None:
+            raise _unknown(request)
+        log.info("worker_state_changed", worker=worker.name, state=change.state, runs=worker.runs)
         return web.Response(status=204)
 
 

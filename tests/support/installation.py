@@ -182,6 +182,14 @@ class Installation:
         async with self._session.request(method, base + path, json=json, data=body, headers=sent) as answer:
             return Reply(answer.status, await answer.read(), answer.headers)
 
+    async def workers(self) -> list[Json]:
+        """The workers as the manager knows them, by address."""
+        secret = (self.folder / "secret").read_text(encoding="utf-8").strip()
+        reply = await self.call("GET", "/v1/subscribers", bearer=secret)
+        assert reply.status == 200, reply.body
+        workers: list[Json] = reply.json()["workers"]
+        return workers
+
     async def webhook(self, uuid: UUID, data: bytes = b"", *, domain: str = "test") -> Reply:
         return await self.call("POST", f"/v2/programs/{uuid}/webhook", domain=domain, data=data)
 
