@@ -173,7 +173,11 @@ juvuln listens on {place.juvuln}, malgomaj on {place.malgomaj}. Ctrl-C stops bot
   curl -u demo:root -X POST {place.juvuln}/v2/programs/{calculate}/webhook
   curl -u demo:root {place.juvuln}/v2/programs
   curl {place.juvuln}/readyz
-  SELFHOST_SERVER={place.juvuln} SELFHOST_DOMAIN=demo SELFHOST_TOKEN=root .venv/bin/juvuln runs
+
+  export PATH="$PWD/.venv/bin:$PATH" SELFHOST_SERVER={place.juvuln} SELFHOST_DOMAIN=demo SELFHOST_TOKEN=root
+  juvuln program list
+  juvuln runs
+  juvuln program logs heartbeat --follow
 """)
     print("Runs as they end:", flush=True)
 

@@ -1,6 +1,7 @@
-"""What docs/cli.md tells its reader to type works, from its first line to its last."""
+"""What README.md and docs/cli.md tell their reader to type works, from the first line to the last."""
 
 import asyncio
+import json
 import os
 import re
 from asyncio.subprocess import DEVNULL, PIPE
@@ -9,31 +10,78 @@ from pathlib import Path
 from juvuln.commands.program import app
 from tests.support.installation import Installation
 from tests.support.juvuln_command import COMMAND, LIMIT_SECONDS
+from tests.support.waiting import until
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+PROJECT = Path(__file__).resolve().parents[2]
+PAGE = (PROJECT / "docs" / "cli.md").read_text(encoding="utf-8")
 WALK = PAGE[PAGE.index("## A walk through") : PAGE.index("## Programs")]
 BLOCKS = re.findall(r"```sh\n(.*?)```", WALK, re.DOTALL)
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+FIRST_PROGRAM = README[README.index("## Your first program") : README.index("## The parts")]
 
 
 async def test_the_walk_through_works(sqlite_installation: Installation) -> None:
-    installation = sqlite_installation
+    await with_a_demo(sqlite_installation)
+    assert BLOCKS
+    for block in BLOCKS:
+        said, error = await shell(sqlite_installation, block)
+        assert said
+        assert error == ""
+
+
+async def test_the_first_program_of_the_readme_works_by_the_commands_and_by_curl(
+    sqlite_installation: Installation,
+) -> None:
+    await with_a_demo(sqlite_installation)
+    known = "export SELFHOST_DOMAIN=demo SELFHOST_TOKEN=root"
+    assert known.removeprefix("export ") in README
+    write, push, curl = re.findall(r"```sh\n(.*?)```", FIRST_PROGRAM, re.DOTALL)
+    await shell(sqlite_installation, write)
+    said, _ = await shell(sqlite_installation, f"{known}\n{push}")
+    for expected in ("create  square", "done: create square", "square succeeded", "\n144\n", "info  squaring 12"):
+        assert expected in said
+    create, _, rest = curl.partition("PROGRAM=")
+    made, _ = await shell(sqlite_installation, create)
+    said, _ = await shell(
+        sqlite_installation, f"PROGRAM={rest.replace('UUID-FROM-THE-ANSWER', json.loads(made)['uuid'])}"
+    )
+    assert "144\n[" in said
+
+
+async def with_a_demo(installation: Installation) -> None:
+    """A domain called demo, and a worker."""
     await installation.add_domain("demo")
     await installation.worker().start()
     await installation.until_ready()
+
+    async def taken_up() -> bool:
+        return (await installation.call("GET", "/v2/programs", domain="demo")).status == 200
+
+    await until(taken_up, "the manager has taken up the domain")
+
+
+async def shell(installation: Installation, commands: str) -> tuple[str, str]:
+    """What they say on standard output and error; each must end well."""
+    server = f"127.0.0.1:{installation.manager_port}"
     environment = {
         "PATH": f"{COMMAND.parent}:{os.environ['PATH']}",
         "HOME": str(installation.folder),
-        "SELFHOST_SERVER": f"http://127.0.0.1:{installation.manager_port}",
+        "SELFHOST_SERVER": f"http://{server}",
     }
-    assert BLOCKS
-    for block in BLOCKS:
-        shell = await asyncio.create_subprocess_exec(
-            "sh", "-ec", block, cwd=installation.folder, env=environment, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
-        )
-        async with asyncio.timeout(2 * LIMIT_SECONDS):
-            out, err = await shell.communicate()
-        assert (shell.returncode, err) == (0, b""), (out, err)
-        assert out
+    process = await asyncio.create_subprocess_exec(
+        "sh",
+        "-ec",
+        commands.replace("127.0.0.1:8097", server),
+        cwd=installation.folder,
+        env=environment,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    async with asyncio.timeout(2 * LIMIT_SECONDS):
+        out, err = await process.communicate()
+    assert process.returncode == 0, (out, err)
+    return out.decode(), err.decode()
 
 
 def test_every_command_is_in_the_page() -> None:
