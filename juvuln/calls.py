@@ -33,18 +33,25 @@ class StoppingError(SelfhostError):
     """The manager is about to end and takes no more calls."""
 
 
+class PausedError(SelfhostError):
+    """The domain is paused, so nothing of it is run."""
+
+
 class Calls:
     def __init__(
         self,
         domains: Domains,
         record: RunRecord,
+        paused: Callable[[str], str | None],
         execute: Callable[[Run, TaskRequest | None], Coroutine[Any, Any, Result]],
         clock: Clock,
         *,
         parallel: int,
     ) -> None:
+        """``paused`` tells why nothing of a domain is run, if it is paused."""
         self._domains = domains
         self._record = record
+        self._paused = paused
         self._execute = execute
         self._clock = clock
         self._in_flight = InFlight()
@@ -54,20 +61,26 @@ class Calls:
         """Runs that nobody waits for."""
 
     def webhook(self, domain: str, uuid: UUID) -> Program:
-        """The active webhook with signed code. Raises NoSuchWebhookError."""
+        """The active webhook with signed code. Raises NoSuchWebhookError; PausedError if its domain is paused."""
         program = self._domains.program(domain, uuid)
         if program is None:
             raise NoSuchWebhookError(f"domain {domain} has no active webhook {uuid} with signed code")
         if program.type is not ProgramType.WEBHOOK:
             raise NoSuchWebhookError(f"program {uuid} of domain {domain} is a {program.type.value}, not a webhook")
+        self._check_pause(domain)
         return program
 
     async def runnable(self, domain: str, specification: Specification) -> Program:
-        """The program as it would run now, whoever changed it last. Raises NotRunnableError."""
+        """The program as it would run now, whoever changed it last. Raises NotRunnableError, PausedError."""
+        self._check_pause(domain)
         await self._domains.refresh(domain)
         if program := self._domains.program(domain, specification.uuid):
             return program
         raise NotRunnableError(_why_not(specification))
+
+    def _check_pause(self, domain: str) -> None:
+        if reason := self._paused(domain):
+            raise PausedError(reason)
 
     def check(self) -> None:
         """Raises StoppingError or TooManyCallsError if no call is taken now."""

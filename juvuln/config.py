@@ -3,11 +3,13 @@
 import os
 import socket
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from juvuln.policy import MAX_FAILURES, MAX_RETRIES, MAX_SECONDS, Missed, Overlap, Policy, Retry
+from juvuln.routine import Planning
 from juvuln.schedule import DURATION_PART, DURATION_UNITS_NS, ScheduleError, load_zone
 from shared.auth import is_loopback
 from shared.config import (
@@ -23,7 +25,7 @@ from shared.config import (
     search_folders,
 )
 from shared.errors import ConfigurationError
-from shared.wire import MAX_BODY_BYTES
+from shared.wire import MAX_BODY_BYTES, Outcome
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 PerSecond = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
@@ -56,20 +58,63 @@ class RefreshSection(Section):
     """How long the programs of a domain that is away are started as they are known."""
 
 
-class ScheduleSection(Section):
-    zone: str = "UTC"
-    """The zone of schedules that name none."""
-    start_deadline_seconds: Seconds = 30.0
-    """How late a routine may still be started; later its due time is missed."""
+def _known_zone(name: str) -> str:
+    try:
+        load_zone(name)
+    except ScheduleError as error:
+        raise ValueError(str(error)) from error
+    return name
 
-    @field_validator("zone")
-    @classmethod
-    def _known(cls, zone: str) -> str:
-        try:
-            load_zone(zone)
-        except ScheduleError as error:
-            raise ValueError(str(error)) from error
-        return zone
+
+ZoneName = Annotated[str, AfterValidator(_known_zone)]
+PolicySeconds = Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)]
+
+
+class RetrySection(Section):
+    """How a run by schedule that did not end well is repeated."""
+
+    count: Annotated[int, Field(ge=0, le=MAX_RETRIES)] = 0
+    outcomes: Annotated[tuple[Literal["failed", "lost", "crashed", "timed_out"], ...], FromJson] = (
+        "failed",
+        "crashed",
+        "timed_out",
+    )
+    backoff_seconds: PolicySeconds = 5.0
+
+
+class ScheduleSection(Section):
+    zone: ZoneName = "UTC"
+    """The zone of schedules that name none."""
+    zones: Annotated[dict[str, ZoneName], FromJson] = Field(default_factory=dict)
+    """The same for single domains."""
+    start_deadline_seconds: Annotated[float, Field(ge=1, le=MAX_SECONDS)] = 30.0
+    """How late a routine may still be started; later its due time is missed."""
+    overlap: Overlap = Overlap.SKIP
+    overlap_limit: Annotated[int, Field(ge=1, le=1000)] = 10
+    missed: Missed = Missed.SKIP
+    missed_limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    retry: RetrySection = RetrySection()
+    jitter_seconds: PolicySeconds = 0.0
+    failures_limit: Annotated[int, Field(ge=0, le=MAX_FAILURES)] = 0
+    spread_every: bool = False
+    """Whether `@every` begins at another moment of its period for each program."""
+    paused_domains: Annotated[tuple[str, ...], FromJson] = ()
+
+    def planning(self) -> Planning:
+        """What the scheduler goes by."""
+        retry = Retry(self.retry.count, frozenset(map(Outcome, self.retry.outcomes)), self.retry.backoff_seconds)
+        policy = Policy(
+            overlap=self.overlap,
+            overlap_limit=self.overlap_limit,
+            missed=self.missed,
+            missed_limit=self.missed_limit,
+            retry=retry,
+            start_deadline_seconds=self.start_deadline_seconds,
+            jitter_seconds=self.jitter_seconds,
+            failures_limit=self.failures_limit,
+        )
+        zones = {domain: load_zone(zone) for domain, zone in self.zones.items()}
+        return Planning(load_zone(self.zone), zones, policy, self.spread_every)
 
 
 class DispatchSection(Section):
@@ -81,6 +126,7 @@ class DispatchSection(Section):
 
 class RunsSection(Section):
     keep_days: Annotated[float, Field(gt=0, le=36500)] = 30.0
+    keep_per_program: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
 
 
 class RateSection(Section):

@@ -220,6 +220,7 @@ def _task(run: Run, request: TaskRequest | None, library_state: str) -> bytes:
         run_id=run.id,
         library=library_state or None,
         report=True,
+        retry=run.retry.wants(Outcome.CRASHED, attempts=1),
     )
     return task.model_dump_json(exclude_none=True).encode()
 

@@ -1,16 +1,22 @@
 """Which routine is due when, and what to do about a due time. Values and pure functions: time is an argument."""
 
 import heapq
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from juvuln.clock import from_ms, to_ms
+from juvuln.policy import Missed
 from juvuln.programs import ProgramKey
-from juvuln.schedule import Every, Schedule
+from juvuln.schedule import Every, Schedule, first_due, follows_elapsed_time
 
 LONGEST_COUNTED_GAP = 100
 SECOND = timedelta(seconds=1)
+
+LONGEST_WAITED_SETBACK_MS = 60_000
+LONGEST_SETBACK_MS = 24 * 3600 * 1000
+"""When the clock is set back, due times that were seen to are not seen to again, unless it was wrong by more."""
 
 
 class DueTimes:
@@ -25,6 +31,9 @@ class DueTimes:
 
     def get(self, key: ProgramKey) -> int | None:
         return self._next.get(key)
+
+    def all(self) -> Sequence[tuple[ProgramKey, int]]:
+        return list(self._next.items())
 
     def put(self, key: ProgramKey, due_ms: int) -> None:
         """Set the next due time of a routine, whatever it was before."""
@@ -59,19 +68,8 @@ class DueTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What is to be done about a due time that has come."""
-
-    run_due_ms: int | None
-    """The due time to run now, if any."""
-    missed: "Gap | None"
-    """The due times that are given up, if any."""
-    next_due_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Gap:
-    """Due times that nobody saw to in time; one record stands for all of them."""
+    """Due times that are given up together; one record stands for all of them."""
 
     first_due_ms: int
     last_due_ms: int
@@ -79,26 +77,98 @@ class Gap:
     complete: bool = True
     """False if there are more than were counted."""
 
-    def reason(self) -> str:
+    def reason(self, why: str) -> str:
+        """``why`` they were given up, and how many there are if it is more than one."""
         if self.count == 1:
-            return "the manager was not running, or too late, when it was due"
+            return why
         number = str(self.count) if self.complete else f"more than {self.count - 1}"
         first, last = from_ms(self.first_due_ms).isoformat(), from_ms(self.last_due_ms).isoformat()
-        return f"the manager was not running, or too late: {number} due times from {first} to {last}"
+        return f"{why}: {number} due times from {first} to {last}"
 
 
-def decide(schedule: Schedule, due_ms: int, now_ms: int, start_deadline: timedelta) -> Decision:
-    """Of the due times from ``due_ms`` to now only the last may still run, and that only within ``start_deadline``.
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done about a due time that has come, and those that came after it."""
 
-    The others are given up together, so that a manager that was away starts no storm.
+    run_due_ms: tuple[int, ...]
+    """The due times to run now, oldest first."""
+    given_up: Gap | None
+    """The due times that are not run, if any; all of them come before those that are."""
+    next_due_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """What is done about due times that nobody saw to in time."""
+
+    missed: Missed
+    limit: int
+    start_deadline_ms: int
+
+
+def decide(schedule: Schedule, due_ms: int, now_ms: int, lateness: Lateness) -> Decision:
+    """Which of the due times from ``due_ms`` to now are run.
+
+    As a rule only the last, and that only within the start deadline; the others are given up together, so that a
+    manager that was away starts no storm.
     """
-    first, now = from_ms(due_ms), from_ms(now_ms)
+    mark_ms = due_ms % 1000
+    first, now = from_ms(due_ms - mark_ms), from_ms(now_ms - mark_ms)
     last = _last_until(schedule, first, now)
-    upcoming = _ms(schedule.next_after(last))
-    if now - last > start_deadline:
-        return Decision(None, _gap(schedule, first, last), upcoming)
-    gap_before = _gap(schedule, first, _last_until(schedule, first, last - SECOND)) if last > first else None
-    return Decision(to_ms(last), gap_before, upcoming)
+    if lateness.missed is Missed.ALL:
+        running = _last_ones(schedule, first, last, lateness.limit)
+    elif lateness.missed is Missed.ONCE or now - last <= timedelta(milliseconds=lateness.start_deadline_ms):
+        running = [last]
+    else:
+        running = []
+    if not running:
+        gap = _gap(schedule, first, last, mark_ms)
+    elif running[0] > first:
+        gap = _gap(schedule, first, _last_until(schedule, first, running[0] - SECOND), mark_ms)
+    else:
+        gap = None
+    return Decision(tuple(to_ms(due) + mark_ms for due in running), gap, _marked(schedule.next_after(last), mark_ms))
+
+
+def give_up(schedule: Schedule, due_ms: int, until_ms: int) -> Decision:
+    """Run none of the due times from ``due_ms`` to ``until_ms``, for they fell into a pause."""
+    mark_ms = due_ms % 1000
+    first = from_ms(due_ms - mark_ms)
+    last = _last_until(schedule, first, from_ms(until_ms - mark_ms))
+    return Decision((), _gap(schedule, first, last, mark_ms), _marked(schedule.next_after(last), mark_ms))
+
+
+def resume(schedule: Schedule, seen_to_ms: int | None, now_ms: int) -> int:
+    """The first due time of a routine that the manager comes to know.
+
+    ``seen_to_ms``: the last due time that was seen to, or the second up to which all were. It lies ahead if the clock
+    was set back in the meantime. Raises ScheduleError.
+    """
+    if seen_to_ms is None:
+        return to_ms(first_due(schedule, from_ms(now_ms)))
+    setback_ms = seen_to_ms - now_ms
+    mark_ms = seen_to_ms % 1000 if setback_ms > 0 else 0
+    upcoming_ms = to_ms(first_due(schedule, from_ms(seen_to_ms - mark_ms))) + mark_ms
+    return after_setback(schedule, upcoming_ms, setback_ms, now_ms)
+
+
+def after_setback(schedule: Schedule, due_ms: int, setback_ms: int, now_ms: int) -> int:
+    """The next due time, which was ``due_ms``, now that the clock was set back by ``setback_ms`` to ``now_ms``.
+
+    A setback of less than a minute is waited out. Over a longer one a schedule of elapsed time goes on at once. Its
+    due times come in seconds that were due before, so they are told apart by a millisecond more: the second time that
+    the clock shows them. A schedule of fixed hours repeats nothing that was due, unless the clock was wrong by more
+    than a day.
+    """
+    waits = setback_ms <= LONGEST_WAITED_SETBACK_MS
+    if waits or (not follows_elapsed_time(schedule) and setback_ms <= LONGEST_SETBACK_MS):
+        return due_ms
+    again_ms = to_ms(first_due(schedule, from_ms(now_ms))) + min(due_ms % 1000 + 1, 999)
+    if isinstance(schedule, Every):
+        # As long as there was to wait before.
+        remaining_ms = max(0, due_ms - due_ms % 1000 - setback_ms - now_ms)
+        again_ms = min(again_ms, again_ms % 1000 + (now_ms + remaining_ms + 999) // 1000 * 1000)
+    return min(due_ms, again_ms)
 
 
 def _last_until(schedule: Schedule, due: datetime, until: datetime) -> datetime:
@@ -118,12 +188,35 @@ def _last_until(schedule: Schedule, due: datetime, until: datetime) -> datetime:
     return last
 
 
-def _gap(schedule: Schedule, first: datetime, last: datetime) -> Gap:
+def _last_ones(schedule: Schedule, first: datetime, last: datetime, count: int) -> Sequence[datetime]:
+    """The last ``count`` due times of those from ``first`` to ``last``, oldest first."""
+    if isinstance(schedule, Every):
+        period = timedelta(seconds=schedule.period_seconds)
+        earliest = max(first, last - (count - 1) * period)
+        return [earliest + number * period for number in range((last - earliest) // period + 1)]
+    window = count * SECOND
+    while True:
+        # Looked for backwards, in ever longer stretches, for there may be very many before them.
+        start = max(first, last - window)
+        found = deque(_from_to(schedule, _last_until(schedule, first, start), last), maxlen=count)
+        if len(found) == count or start == first:
+            return list(found)
+        window *= 2
+
+
+def _from_to(schedule: Schedule, first: datetime, last: datetime) -> Iterator[datetime]:
+    due: datetime | None = first
+    while due is not None and due <= last:
+        yield due
+        due = schedule.next_after(due)
+
+
+def _gap(schedule: Schedule, first: datetime, last: datetime, mark_ms: int) -> Gap:
     count, due = 1, first
     while due < last and count <= LONGEST_COUNTED_GAP:
         count, due = count + 1, schedule.next_after(due) or last
-    return Gap(to_ms(first), to_ms(last), count, complete=due == last)
+    return Gap(to_ms(first) + mark_ms, to_ms(last) + mark_ms, count, complete=due == last)
 
 
-def _ms(instant: datetime | None) -> int | None:
-    return None if instant is None else to_ms(instant)
+def _marked(instant: datetime | None, mark_ms: int) -> int | None:
+    return None if instant is None else to_ms(instant) + mark_ms

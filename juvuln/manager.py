@@ -3,9 +3,8 @@
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -33,12 +32,15 @@ from juvuln.dispatch import Dispatcher
 from juvuln.domains.domain import DomainChanges, Follow, Refreshing
 from juvuln.domains.domains import Domains
 from juvuln.domains.file import read_domain_file
+from juvuln.failures import Failures
 from juvuln.live import LiveRuns
 from juvuln.metrics import DomainMetrics, HttpMetrics, RunMetrics, WorkerMetrics
+from juvuln.pauses import Pauses
+from juvuln.programs import Program
+from juvuln.routine_runs import RoutineRuns
 from juvuln.run_logs import RunLogs
 from juvuln.runner import Runner
 from juvuln.runs.record import RunRecord, open_record
-from juvuln.schedule import load_zone
 from juvuln.scheduler import Scheduler
 from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens
@@ -51,6 +53,7 @@ from shared.http import Route, make_app, reserve_address, serving
 from shared.metrics import MetricsApi, make_registry
 from shared.status_api import StatusApi
 from shared.streams import Streams
+from shared.wire import ProgramState
 
 PRUNE_INTERVAL_SECONDS = 3600.0
 LAST_ANSWERS_SECONDS = 1.0
@@ -123,14 +126,17 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             parallel=settings.dispatch.parallel,
             wait_for_worker_seconds=settings.dispatch.wait_for_worker_seconds,
         )
-        runner = Runner(dispatcher, record, clock, live)
+        planning = settings.schedule.planning()
+        pauses = Pauses(settings.schedule.paused_domains, record.paused_domains)
+        await pauses.read()
+        runner = Runner(dispatcher, record, clock, live, Failures(_set_failed(domains)), random.random)
         scheduler = Scheduler(
             record,
-            runner.execute,
+            RoutineRuns(runner, clock),
             domains.hindrance,
+            pauses.of_routine,
             clock,
-            zone=load_zone(settings.schedule.zone),
-            start_deadline=timedelta(seconds=settings.schedule.start_deadline_seconds),
+            planning,
         )
         await domains.start(_follower(record, scheduler, clock))
         traffic = Traffic()
@@ -144,6 +150,8 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             settings=settings,
             secret=secret,
             clock=clock,
+            planning=planning,
+            pauses=pauses,
             readiness=readiness,
             registry=make_registry("juvuln", readiness, collectors),
             traffic=traffic,
@@ -152,7 +160,7 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             domains=domains,
             tokens=Tokens(domains, clock, settings.access.cache_seconds),
             record=record,
-            calls=Calls(domains, record, runner.execute, clock, parallel=settings.limits.calls),
+            calls=Calls(domains, record, pauses.of_domain, runner.execute, clock, parallel=settings.limits.calls),
             compile_check=CompileCheck(),
             rates=Rates(settings, clock),
             scheduler=scheduler,
@@ -241,6 +249,16 @@ def _follower(record: RunRecord, scheduler: Scheduler, clock: Clock) -> Follow:
     return follow
 
 
+def _set_failed(domains: Domains) -> Callable[[Program], Awaitable[None]]:
+    async def set_failed(program: Program) -> None:
+        store = domains.store(program.key.domain)
+        if store is not None:
+            await store.update_program(program.key.uuid, {"state": ProgramState.FAILED.value})
+            await domains.refresh(program.key.domain)
+
+    return set_failed
+
+
 @asynccontextmanager
 async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator[None]:
     """The endless pieces of work. At the end they are cancelled, and so are the runs that are still under way."""
@@ -249,6 +267,7 @@ async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator
         "domain file": services.domains.follow_file,
         "sweep": lambda: _sweep_workers(services),
         "retention": lambda: _prune(services),
+        "pauses": services.pauses.follow,
     }
     tasks = [asyncio.create_task(supervise(name, work), name=name) for name, work in works.items()]
     try:
@@ -271,10 +290,11 @@ async def _sweep_workers(services: Services) -> None:
 
 
 async def _prune(services: Services) -> None:
-    keep_ms = int(services.settings.runs.keep_days * 24 * 3600 * 1000)
+    keep = services.settings.runs
+    keep_ms = int(keep.keep_days * 24 * 3600 * 1000)
     while True:
         try:
-            pruned = await services.record.prune(services.clock.now_ms() - keep_ms)
+            pruned = await services.record.prune(services.clock.now_ms() - keep_ms, keep.keep_per_program)
         except DatabaseError as error:
             log.error("record_not_pruned", reason=error.reason)
         else:

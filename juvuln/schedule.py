@@ -275,6 +275,11 @@ def first_due(schedule: Schedule, instant: datetime) -> datetime:
     return due
 
 
+def follows_elapsed_time(schedule: Schedule) -> bool:
+    """Whether it fires after so much time, whatever the clock on the wall shows; one with fixed hours does not."""
+    return isinstance(schedule, Every) or not schedule.fixed_hours
+
+
 def upcoming(schedule: Schedule, start: datetime, count: int) -> Iterator[datetime]:
     """The first ``count`` due times after ``start`` (aware), in UTC. Raises ScheduleError if there are fewer."""
     due = start

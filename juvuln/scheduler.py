@@ -5,77 +5,100 @@ move on to the next due times. If it fails, the due times stay, and are claimed 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta, tzinfo
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
 
-from juvuln.clock import Clock, from_ms, new_run_id, to_ms
+from juvuln.clock import Clock, new_run_id
 from juvuln.database import DatabaseError
-from juvuln.due import Decision, DueTimes, Gap, decide
+from juvuln.due import LONGEST_WAITED_SETBACK_MS, Decision, DueTimes, Gap, Lateness, after_setback, decide, give_up
 from juvuln.programs import Changes, Program, ProgramKey
+from juvuln.routine import Planning, Routine
+from juvuln.routine_runs import RoutineRuns
 from juvuln.runs.record import ClaimInDoubtError, RunRecord
 from juvuln.runs.run import Ending, Run, Trigger
-from juvuln.schedule import Schedule, ScheduleError, first_due, parse_schedule
+from juvuln.schedule import Schedule, ScheduleError
 from shared.wire import Outcome, ProgramType
 
 RETRY_SECONDS = 1.0
 LONGEST_SLEEP_SECONDS = 1.0
 """The wall clock is looked at this often, for it may be set while we sleep."""
-
-LONGEST_SETBACK_MS = 24 * 3600 * 1000
-"""When the clock is set back, due times that were seen to are not seen to again, unless it was wrong by more."""
+LATE = "the manager was not running, or too late, when it was due"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Routine:
-    program: Program
-    schedule: Schedule
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A due time that has come, and what is to be done about it."""
+class Pause:
+    """Due times from ``due_ms`` on that came while the routine was paused."""
 
     routine: Routine
     due_ms: int
-    decision: Decision
+    until_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done about the due times of a routine that have come."""
+
+    routine: Routine
+    starting: Sequence[Run]
+    ended: Sequence[tuple[Run, Ending]]
+    """What goes on record without being started."""
+    next_due_ms: int | None
+
+
+@dataclass(slots=True)
+class Decisions:
+    """Those of one tick. Many routines have the same schedule, so each question is answered once."""
+
+    known: dict[tuple[Schedule, int, int, Lateness], Decision] = field(default_factory=dict)
+
+    def decide(self, routine: Routine, due_ms: int, now_ms: int) -> Decision:
+        question = routine.schedule, due_ms, now_ms, routine.lateness
+        decision = self.known.get(question)
+        if decision is None:
+            decision = self.known[question] = decide(*question)
+        return decision
 
 
 class Scheduler:
-    """Owns the due times of all routines; told of changes by the domains, tells ``execute`` of claimed runs.
+    """Owns the due times of all routines; told of changes by the domains, tells ``runs`` of claimed runs.
 
     ``hindrance`` is asked why no routine of a domain may be started; what is due then is skipped for that reason.
+    ``pause`` is asked why a routine is paused, if it is; its due times are put on record when the pause is over.
     """
 
     def __init__(
         self,
         record: RunRecord,
-        execute: Callable[[Run], Awaitable[Any]],
+        runs: RoutineRuns,
         hindrance: Callable[[str], str | None],
+        pause: Callable[[Routine], str | None],
         clock: Clock,
-        *,
-        zone: tzinfo,
-        start_deadline: timedelta,
+        planning: Planning,
     ) -> None:
         self._record = record
-        self._execute = execute
+        self._runs = runs
         self._hindrance = hindrance
+        self._pause = pause
         self._clock = clock
-        self._zone = zone
-        self._start_deadline = start_deadline
+        self._planning = planning
         self._routines: dict[ProgramKey, Routine] = {}
         self._due = DueTimes()
+        """When each routine is to be started next: its due time, and its delay by jitter."""
+        self._paused: dict[ProgramKey, Pause] = {}
+        """Those whose due time came while they were paused; ``until_ms`` is not known yet."""
+        self._pauses_over: list[Pause] = []
+        """What is still to be put on record of pauses."""
         self._claiming_ms: int | None = None
-        """The oldest of the due times that are being put on record."""
+        """The oldest of the starts that are being put on record."""
         self._latest_ms = 0
-        self._running: dict[ProgramKey, Run] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._repeated_until_ms = 0
+        """Up to when due times may come a second time, because the clock was set back."""
         self._changed = asyncio.Event()
         self._stopping = False
         self._stopped = asyncio.Event()
@@ -97,62 +120,71 @@ class Scheduler:
 
     def upcoming(self, count: int) -> list[tuple[Program, int]]:
         """The next due times (ms), soonest first: of each routine no more than one."""
-        return [(self._routines[key].program, due_ms) for key, due_ms in self._due.upcoming(count)]
+        soonest = [(self._routines[key], at_ms) for key, at_ms in self._due.upcoming(count)]
+        return [(routine.program, at_ms - routine.delay_ms) for routine, at_ms in soonest]
 
     def behind_seconds(self) -> float:
-        """How long ago the oldest due time came that is not on record yet; 0 if there is none."""
-        waiting = [due_ms for due_ms in (self._claiming_ms, self._due.soonest_ms()) if due_ms is not None]
+        """How long ago the oldest start should have been that is not on record yet; 0 if there is none."""
+        waiting = [at_ms for at_ms in (self._claiming_ms, self._due.soonest_ms()) if at_ms is not None]
         return max(0, self._clock.now_ms() - min(waiting)) / 1000 if waiting else 0.0
 
     def _forget(self, key: ProgramKey) -> None:
+        self._end_pause(key)
         self._routines.pop(key, None)
         self._due.remove(key)
 
     def _follow(self, program: Program, seen_to_ms: int | None) -> None:
-        known = self._routines.get(program.key)
+        known, now_ms = self._routines.get(program.key), self._clock.now_ms()
         try:
-            schedule = parse_schedule(program.schedule, self._zone)
-            base_ms = _base_ms(seen_to_ms, self._clock.now_ms())
-            due_ms = to_ms(first_due(schedule, from_ms(base_ms)))
+            routine = self._planning.routine(program)
+            due_ms = self._planning.first_due_ms(routine, seen_to_ms, now_ms)
         except ScheduleError as error:
             self._forget(program.key)
             log.error("schedule_unusable", name=program.name, program=str(program.key), reason=str(error))
             return
-        self._routines[program.key] = Routine(program, schedule)
-        if known is None or known.schedule != schedule:
-            self._due.put(program.key, due_ms)
+        if routine.faults and (known is None or known.faults != routine.faults):
+            log.error("tags_unusable", name=program.name, program=str(program.key), faults=routine.faults)
+        self._routines[program.key] = routine
+        self._repeated_until_ms = max(self._repeated_until_ms, seen_to_ms or 0)
+        if known is None or known.schedule != routine.schedule:
+            self._end_pause(program.key)
+            self._due.put(program.key, due_ms + routine.delay_ms)
+        elif known.delay_ms != routine.delay_ms and (at_ms := self._due.get(program.key)) is not None:
+            self._due.put(program.key, at_ms - known.delay_ms + routine.delay_ms)
 
     async def run(self) -> None:
         """Claim and start what is due, until stopped."""
         while not self._stopping:
             self._changed.clear()
-            now_ms = self._clock.now_ms()
-            self._notice_time(now_ms)
-            taken = self._due.take_due(now_ms)
-            if taken:
-                await self._tick_or_put_back(taken, now_ms)
-            else:
+            if not await self.step():
                 await self._sleep()
         self._stopped.set()
+
+    async def step(self) -> bool:
+        """See to what is due now; False if there is nothing."""
+        now_ms = self._clock.now_ms()
+        self._notice_time(now_ms)
+        self._look_at_pauses(now_ms)
+        taken = self._due.take_due(now_ms)
+        if not taken and not self._pauses_over:
+            return False
+        await self._tick_or_put_back(taken, now_ms)
+        return True
 
     def stop(self) -> None:
         """Start nothing any more. Runs under way go on."""
         self._stopping = True
+        self._runs.stop()
         self._changed.set()
 
     async def finished(self) -> None:
         """After :meth:`stop`: wait until the last tick is seen to and no run is under way."""
         await self._stopped.wait()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._runs.finished()
 
     async def cancel_runs(self) -> None:
         """End the runs that are under way; they are recorded as lost."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._runs.cancel()
 
     async def _sleep(self) -> None:
         soonest_ms = self._due.soonest_ms()
@@ -166,110 +198,142 @@ class Scheduler:
             pass
 
     def _notice_time(self, now_ms: int) -> None:
-        """Should the clock have been far ahead, and be set right, go on from the right time."""
-        if now_ms < self._latest_ms - LONGEST_SETBACK_MS:
-            log.warning("clock_set_back", seconds=(self._latest_ms - now_ms) // 1000)
-            for key, routine in self._routines.items():
-                self._due.put(key, to_ms(first_due(routine.schedule, from_ms(now_ms))))
+        """Should the clock have been set back, go on from the time that it shows now."""
+        setback_ms = self._latest_ms - now_ms
+        if setback_ms > LONGEST_WAITED_SETBACK_MS:
+            log.warning("clock_set_back", seconds=setback_ms // 1000)
+            self._repeated_until_ms = max(self._repeated_until_ms, self._latest_ms)
+            for key, at_ms in self._due.all():
+                routine = self._routines[key]
+                due_ms = after_setback(routine.schedule, at_ms - routine.delay_ms, setback_ms, now_ms)
+                self._due.put(key, due_ms + routine.delay_ms)
             self._latest_ms = now_ms
         self._latest_ms = max(self._latest_ms, now_ms)
 
+    def _look_at_pauses(self, now_ms: int) -> None:
+        """Go on with the routines that are not paused any more."""
+        for key, paused in list(self._paused.items()):
+            if self._pause(self._routines[key]) is None:
+                self._end_pause(key)
+                upcoming_ms = give_up(paused.routine.schedule, paused.due_ms, now_ms).next_due_ms
+                if upcoming_ms is not None:
+                    self._put_next(key, upcoming_ms)
+
+    def _end_pause(self, key: ProgramKey) -> None:
+        paused = self._paused.pop(key, None)
+        if paused is not None:
+            until_ms = max(paused.due_ms, self._clock.now_ms())
+            self._pauses_over.append(Pause(paused.routine, paused.due_ms, until_ms, paused.reason))
+
     async def _tick_or_put_back(self, taken: list[tuple[ProgramKey, int]], now_ms: int) -> None:
         """See to due times; should that fail, they stay due."""
-        self._claiming_ms = taken[0][1]
+        pauses, self._pauses_over = self._pauses_over, []
+        self._claiming_ms = taken[0][1] if taken else None
         try:
-            await self._tick(taken, now_ms)
+            await self._tick(taken, pauses, now_ms)
         except DatabaseError as error:
-            self._put_back(taken)
+            self._put_back(taken, pauses)
             log.error("due_times_not_claimed", count=len(taken), reason=str(error))
             await asyncio.sleep(RETRY_SECONDS)
         except Exception:
-            self._put_back(taken)
+            self._put_back(taken, pauses)
             raise
         finally:
             self._claiming_ms = None
 
-    async def _tick(self, taken: list[tuple[ProgramKey, int]], now_ms: int) -> None:
+    async def _tick(self, taken: list[tuple[ProgramKey, int]], pauses: Sequence[Pause], now_ms: int) -> None:
         """See to the due times that have come: on record first, then moved on, then started."""
-        due = [self._decide(key, due_ms, now_ms) for key, due_ms in taken if key in self._routines]
-        starting = [run for item in due if (run := self._starting(item, now_ms))]
-        ended = [entry for item in due for entry in self._ended(item, now_ms)]
+        taken = [(key, at_ms) for key, at_ms in taken if not self._is_paused(key, at_ms, now_ms)]
+        decisions = Decisions()
+        plans = [self._plan(key, at_ms, now_ms, decisions) for key, at_ms in taken if key in self._routines]
+        starting = [run for plan in plans for run in plan.starting]
+        ended = [entry for plan in plans for entry in plan.ended] + [_paused(pause, now_ms) for pause in pauses]
         try:
             claimed = await self._record.claim(starting, ended)
         except ClaimInDoubtError as error:
             # The record sees to it that they end there as lost; to claim them again might give them two endings.
-            log.error("due_times_in_doubt", count=len(due), reason=error.reason)
+            log.error("due_times_in_doubt", count=len(plans), reason=error.reason)
             claimed = set()
-        self._move_on(due)
-        for run in starting:
-            if run.id in claimed:
-                self._start(run)
+        self._move_on(plans)
+        for plan in plans:
+            if runs := [run for run in plan.starting if run.id in claimed]:
+                self._runs.start(plan.routine, runs)
 
-    def _decide(self, key: ProgramKey, due_ms: int, now_ms: int) -> Due:
+    def _is_paused(self, key: ProgramKey, at_ms: int, now_ms: int) -> bool:
+        """Whether a routine whose time has come is paused; then it is kept until it is not."""
+        routine = self._routines.get(key)
+        if routine is None or (reason := self._pause(routine)) is None:
+            return False
+        self._paused[key] = Pause(routine, at_ms - routine.delay_ms, now_ms, reason)
+        return True
+
+    def _plan(self, key: ProgramKey, at_ms: int, now_ms: int, decisions: Decisions) -> Plan:
         routine = self._routines[key]
-        return Due(routine, due_ms, decide(routine.schedule, due_ms, now_ms, self._start_deadline))
+        decision = decisions.decide(routine, at_ms - routine.delay_ms, now_ms - routine.delay_ms)
+        runs = [self._new_run(routine, due_ms, now_ms) for due_ms in decision.run_due_ms]
+        ended = [self._missed(routine, decision.given_up, now_ms)] if decision.given_up is not None else []
+        reason = self._runs.reason_to_skip(routine) or self._hindrance(key.domain) if runs else None
+        if reason is None:
+            return Plan(routine, runs, ended, decision.next_due_ms)
+        ended += [(run, Ending(Outcome.SKIPPED, ended_ms=now_ms, reason=reason)) for run in runs]
+        return Plan(routine, (), ended, decision.next_due_ms)
 
-    def _starting(self, due: Due, now_ms: int) -> Run | None:
-        if due.decision.run_due_ms is None or self._skip_reason(due.routine.program.key) is not None:
-            return None
-        return self._new_run(due.routine.program, due.decision.run_due_ms, now_ms)
-
-    def _ended(self, due: Due, now_ms: int) -> list[tuple[Run, Ending]]:
-        """What goes on record without being started: missed due times, and one that is skipped."""
-        program, decision = due.routine.program, due.decision
-        entries: list[tuple[Run, Ending]] = []
-        if decision.missed is not None:
-            entries.append(self._missed(program, decision.missed, now_ms))
-        if decision.run_due_ms is not None and (reason := self._skip_reason(program.key)) is not None:
-            ending = Ending(outcome=Outcome.SKIPPED, ended_ms=now_ms, reason=reason)
-            entries.append((self._new_run(program, decision.run_due_ms, now_ms), ending))
-        return entries
-
-    def _skip_reason(self, key: ProgramKey) -> str | None:
-        if (before := self._running.get(key)) is not None:
-            return f"still running: run {before.id}, which began for an earlier due time"
-        return self._hindrance(key.domain)
-
-    def _missed(self, program: Program, gap: Gap, now_ms: int) -> tuple[Run, Ending]:
+    def _missed(self, routine: Routine, gap: Gap, now_ms: int) -> tuple[Run, Ending]:
+        program = routine.program
         log.warning("due_times_missed", name=program.name, program=str(program.key), count=gap.count)
-        ending = Ending(outcome=Outcome.MISSED, ended_ms=now_ms, reason=gap.reason())
-        # Under the last of them, so that at the next start nobody looks for the others again.
-        return replace(self._new_run(program, gap.last_due_ms, now_ms), first_due_ms=gap.first_due_ms), ending
+        return _given_up(routine, gap, now_ms, Outcome.MISSED, LATE)
 
-    def _new_run(self, program: Program, due_ms: int, now_ms: int) -> Run:
-        start_by_ms = due_ms + self._start_deadline // timedelta(milliseconds=1)
+    def _new_run(self, routine: Routine, due_ms: int, now_ms: int) -> Run:
+        policy = routine.policy
+        start_by_ms = max(due_ms + routine.delay_ms + routine.start_deadline_ms, 0)
+        if start_by_ms < now_ms:
+            # It is made up for, so it has as long from now on.
+            start_by_ms = now_ms + routine.start_deadline_ms
         return Run(
-            new_run_id(now_ms), program, Trigger.SCHEDULE, claimed_ms=now_ms, due_ms=due_ms, start_by_ms=start_by_ms
+            new_run_id(now_ms),
+            routine.program,
+            Trigger.SCHEDULE,
+            claimed_ms=now_ms,
+            due_ms=due_ms,
+            start_by_ms=start_by_ms,
+            retry=policy.retry,
+            failures_limit=policy.failures_limit,
         )
 
-    def _put_back(self, taken: list[tuple[ProgramKey, int]]) -> None:
-        for key, due_ms in taken:
-            if key in self._routines and self._due.get(key) is None:
-                self._due.put(key, due_ms)
+    def _put_back(self, taken: list[tuple[ProgramKey, int]], pauses: Sequence[Pause]) -> None:
+        self._pauses_over = [*pauses, *self._pauses_over]
+        for key, at_ms in taken:
+            if key in self._routines and self._due.get(key) is None and key not in self._paused:
+                self._due.put(key, at_ms)
 
-    def _move_on(self, due: list[Due]) -> None:
-        for item in due:
-            key, next_due_ms = item.routine.program.key, item.decision.next_due_ms
+    def _move_on(self, plans: Sequence[Plan]) -> None:
+        for plan in plans:
+            key = plan.routine.program.key
             # A change that came while the claim was being written has set the due time already.
-            if key in self._routines and self._due.get(key) is None and next_due_ms is not None:
-                self._due.put(key, next_due_ms)
+            if key in self._routines and self._due.get(key) is None and plan.next_due_ms is not None:
+                self._put_next(key, plan.next_due_ms)
 
-    def _start(self, run: Run) -> None:
-        self._running[run.program.key] = run
-        task = asyncio.create_task(self._run(run), name=f"run {run.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _run(self, run: Run) -> None:
-        """One run to its end. ``execute`` closes the record whatever happens, and raises nothing but a cancellation."""
-        try:
-            await self._execute(run)
-        finally:
-            del self._running[run.program.key]
+    def _put_next(self, key: ProgramKey, due_ms: int) -> None:
+        if due_ms > self._repeated_until_ms:
+            # The clock has not shown this second before, so there is no need to tell it apart.
+            due_ms -= due_ms % 1000
+        self._due.put(key, due_ms + self._routines[key].delay_ms)
 
 
-def _base_ms(seen_to_ms: int | None, now_ms: int) -> int:
-    """From when on due times are to be seen to. It may lie ahead, if the clock was set back since."""
-    if seen_to_ms is None or seen_to_ms > now_ms + LONGEST_SETBACK_MS:
-        return now_ms
-    return seen_to_ms
+def _paused(pause: Pause, now_ms: int) -> tuple[Run, Ending]:
+    gap = give_up(pause.routine.schedule, pause.due_ms, pause.until_ms).given_up
+    assert gap is not None, "a pause has the due time that came first"
+    return _given_up(pause.routine, gap, now_ms, Outcome.SKIPPED, pause.reason)
+
+
+def _given_up(routine: Routine, gap: Gap, now_ms: int, outcome: Outcome, why: str) -> tuple[Run, Ending]:
+    """One record for all due times of a gap, under the last of them, so that nobody looks for the others again."""
+    run = Run(
+        new_run_id(now_ms),
+        routine.program,
+        Trigger.SCHEDULE,
+        claimed_ms=now_ms,
+        due_ms=gap.last_due_ms,
+        first_due_ms=gap.first_due_ms,
+    )
+    return run, Ending(outcome, ended_ms=now_ms, reason=gap.reason(why))

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, tzinfo
 
 from juvuln.domains.store import Specification
+from juvuln.policy import Policy, policy_of
 from juvuln.schedule import ScheduleError, first_due, parse_schedule
 from shared.http import Refusal
 from shared.module_names import module_name_fault
@@ -23,6 +24,9 @@ def check_specification(program: Specification, set_now: Collection[str], zone: 
         fault = module_name_fault(program.name)
         if fault:
             raise _refusal("name", fault, set_now)
+    if "tags" in set_now:
+        for fault in policy_of(program.tags, Policy())[1]:
+            raise Refusal(400, f"tags: {fault}")
     if _needs_schedule(program, set_now) or ("schedule" in set_now and program.schedule not in NO_SCHEDULE):
         try:
             first_due(parse_schedule(program.schedule, zone), now)

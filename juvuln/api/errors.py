@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from sqlalchemy.exc import IntegrityError
 
-from juvuln.calls import NoSuchWebhookError, NotRunnableError, StoppingError, TooManyCallsError
+from juvuln.calls import NoSuchWebhookError, NotRunnableError, PausedError, StoppingError, TooManyCallsError
 from juvuln.database import DatabaseError
 from juvuln.domains.store import NotFoundError
 from shared.http import Refusal
@@ -23,5 +23,5 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
         raise Refusal(409, str(error)) from error
     except TooManyCallsError as error:
         raise Refusal(429, str(error), {"Retry-After": "1"}) from error
-    except (DatabaseError, StoppingError) as error:
+    except (DatabaseError, PausedError, StoppingError) as error:
         raise Refusal(503, str(error), {"Retry-After": "5"}) from error

@@ -15,7 +15,6 @@ from juvuln.api.services import Services
 from juvuln.api.views import STORABLE, NewProgram, ProgramChanges, ProgramView
 from juvuln.domains.listing import Position
 from juvuln.domains.store import Specification
-from juvuln.schedule import load_zone
 from shared.http import Answer, Parameter, Route, json_response, read_model
 
 MAX_JSON_BYTES = 64 * 1024
@@ -132,7 +131,7 @@ class ProgramApi:
             language=new.language,
             tags=tuple(new.tags or ()),
         )
-        self._check(specification, NewProgram.model_fields)
+        self._check(principal.domain, specification, NewProgram.model_fields)
         owners = [] if principal.own_group is None else [principal.own_group]
         await store_of(self._services, principal).create_program(specification, owners, uuid4)
         # The creator's rights have just changed.
@@ -150,7 +149,7 @@ class ProgramApi:
         changes = (await self._read(request, ProgramChanges)).columns()
         store = store_of(self._services, principal)
         changed = _changed(await store.specification(uuid), changes)
-        self._check(changed, changes)
+        self._check(principal.domain, changed, changes)
         await store.update_program(uuid, changes)
         await self._services.domains.refresh(principal.domain)
         return web.Response(status=204)
@@ -165,8 +164,8 @@ class ProgramApi:
     async def _read(self, request: web.Request, model: type[ModelT]) -> ModelT:
         return await read_model(request, model, MAX_JSON_BYTES, invalid_code=400)
 
-    def _check(self, specification: Specification, set_now: Collection[str]) -> None:
-        zone = load_zone(self._services.settings.schedule.zone)
+    def _check(self, domain: str, specification: Specification, set_now: Collection[str]) -> None:
+        zone = self._services.planning.zone_of(domain)
         check_specification(specification, set_now, zone, self._services.clock.now())
 
 

@@ -11,6 +11,8 @@ from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings
 from juvuln.domains.domains import Domains
 from juvuln.live import LiveRuns
+from juvuln.pauses import Pauses
+from juvuln.routine import Planning
 from juvuln.run_logs import RunLogs
 from juvuln.runs.record import RunRecord
 from juvuln.scheduler import Scheduler
@@ -27,6 +29,8 @@ class Services:
     secret: str | None = field(repr=False)
     """The secret of manager and workers; None where ``auth: open``."""
     clock: Clock
+    planning: Planning
+    pauses: Pauses
     readiness: Readiness
     registry: CollectorRegistry
     """What there is to tell Prometheus."""

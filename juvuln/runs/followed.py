@@ -34,8 +34,9 @@ async def all_followed(connection: AsyncConnection, domain: str) -> dict[UUID, F
         runs.c.domain == routines.c.domain, runs.c.program_uuid == routines.c.program_uuid
     )
     query = select(routines, last_due.scalar_subquery().label("last_due_ms")).where(routines.c.domain == domain)
+    # Due times are told apart by their milliseconds where the clock was set back; those of since_ms mean nothing.
     return {
-        UUID(row.program_uuid): Followed(row.schedule, max(row.since_ms, row.last_due_ms or 0))
+        UUID(row.program_uuid): Followed(row.schedule, max(row.since_ms // 1000 * 1000, row.last_due_ms or 0))
         for row in await connection.execute(query)
     }
 

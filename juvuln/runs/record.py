@@ -16,7 +16,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Select, bindparam, delete, select, text, update
+from sqlalchemy import Select, bindparam, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -25,13 +25,13 @@ from juvuln.programs import Changes, Program
 from juvuln.runs.followed import all_followed, follow, forget, look_no_further_back
 from juvuln.runs.meter import RunMeter, WriteMeter
 from juvuln.runs.migrate import VERSION_TABLE, migrate
+from juvuln.runs.paused_domains import PausedDomains
+from juvuln.runs.retention import prune_many, prune_old
 from juvuln.runs.run import Ending, RecordedRun, Run, Trigger
-from juvuln.runs.tables import runs
+from juvuln.runs.tables import WHAT, runs
 from shared.news import News
 from shared.wire import LogLine, ModuleUse, Outcome, ProgramError, ProgramType
 
-WHAT = "record of runs"
-PRUNE_ROWS = 5_000
 LATELY_ROWS = 5_000
 RETRY_SECONDS = 1.0
 ENDING_DELAY_SECONDS = 0.005
@@ -86,6 +86,7 @@ class RunRecord:
         self.meter = RunMeter()
         self.writes = WriteMeter()
         self._report_problem = report_problem
+        self.paused_domains = PausedDomains(engine)
         self._claims: list[Claim] = []
         self._endings: list[dict[str, Any]] = []
         self._closed = 0
@@ -223,18 +224,14 @@ class RunRecord:
         rows = await self._all(select(runs).where(runs.c.domain == domain, runs.c.id == run_id))
         return _recorded(rows[0]) if rows else None
 
-    async def prune(self, ended_before_ms: int) -> int:
-        """Delete runs that ended before then, a bounded number at a time; gives how many. Open runs stay."""
+    async def prune(self, ended_before_ms: int, keep_per_program: int) -> int:
+        """Delete runs that ended before then, and of each program all but the newest so many; gives how many.
+
+        Open runs stay, and so does the last due time of each routine.
+        """
         async with transaction(self._engine, WHAT) as connection:
             await look_no_further_back(connection, ended_before_ms)
-        old = select(runs.c.id).where(runs.c.ended_ms < ended_before_ms).limit(PRUNE_ROWS)
-        total = 0
-        while True:
-            async with transaction(self._engine, WHAT) as connection:
-                deleted = (await connection.execute(delete(runs).where(runs.c.id.in_(old)))).rowcount
-            total += deleted
-            if deleted < PRUNE_ROWS:
-                return total
+        return await prune_old(self._engine, ended_before_ms) + await prune_many(self._engine, keep_per_program)
 
     async def write(self) -> None:
         """The writer: for ever, everything that waits in one transaction."""

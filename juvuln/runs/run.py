@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from juvuln.policy import NO_RETRY, Retry
 from juvuln.programs import Program
 from shared.wire import LogLine, ModuleUse, Outcome, ProgramError
 
@@ -31,6 +32,10 @@ class Run:
     """Where it stands for all due times of a gap: the first of them; ``due_ms`` is the last."""
     start_by_ms: int | None = None
     """Until when it may be handed to a worker; later it is missed."""
+    retry: Retry = NO_RETRY
+    """How it is repeated if it does not end well."""
+    failures_limit: int = 0
+    """After how many failures in a row, this one included, its program is set to failed; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Ending:
     answer_status: int | None = None
     """The HTTP status that a webhook chose."""
     attempts: int | None = None
-    """How often the worker started it, where it says so."""
+    """How often it was started, as far as the workers say so."""
 
 
 @dataclass(frozen=True, slots=True)

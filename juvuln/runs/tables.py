@@ -2,6 +2,9 @@
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
 
+WHAT = "record of runs"
+"""What they are together, for people."""
+
 metadata = MetaData()
 
 runs = Table(
@@ -49,5 +52,12 @@ routines = Table(
     Column("program_uuid", Text, primary_key=True),
     Column("schedule", Text, nullable=False),
     # Nothing that was due before is looked for.
+    Column("since_ms", BigInteger, nullable=False),
+)
+
+paused_domains = Table(
+    "paused_domains",
+    metadata,
+    Column("domain", Text, primary_key=True),
     Column("since_ms", BigInteger, nullable=False),
 )

@@ -150,9 +150,10 @@ async def test_a_schedule_is_followed_from_when_it_was_changed(record: RunRecord
     one, two = program(UUID_1), program(UUID_2)
     await record.follow_all("test", [one, two], NOW_MS)
     one, two = replace(one, schedule="@hourly"), replace(two, revision=5)
-    await record.follow("test", Changes(changed=(one, two)), NOW_MS + 1)
-    assert await record.follow_all("test", [one, two], NOW_MS + 2) == {UUID_1: NOW_MS + 1, UUID_2: NOW_MS}
-    assert await record.follow_all("test", [replace(one, schedule="@daily")], NOW_MS + 3) == {}
+    await record.follow("test", Changes(changed=(one, two)), NOW_MS + 1234)
+    # Whole seconds: the milliseconds of due times have a meaning of their own.
+    assert await record.follow_all("test", [one, two], NOW_MS + 2000) == {UUID_1: NOW_MS + 1000, UUID_2: NOW_MS}
+    assert await record.follow_all("test", [replace(one, schedule="@daily")], NOW_MS + 3000) == {}
 
 
 async def test_a_routine_that_was_away_is_not_looked_for_from_before_it_came_back(record: RunRecord) -> None:
@@ -166,7 +167,7 @@ async def test_a_routine_that_was_away_is_not_looked_for_from_before_it_came_bac
 
 async def test_what_is_pruned_is_not_looked_for_again(record: RunRecord) -> None:
     await record.follow_all("test", [program(UUID_1)], NOW_MS)
-    await record.prune(NOW_MS + 1000)
+    await record.prune(NOW_MS + 1000, 100)
     assert await record.follow_all("test", [program(UUID_1)], NOW_MS + 2000) == {UUID_1: NOW_MS + 1000}
 
 
@@ -176,8 +177,29 @@ async def test_pruning_takes_old_runs_and_leaves_open_ones(record: RunRecord) ->
     record.close(old, Ending(outcome=Outcome.SUCCEEDED, ended_ms=NOW_MS))
     record.close(young, Ending(outcome=Outcome.SUCCEEDED, ended_ms=NOW_MS + 1000))
     await record.flush()
-    assert await record.prune(NOW_MS + 500) == 1
+    assert await record.prune(NOW_MS + 500, 100) == 1
     assert {each.id for each in await record.history("test", limit=10)} == {young.id, still_open.id}
+
+
+async def test_the_last_due_time_of_a_routine_stays_however_old_it_is(record: RunRecord) -> None:
+    routine, call = run(1, NOW_MS), run(2, None, Trigger.WEBHOOK)
+    await record.claim([], [(each, Ending(Outcome.SUCCEEDED, ended_ms=NOW_MS)) for each in (routine, call)])
+    assert await record.prune(NOW_MS + 500, 1) == 1
+    assert [each.id for each in await record.history("test", limit=10)] == [routine.id]
+
+
+async def test_of_each_program_only_the_newest_runs_stay_and_those_that_are_open(
+    record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("juvuln.runs.retention.ROWS_AT_ONCE", 2)
+    still_open, calls = run(1, NOW_MS), [run(number, None, Trigger.WEBHOOK) for number in range(2, 12)]
+    others = [replace(run(20 + number), program=program(UUID_2)) for number in range(2)]
+    ended = [(each, Ending(Outcome.SUCCEEDED, ended_ms=NOW_MS)) for each in (*calls, *others)]
+    await record.claim([still_open], ended)
+    assert await record.prune(0, 3) == 7
+    assert await record.prune(0, 3) == 0
+    left = {each.id for each in await record.history("test", limit=100)}
+    assert left == {each.id for each in (still_open, *calls[-3:], *others)}
 
 
 async def test_a_database_of_an_earlier_version_is_opened_again_without_loss(record_url: str) -> None:

@@ -1,15 +1,20 @@
 """A claimed run to the end of its record, with attempts that the test plays."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Result
+from juvuln.failures import Failures
 from juvuln.live import LiveRuns
+from juvuln.policy import Retry
+from juvuln.programs import Program
 from juvuln.runner import Runner
 from juvuln.runs.run import Ending, Run, Trigger
-from shared.wire import Outcome, TaskAnswer, TaskRequest
+from shared.wire import ErrorKind, Outcome, ProgramError, TaskAnswer, TaskRequest
 from tests.juvuln.support import program
 
 
@@ -41,13 +46,29 @@ class Played:
         return Result(ending, TaskAnswer(status=201, body=b"four") if request else None)
 
 
-def a_run() -> Run:
-    return Run(new_run_id(0), program(), Trigger.SCHEDULE, claimed_ms=0)
+def a_run(**changes: Any) -> Run:
+    return replace(Run(new_run_id(0), program(), Trigger.SCHEDULE, claimed_ms=0), **changes)
+
+
+def failing(count: int = 1, **changes: Any) -> list[Ending]:
+    return [replace(Ending(Outcome.FAILED, ended_ms=1, reason="oh no"), **changes)] * count
+
+
+SUCCESS = Ending(Outcome.SUCCEEDED, ended_ms=2)
+THREE_MORE = Retry(3, backoff_seconds=0.001)
+
+
+def a_runner(played: Played, notes: Notes, given_up: list[Program] | None = None) -> Runner:
+    async def set_failed(program: Program) -> None:
+        assert given_up is not None
+        given_up.append(program)
+
+    return Runner(played, notes, Clock(), LiveRuns(), Failures(set_failed), lambda: 0.0)
 
 
 async def test_a_run_is_closed_with_its_ending_and_the_sizes_of_what_went_in_and_out() -> None:
     notes, run = Notes(), a_run()
-    runner = Runner(Played(Ending(Outcome.SUCCEEDED, ended_ms=1)), notes, Clock(), LiveRuns())
+    runner = a_runner(Played(Ending(Outcome.SUCCEEDED, ended_ms=1)), notes)
     result = await runner.execute(run, TaskRequest(body=b"one"))
     assert notes.closed == [(run.id, result.ending)]
     assert (result.ending.request_bytes, result.ending.answer_bytes, result.ending.answer_status) == (3, 4, 201)
@@ -55,7 +76,7 @@ async def test_a_run_is_closed_with_its_ending_and_the_sizes_of_what_went_in_and
 
 async def test_a_run_that_is_cancelled_is_on_record_as_lost() -> None:
     notes, played = Notes(), Played(None)
-    running = asyncio.create_task(Runner(played, notes, Clock(), LiveRuns()).execute(a_run()))
+    running = asyncio.create_task(a_runner(played, notes).execute(a_run()))
     await played.waiting.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -66,6 +87,92 @@ async def test_a_run_that_is_cancelled_is_on_record_as_lost() -> None:
 
 async def test_a_fault_of_the_manager_loses_the_run_and_closes_its_record() -> None:
     notes = Notes()
-    await Runner(Played(RuntimeError("oops")), notes, Clock(), LiveRuns()).execute(a_run())
+    await a_runner(Played(RuntimeError("oops")), notes).execute(a_run())
     ((_, ending),) = notes.closed
     assert (ending.outcome, ending.reason) == (Outcome.LOST, "internal error of the manager; its log has the details")
+
+
+async def test_a_run_is_repeated_until_it_ends_well_and_its_record_tells_of_all_attempts() -> None:
+    notes = Notes()
+    await a_runner(Played(*failing(2), SUCCESS), notes).execute(a_run(retry=THREE_MORE))
+    ((_, ending),) = notes.closed
+    assert (ending.outcome, ending.attempts) == (Outcome.SUCCEEDED, 3)
+    assert ending.reason == "attempt 3 of 4; attempt 1: failed: oh no; attempt 2: failed: oh no"
+
+
+async def test_a_run_is_repeated_no_more_often_than_is_said() -> None:
+    notes, played = Notes(), Played(*failing(5))
+    await a_runner(played, notes).execute(a_run(retry=THREE_MORE))
+    ((_, ending),) = notes.closed
+    assert (ending.outcome, ending.attempts, len(played.endings)) == (Outcome.FAILED, 4, 1)
+    assert (ending.reason or "").startswith("oh no (attempt 4 of 4; attempt 1: failed: oh no; attempt 2")
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        Ending(Outcome.LOST, ended_ms=1),
+        Ending(Outcome.SKIPPED, ended_ms=1),
+        Ending(Outcome.MISSED, ended_ms=1),
+        *failing(error=ProgramError(kind=ErrorKind.COMPILE, message="no")),
+    ],
+)
+async def test_what_may_have_run_did_not_run_or_cannot_run_is_not_repeated(ending: Ending) -> None:
+    notes = Notes()
+    await a_runner(Played(ending), notes).execute(a_run(retry=THREE_MORE))
+    assert [closed for _, closed in notes.closed] == [ending]
+
+
+async def test_a_lost_run_is_repeated_where_that_is_asked_for() -> None:
+    notes = Notes()
+    retry = replace(THREE_MORE, outcomes=frozenset({Outcome.LOST}))
+    await a_runner(Played(Ending(Outcome.LOST, ended_ms=1), SUCCESS), notes).execute(a_run(retry=retry))
+    assert [ending.outcome for _, ending in notes.closed] == [Outcome.SUCCEEDED]
+
+
+async def test_a_run_between_two_attempts_ends_when_the_manager_is_stopped() -> None:
+    notes, played = Notes(), Played(*failing())
+    runner = a_runner(played, notes)
+    running = asyncio.create_task(runner.execute(a_run(retry=Retry(3, backoff_seconds=600))))
+    await asyncio.sleep(0)
+    runner.stop()
+    async with asyncio.timeout(5):
+        await running
+    ((_, ending),) = notes.closed
+    assert ending.outcome is Outcome.FAILED
+    assert ending.reason == "oh no (attempt 1 of 4, not repeated because the manager was stopped)"
+
+
+async def test_a_run_that_is_cancelled_by_name_is_closed_as_such_and_its_task_goes_on() -> None:
+    notes, played, run = Notes(), Played(None), a_run()
+    runner = a_runner(played, notes)
+    running = asyncio.create_task(runner.execute(run))
+    await played.waiting.wait()
+    runner.cancel(run.id, "replaced")
+    assert (await running).ending.outcome is Outcome.CANCELLED
+    runner.cancel(run.id, "too late")
+    ((_, ending),) = notes.closed
+    assert (ending.outcome, ending.reason) == (Outcome.CANCELLED, "replaced")
+
+
+async def test_a_program_that_fails_so_often_in_a_row_is_set_to_failed_and_the_last_record_says_so() -> None:
+    notes, given_up = Notes(), list[Program]()
+    runner = a_runner(Played(*failing(), SUCCESS, *failing(3)), notes, given_up)
+    for _ in range(4):
+        await runner.execute(a_run(failures_limit=3))
+    assert given_up == []
+    await runner.execute(a_run(failures_limit=3))
+    assert given_up == [program()]
+    expected = "oh no (it failed 3 times in a row, so the program's state was set to failed)"
+    assert notes.closed[-1][1].reason == expected
+
+
+async def test_failures_of_an_earlier_revision_do_not_count() -> None:
+    notes = Notes()
+    given_up = list[Program]()
+    runner = a_runner(Played(*failing(3)), notes, given_up)
+    await runner.execute(a_run(failures_limit=2))
+    await runner.execute(a_run(failures_limit=2, program=program(revision=1)))
+    assert given_up == []
+    await runner.execute(a_run(failures_limit=2, program=program(revision=1)))
+    assert len(given_up) == 1

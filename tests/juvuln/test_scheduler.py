@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC
 from pathlib import Path
 from uuid import UUID
 
@@ -12,10 +12,14 @@ import pytest
 
 from juvuln.clock import Clock
 from juvuln.database import DatabaseError
+from juvuln.due import LONGEST_SETBACK_MS
+from juvuln.policy import Policy
 from juvuln.programs import Changes
+from juvuln.routine import Planning
+from juvuln.routine_runs import RoutineRuns
 from juvuln.runs.record import Batch, RunRecord, open_record
 from juvuln.runs.run import Ending, RecordedRun, Run
-from juvuln.scheduler import LONGEST_SETBACK_MS, Scheduler
+from juvuln.scheduler import Scheduler
 from shared.wire import Outcome
 from tests.juvuln.support import UUID_1, program
 from tests.support.waiting import until
@@ -37,6 +41,26 @@ class SetClock(Clock):
         self.readings.append(now_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class Succeeding:
+    """Stands for the runner: all runs succeed at once."""
+
+    record: RunRecord
+    clock: Clock
+
+    async def execute(self, run: Run) -> None:
+        self.close(run, Ending(Outcome.SUCCEEDED, ended_ms=self.clock.now_ms()))
+
+    def close(self, run: Run, ending: Ending) -> None:
+        self.record.close(run, ending)
+
+    def cancel(self, run_id: str, reason: str) -> None:
+        raise AssertionError(run_id, reason)
+
+    def stop(self) -> None:
+        pass
+
+
 @pytest.fixture
 async def record(tmp_path: Path) -> AsyncIterator[RunRecord]:
     async with open_record(f"sqlite:///{tmp_path}/record.db", "manager", lambda _: None) as opened:
@@ -49,10 +73,9 @@ async def record(tmp_path: Path) -> AsyncIterator[RunRecord]:
 async def running(record: RunRecord, clock: Clock) -> AsyncIterator[Scheduler]:
     """A scheduler whose runs succeed at once."""
 
-    async def succeed(run: Run) -> None:
-        record.close(run, Ending(Outcome.SUCCEEDED, ended_ms=clock.now_ms()))
-
-    scheduler = Scheduler(record, succeed, lambda _: None, clock, zone=UTC, start_deadline=timedelta(seconds=30))
+    runs = RoutineRuns(Succeeding(record, clock), clock)
+    planning = Planning(UTC, {}, Policy())
+    scheduler = Scheduler(record, runs, lambda _: None, lambda _: None, clock, planning)
     work = asyncio.create_task(scheduler.run())
     yield scheduler
     scheduler.stop()
@@ -115,13 +138,13 @@ async def test_a_clock_that_was_far_ahead_is_not_waited_for(record: RunRecord, r
         if not restarted:
             clock.set(T0_MS + 60_000 + 1)
             await asyncio.sleep(1.1)  # the scheduler looks at the clock every second
-            clock.set(T0_MS + 65_000)
+            clock.set(T0_MS + 65_999)  # the second time that the clock shows this second
             after = await until_recorded(record, 3)
     if restarted:
         clock.set(T0_MS + 60_000 + 1)
         async with running(record, clock) as scheduler:
             await follow(record, scheduler, clock)
-            clock.set(T0_MS + 65_000)
+            clock.set(T0_MS + 65_999)  # the second time that the clock shows this second
             after = await until_recorded(record, 3)
     assert set(after) - set(before) == {("succeeded", 65, 65)}
 

@@ -1,0 +1,148 @@
+"""The runs of routines that are under way, and what becomes of a run that comes meanwhile: the overlap policy."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from juvuln.clock import Clock, from_ms
+from juvuln.policy import Overlap
+from juvuln.programs import ProgramKey
+from juvuln.routine import Routine
+from juvuln.runs.run import Ending, Run
+from shared.wire import Outcome
+
+STOPPED = "the manager was stopped before it was started"
+
+
+class Runs(Protocol):
+    """Who brings claimed runs to their end (:class:`juvuln.runner.Runner`)."""
+
+    async def execute(self, run: Run) -> Any: ...
+    def cancel(self, run_id: str, reason: str) -> None: ...
+    def close(self, run: Run, ending: Ending) -> None: ...
+    def stop(self) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Strand:
+    """Runs of one routine that are run one after another."""
+
+    runs: deque[Run]
+    """Those that are not begun yet."""
+    current: Run
+    """The one under way, or else the first."""
+    task: asyncio.Task[None] | None = None
+    replaced: str | None = None
+    """Why it is ended, if it is."""
+
+
+@dataclass(slots=True)
+class OneRoutine:
+    strands: list[Strand] = field(default_factory=list)
+    waiting: tuple[Routine, Sequence[Run]] | None = None
+    """What is run when all strands have ended."""
+
+
+class RoutineRuns:
+    """Owns the tasks of the runs that are started by schedule."""
+
+    def __init__(self, runs: Runs, clock: Clock) -> None:
+        self._runs = runs
+        self._clock = clock
+        self._routines: defaultdict[ProgramKey, OneRoutine] = defaultdict(OneRoutine)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def reason_to_skip(self, routine: Routine) -> str | None:
+        """Why no run of the routine may be claimed now."""
+        key = routine.program.key
+        strands = self._routines[key].strands if key in self._routines else []
+        policy = routine.policy
+        if strands and policy.overlap is Overlap.SKIP:
+            return f"still running: run {strands[0].current.id}, which began for an earlier due time"
+        if policy.overlap is Overlap.ALLOW and len(strands) >= policy.overlap_limit:
+            return f"{len(strands)} runs are under way, as many as may be"
+        return None
+
+    def start(self, routine: Routine, runs: Sequence[Run]) -> None:
+        """Have claimed runs executed, one after another, as the overlap policy says."""
+        key = routine.program.key
+        known = self._routines[key]
+        if known.strands and routine.policy.overlap is Overlap.QUEUE:
+            self._wait(known, routine, runs)
+        elif known.strands and routine.policy.overlap is Overlap.REPLACE:
+            self._replace(known, runs[-1])
+            self._begin(key, runs, after=[strand.task for strand in known.strands if strand.task])
+        else:
+            self._begin(key, runs, after=())
+
+    def stop(self) -> None:
+        """Begin nothing any more; what is with a worker goes on."""
+        self._stopping = True
+        self._runs.stop()
+        for known in self._routines.values():
+            if known.waiting is not None:
+                self._close_all(known.waiting[1], Outcome.SKIPPED, STOPPED)
+                known.waiting = None
+
+    async def finished(self) -> None:
+        """Wait until no run is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def cancel(self) -> None:
+        """End the runs that are under way; they are recorded as lost."""
+        self.stop()
+        await asyncio.sleep(0)  # what was begun just now must get as far as to clean up
+        for task in list(self._tasks):
+            task.cancel()
+        await self.finished()
+
+    def _wait(self, known: OneRoutine, routine: Routine, runs: Sequence[Run]) -> None:
+        if known.waiting is not None:
+            reason = f"still waiting for its turn when run {runs[-1].id} came, which is for a later due time"
+            self._close_all(known.waiting[1], Outcome.SKIPPED, reason)
+        known.waiting = routine, runs
+
+    def _replace(self, known: OneRoutine, by: Run) -> None:
+        due = from_ms(by.due_ms or by.claimed_ms).isoformat()
+        for strand in known.strands:
+            strand.replaced = f"replaced by run {by.id}, due {due}"
+            self._runs.cancel(strand.current.id, strand.replaced)
+
+    def _begin(self, key: ProgramKey, runs: Sequence[Run], after: Sequence[asyncio.Task[None]]) -> None:
+        strand = Strand(deque(runs), runs[0])
+        self._routines[key].strands.append(strand)
+        strand.task = asyncio.create_task(self._follow(key, strand, after), name=f"run {runs[0].id}")
+        self._tasks.add(strand.task)
+        strand.task.add_done_callback(self._tasks.discard)
+
+    async def _follow(self, key: ProgramKey, strand: Strand, after: Sequence[asyncio.Task[None]]) -> None:
+        """Run after run to the end of the strand."""
+        try:
+            if after:
+                await asyncio.wait(after)
+            while strand.runs and not strand.replaced and not self._stopping:
+                strand.current = strand.runs.popleft()
+                await self._runs.execute(strand.current)
+        finally:
+            outcome = Outcome.CANCELLED if strand.replaced else Outcome.SKIPPED
+            self._close_all(strand.runs, outcome, strand.replaced or STOPPED)
+            self._ended(key, strand)
+
+    def _ended(self, key: ProgramKey, strand: Strand) -> None:
+        known = self._routines[key]
+        known.strands.remove(strand)
+        if known.strands:
+            return
+        waiting, known.waiting = known.waiting, None
+        if waiting is None:
+            del self._routines[key]
+        else:
+            self._begin(key, waiting[1], after=())
+
+    def _close_all(self, runs: Sequence[Run] | deque[Run], outcome: Outcome, reason: str) -> None:
+        for run in runs:
+            self._runs.close(run, Ending(outcome, ended_ms=self._clock.now_ms(), reason=reason))

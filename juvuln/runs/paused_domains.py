@@ -1,0 +1,34 @@
+"""The domains that an operator paused, kept beside the record of runs, so that all who open it agree."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from juvuln.database import transaction
+from juvuln.runs.tables import WHAT, paused_domains
+
+
+class PausedDomains:
+    """Every method raises DatabaseError."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def all(self) -> Sequence[str]:
+        async with transaction(self._engine, WHAT) as connection:
+            return list((await connection.execute(select(paused_domains.c.domain))).scalars())
+
+    async def pause(self, domain: str, since_ms: int) -> bool:
+        """False if it is paused already."""
+        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(paused_domains).values(domain=domain, since_ms=since_ms).on_conflict_do_nothing()
+        async with transaction(self._engine, WHAT) as connection:
+            return (await connection.execute(statement)).rowcount > 0
+
+    async def resume(self, domain: str) -> bool:
+        """False if it is not paused."""
+        async with transaction(self._engine, WHAT) as connection:
+            statement = delete(paused_domains).where(paused_domains.c.domain == domain)
+            return (await connection.execute(statement)).rowcount > 0

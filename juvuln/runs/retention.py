@@ -1,0 +1,62 @@
+"""Old runs go, in batches that keep nobody waiting. Each is found by an index, however many there are."""
+
+from sqlalchemy import ColumnElement, Select, delete, exists, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from juvuln.database import transaction
+from juvuln.runs.tables import WHAT, runs
+
+ROWS_AT_ONCE = 5_000
+
+_newer = runs.alias("newer")
+
+
+async def prune_old(engine: AsyncEngine, ended_before_ms: int) -> int:
+    """Delete runs that ended before then. Raises DatabaseError."""
+    old = select(runs.c.id).where(runs.c.ended_ms < ended_before_ms, _is_not_the_last_due()).limit(ROWS_AT_ONCE)
+    return await _delete_all(engine, old)
+
+
+async def prune_many(engine: AsyncEngine, keep: int) -> int:
+    """Delete all but the newest ``keep`` runs of each program. Raises DatabaseError."""
+    deleted, after = 0, ("", "")
+    while program := await _next_program(engine, after):
+        after = program
+        mine = (runs.c.domain == program[0]) & (runs.c.program_uuid == program[1])
+        oldest_kept = select(runs.c.id).where(mine).order_by(runs.c.id.desc()).offset(keep - 1).limit(1)
+        surplus = select(runs.c.id).where(
+            mine, runs.c.id < oldest_kept.scalar_subquery(), runs.c.ended_ms.is_not(None), _is_not_the_last_due()
+        )
+        deleted += await _delete_all(engine, surplus.order_by(runs.c.id).limit(ROWS_AT_ONCE))
+    return deleted
+
+
+async def _next_program(engine: AsyncEngine, after: tuple[str, str]) -> tuple[str, str] | None:
+    """The next program on record in the order of the index: a jump in it, however many runs a program has."""
+    where = tuple_(runs.c.domain, runs.c.program_uuid) > tuple_(*after)
+    query = select(runs.c.domain, runs.c.program_uuid).where(where)
+    query = query.order_by(runs.c.domain, runs.c.program_uuid).limit(1)
+    async with transaction(engine, WHAT) as connection:
+        row = (await connection.execute(query)).first()
+    return (row.domain, row.program_uuid) if row else None
+
+
+def _is_not_the_last_due() -> ColumnElement[bool]:
+    """A routine goes on from its last due time, so that one stays."""
+    later = exists().where(
+        _newer.c.domain == runs.c.domain,
+        _newer.c.program_uuid == runs.c.program_uuid,
+        _newer.c.due_ms > runs.c.due_ms,
+    )
+    return runs.c.due_ms.is_(None) | later
+
+
+async def _delete_all(engine: AsyncEngine, some: Select[tuple[str]]) -> int:
+    """Delete what ``some`` finds, until it finds less than it may."""
+    total = 0
+    while True:
+        async with transaction(engine, WHAT) as connection:
+            deleted = (await connection.execute(delete(runs).where(runs.c.id.in_(some)))).rowcount
+        total += deleted
+        if deleted < ROWS_AT_ONCE:
+            return total
