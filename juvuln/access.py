@@ -63,6 +63,10 @@ class Principal:
     def may(self, action: Action, resource: str) -> bool:
         return self.policies.allow(action, resource)
 
+    def may_read_runs_of(self, program: UUID) -> bool:
+        """Whether what the runs of a program log, and what is wrong with them, may be told."""
+        return self.may("read", f"programs/{program}")
+
 
 def own_group(user: UUID, user_name: str, groups: Mapping[UUID, str]) -> UUID | None:
     """The group of a user's ``groups`` (names by uuid) that is the user's own: with the user's uuid, or else name.

@@ -57,7 +57,10 @@ class RunNowApi:
             headers = {"Location": f"/v2/programs/{uuid}/runs/{run.id}"}
             return json_response(self._view(run, None), status=202, headers=headers)
         run, result = await calls.call(program, Trigger.MANUAL, call)
-        return json_response(self._view(run, result.ending))
+        view = self._view(run, result.ending)
+        if not principal.may_read_runs_of(uuid):
+            view = view.model_copy(update={"error": None, "log": []})
+        return json_response(view)
 
     def _view(self, run: Run, ending: Ending | None) -> RunView:
         return RunView.of(RecordedRun.of(run, self._services.record.manager, ending))

@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 from multidict import CIMultiDict
 
+from juvuln.access import Principal
 from juvuln.api.guards import is_trusted, program_uuid, require_access, require_caller
 from juvuln.api.services import Services
 from juvuln.dispatch import Result
@@ -65,25 +66,28 @@ class WebhookApi:
 
     async def by_domain(self, request: web.Request) -> web.Response:
         domain, uuid = request.match_info["domain"], program_uuid(request)
-        if not is_trusted(self._services, request):
-            principal = await require_caller(self._services, request)
-            if principal.domain != domain:
-                raise Refusal(403, f"the token is not one of domain {domain}")
-            require_access(principal, "create", f"programs/{uuid}/webhook")
-        return await self._call(domain, uuid, request)
+        if is_trusted(self._services, request):
+            return await self._call(domain, uuid, request, tell_error=True)
+        principal = await require_caller(self._services, request)
+        if principal.domain != domain:
+            raise Refusal(403, f"the token is not one of domain {domain}")
+        return await self._call_as(principal, uuid, request)
 
     async def by_user(self, request: web.Request) -> web.Response:
         principal, uuid = await require_caller(self._services, request), program_uuid(request)
-        require_access(principal, "create", f"programs/{uuid}/webhook")
-        return await self._call(principal.domain, uuid, request)
+        return await self._call_as(principal, uuid, request)
 
-    async def _call(self, domain: str, uuid: UUID, request: web.Request) -> web.Response:
+    async def _call_as(self, principal: Principal, uuid: UUID, request: web.Request) -> web.Response:
+        require_access(principal, "create", f"programs/{uuid}/webhook")
+        return await self._call(principal.domain, uuid, request, tell_error=principal.may_read_runs_of(uuid))
+
+    async def _call(self, domain: str, uuid: UUID, request: web.Request, *, tell_error: bool) -> web.Response:
         calls = self._services.calls
         calls.check()
         program = calls.webhook(domain, uuid)
         body = await read_body(request, self._services.settings.limits.body_bytes)
         _, result = await calls.call(program, Trigger.WEBHOOK, task_request(request, body))
-        return _response(result)
+        return _response(result, tell_error=tell_error)
 
 
 def task_request(request: web.Request, body: bytes) -> TaskRequest:
@@ -105,11 +109,12 @@ def _text(received: str) -> str:
     return received.encode("utf-8", "replace").decode("utf-8")
 
 
-def _response(result: Result) -> web.Response:
+def _response(result: Result, *, tell_error: bool) -> web.Response:
     ending = result.ending
     if ending.outcome is Outcome.SUCCEEDED:
         return _program_answer(result.answer or TaskAnswer())
-    message = ending.reason or (str(ending.error) if ending.error else f"the program {ending.outcome.value}")
+    error = str(ending.error) if ending.error and tell_error else None
+    message = ending.reason or error or f"the program {ending.outcome.value.replace('_', ' ')}"
     return error_response(502 if ending.outcome in (Outcome.LOST, Outcome.SKIPPED) else 500, message)
 
 

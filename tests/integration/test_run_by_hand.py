@@ -9,6 +9,7 @@ from sqlalchemy import delete, update
 from juvuln.database import transaction
 from juvuln.domains.tables import group_policies
 from tests.support.installation import Domain, Installation, Json, Reply
+from tests.support.people import add_user
 from tests.support.waiting import until
 
 ECHO = """
@@ -130,6 +131,22 @@ async def test_it_needs_the_right_to_run(installation: Installation, domain: Dom
         await connection.execute(delete(group_policies).where(group_policies.c.action == "create"))
     await installation.manager().start()
     assert (await run(installation, uuid)).status == 403
+
+
+async def test_whoever_may_start_a_program_but_not_read_it_learns_nothing_of_its_log_and_error(
+    installation: Installation, domain: Domain
+) -> None:
+    uuid = await domain.add("bad", 'import("log").info("secret")\nx := undefined\nx()\n')
+    await add_user(domain, "ada", [("allow", "create", "programs/%"), ("allow", "read", f"programs/{uuid}/%")])
+    await installation.start()
+    for token, told in (("ada", False), ("root", True)):
+        answered = (await run(installation, uuid, token=token)).json()
+        assert answered["outcome"] == "failed"
+        assert (answered["error"] is not None, answered["log"] != []) == (told, told)
+        called = await installation.call("POST", f"/v2/programs/{uuid}/webhook", token=token)
+        assert called.status == 500
+        assert ("not callable" in called.json()["message"]) is told
+    assert (await installation.call("GET", f"/v2/programs/{uuid}/runs", token="ada")).status == 403
 
 
 async def test_without_a_worker_the_run_is_skipped_and_says_so(installation: Installation, domain: Domain) -> None:
