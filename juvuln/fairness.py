@@ -65,7 +65,7 @@ class FairQueue(Generic[Waiting]):
 
 
 class Places:
-    """The places that runs take, one each."""
+    """The places that runs take, one each, or compiles."""
 
     def __init__(self, places: int) -> None:
         self._queue: FairQueue[asyncio.Future[None]] = FairQueue(places)

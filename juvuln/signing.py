@@ -1,9 +1,9 @@
 """What is to be signed is compiled first, against the modules that its runs would use."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from juvuln.domains.store import DomainStore, NotFoundError, Specification
+from juvuln.fairness import Places
 from juvuln.programs import LARGEST_REVISION
 from shared.imports import LATEST, UnusableImport, parse_import
 from shared.wire import ProgramError, ProgramType
@@ -15,10 +15,13 @@ COMPILE_SECONDS = 10.0
 
 
 class CompileCheck:
-    """Compiles code that is to be signed, a few programs at a time, each in a process of its own."""
+    """Compiles code that is to be signed, a few programs at a time, each in a process of its own.
+
+    Domains take turns, so that none makes the others wait for all that it wants compiled.
+    """
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(PARALLEL_COMPILES)
+        self._places = Places(PARALLEL_COMPILES)
 
     async def faults(self, store: DomainStore, specification: Specification, code: bytes) -> Sequence[ProgramError]:
         """What is wrong with the code of a program: nothing if it compiles, or is in a language that we do not run.
@@ -27,13 +30,17 @@ class CompileCheck:
         """
         if specification.language != TENGO:
             return ()
-        async with self._places, open_compiler(COMPILE_SECONDS) as compiler:
-            return await compiler.check(
-                specification.name,
-                code,
-                _modules_of(store),
-                as_module=specification.type == ProgramType.MODULE.value,
-            )
+        await self._places.take(store.name)
+        try:
+            async with open_compiler(COMPILE_SECONDS) as compiler:
+                return await compiler.check(
+                    specification.name,
+                    code,
+                    _modules_of(store),
+                    as_module=specification.type == ProgramType.MODULE.value,
+                )
+        finally:
+            self._places.give_back(store.name)
 
 
 def _modules_of(store: DomainStore) -> FindModules:

@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import signal
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ from juvuln.database import transaction
 from juvuln.domains.tables import programs
 from tests.malgomaj.local_command import executors_of
 from tests.support.installation import Domain, Installation, Reply
+from tests.support.waiting import until
 
 BROKEN = 'log := import("log")\nlog.info(nothing)\n'
 MODULE = "export {{version: {0}}}"
@@ -122,6 +124,26 @@ async def test_many_at_once_are_all_judged_and_leave_no_process(manager: Install
     replies = await asyncio.gather(*(sign(manager, uuid) for uuid in uuids))
     assert [reply.status for reply in replies] == [204 if number % 2 else 422 for number in range(6)]
     assert executors_of(manager.daemons[0].pid) == []
+
+
+async def test_a_domain_that_signs_much_does_not_make_another_wait_for_all_of_it(
+    manager: Installation, domain: Domain
+) -> None:
+    other = await manager.add_domain("other")
+    manager.daemons[0].signal(signal.SIGHUP)
+    much = await other.add("much", BROKEN, signed=False)
+    little = await domain.add("little", "x := 1", signed=False)
+    path = f"/v2/programs/{much}/revisions/0/sign"
+
+    async def served() -> bool:
+        return (await manager.call("PUT", path, domain="other")).status == 422
+
+    await until(served, "the other domain is served")
+    many = [asyncio.create_task(manager.call("PUT", path, domain="other")) for _ in range(40)]
+    await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
+    assert (await sign(manager, little)).status == 204
+    assert sum(each.done() for each in many) < 20
+    assert {reply.status for reply in await asyncio.gather(*many)} == {422}
 
 
 async def test_where_no_compiler_can_be_started_it_says_so_and_how_to_sign_all_the_same(
