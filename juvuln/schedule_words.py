@@ -55,7 +55,9 @@ def duration_words(seconds: int) -> str:
 def field_rule(field: Field) -> str:
     """What may stand in a field."""
     names = f" or {field.names[0].upper()} to {field.names[-1].upper()}" if field.names else ""
-    return f"a {field.name} is {field.low} to {field.high}{names}, a range a-b, a list a,b, a step */n or a/n, or *"
+    article = "an" if field is HOUR else "a"
+    values = f"{field.low} to {field.high}{names}"
+    return f"{article} {field.name} is {values}, a range a-b, a list a,b, a step */n or a/n, or *"
 
 
 def _times(schedule: Cron) -> str:

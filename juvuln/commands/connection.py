@@ -120,7 +120,9 @@ def resolve(options: Options, environ: Mapping[str, str], name: str, profile: Pr
 
 def _warnings(profile: Profile | None, server: Setting, token: Setting | None, source: str) -> tuple[str, ...]:
     """A token that was kept for one server and is about to be shown to another."""
-    if profile is None or token is None or token.source != source or server.value == profile.server:
+    if profile is None or token is None or token.source != source:
+        return ()
+    if server.value.rstrip("/") == profile.server.rstrip("/"):
         return ()
     return (f"the token of {source}, made for {profile.server}, goes to {server.value} ({server.source})",)
 

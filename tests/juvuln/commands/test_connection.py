@@ -40,6 +40,7 @@ def test_an_empty_variable_is_none() -> None:
 def test_a_token_that_goes_to_another_server_than_it_was_kept_for_is_warned_of() -> None:
     assert resolve(Options(), ENVIRON, "work", WORK).warnings == ()
     assert resolve(Options(), {}, "work", WORK).warnings == ()
+    assert resolve(Options(server="https://work.example/"), {}, "work", WORK).warnings == ()
     (warning,) = resolve(Options(server="http://other"), {}, "work", WORK).warnings
     assert "made for https://work.example, goes to http://other (--server)" in warning
     assert "work-token" not in warning
