@@ -10,6 +10,7 @@ from juvuln.commands import domain, program, worker
 from juvuln.commands.login import login
 from juvuln.commands.next import next_command
 from juvuln.commands.runs import list_runs
+from juvuln.commands.status import show_status
 from shared.cli import (
     CheckConfigOption,
     ConfigOption,
@@ -36,6 +37,7 @@ app.add_typer(worker.app)
 app.command("login")(login)
 app.command("next")(next_command)
 app.command("runs")(list_runs)
+app.command("status")(show_status)
 
 
 def main() -> None:
