@@ -1,8 +1,6 @@
 """The runs that this manager has under way: with which worker each is, and how it ended, for who follows it."""
 
-from collections import Counter
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from juvuln.runs.run import Ending
 from juvuln.workers import Worker
@@ -38,10 +36,6 @@ class LiveRuns:
     def waiting(self) -> int:
         """Runs that no worker was handed yet."""
         return sum(run.worker is None for run in self._runs.values())
-
-    def by_worker(self) -> Counter[UUID]:
-        """How many runs each worker has."""
-        return Counter(run.worker.uuid for run in self._runs.values() if run.worker is not None)
 
     def begin(self, run_id: str) -> None:
         self._runs[run_id] = LiveRun()

@@ -48,7 +48,8 @@ class RunMeter:
         self.ended: Counter[tuple[str, Trigger, Outcome]] = Counter()
         """By domain, what asked for them, and how they ended."""
         self.lag_seconds = Distribution(LAG_SECONDS)
-        """From the due time of a run to its start."""
+        """From the due time of a run to its start. Of one that was repeated, only the last start is known: it is left
+        out."""
         self.duration_seconds = Distribution(DURATION_SECONDS)
         """How long workers were busy with a run."""
 
@@ -75,7 +76,7 @@ class RunMeter:
         self.ended[run.program.key.domain, run.trigger, ending.outcome] += 1
         if ending.started_ms is not None:
             self.started[run.trigger] += 1
-            if run.due_ms is not None:
+            if run.due_ms is not None and (ending.attempts or 1) == 1:
                 self.lag_seconds.add(max(0, ending.started_ms - run.due_ms) / 1000)
         if ending.duration_ms is not None:
             self.duration_seconds.add(ending.duration_ms / 1000)

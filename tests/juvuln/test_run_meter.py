@@ -58,6 +58,14 @@ async def test_a_run_counts_with_its_lag_and_how_long_it_took(record: RunRecord)
     assert [meter.count(result) for result in Result] == [0, 1, 0]
 
 
+async def test_of_a_run_that_was_repeated_the_first_start_is_not_known(record: RunRecord) -> None:
+    it = run(1, NOW_MS)
+    await record.claim([it])
+    record.close(it, Ending(Outcome.SUCCEEDED, ended_ms=NOW_MS + 9000, started_ms=NOW_MS + 8000, attempts=2))
+    assert record.meter.started == {Trigger.SCHEDULE: 1}
+    assert record.meter.lag_seconds.count == 0
+
+
 async def test_what_no_worker_took_has_no_lag(record: RunRecord) -> None:
     call = run(1, None, Trigger.WEBHOOK)
     await record.claim([call])
