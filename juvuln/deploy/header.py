@@ -5,21 +5,27 @@ is no comment, an empty one too, ends it.
 """
 
 import re
+from codecs import BOM_UTF8
 
 from juvuln.deploy.said import KEYS, Said, SayingFault, unknown_key
 
-_LINE = re.compile(rb"//[ \t]*(?P<key>[A-Za-z_]+):(?:[ \t]+(?P<value>.*))?")
+_LINE = re.compile(rb"//[ \t]*(?P<key>[A-Za-z_]+):(?P<space>[ \t]*)(?P<value>.*)")
 
 
 def read_header(code: bytes, file: str) -> dict[str, Said]:
     """What is said, by key; empty if nothing is. Raises SayingFault."""
     said: dict[str, Said] = {}
-    for number, line in enumerate(code.split(b"\n"), start=1):
+    lines = code.removeprefix(BOM_UTF8).split(b"\n")  # a mark that some editors put there, and Tengo reads over
+    for number, line in enumerate(lines, start=1):
         line = line.strip()
         if not line.startswith(b"//"):
             break
         if match := _LINE.fullmatch(line):
-            _take(said, match["key"].decode(), match["value"] or b"", f"{file}:{number}")
+            key, value, place = match["key"].decode(), match["value"], f"{file}:{number}"
+            if match["space"] or not value:
+                _take(said, key, value, place)
+            elif key in KEYS:
+                raise SayingFault(place, f"write a space after '{key}:'")
     return said
 
 

@@ -59,7 +59,11 @@ def _type(said: Mapping[str, Said], schedule: str, code: bytes | None, place: st
         return ProgramType.MODULE.value
     if schedule:
         return ProgramType.ROUTINE.value
-    raise SayingFault(place, "its type is not said: module, routine (with a schedule) or webhook")
+    raise SayingFault(
+        place,
+        "its type is not said: module, routine (with a schedule) or webhook; say it in program.yaml, or in the file's "
+        "first line: // type: webhook",
+    )
 
 
 def _text(said: Mapping[str, Said], key: str, default: str) -> str:

@@ -1,5 +1,6 @@
 """A folder of programs: what is read from manifests and leading comments, and what is wrong with them."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,17 @@ def test_a_program_is_what_its_manifest_or_its_comments_say(
     assert programs[name].specification == expected
 
 
+def test_a_mark_of_the_byte_order_hides_nothing(tmp_path: Path) -> None:
+    programs = make(tmp_path, {"a.tengo": BOM_UTF8 + b"// type: webhook\n", "b.tengo": BOM_UTF8 + b"export 1"})
+    assert {name: program.specification.type for name, program in programs.items()} == {"a": "webhook", "b": "module"}
+    assert programs["a"].code == BOM_UTF8 + b"// type: webhook\n"
+
+
+def test_comments_with_addresses_are_comments(tmp_path: Path) -> None:
+    programs = make(tmp_path, {"a.tengo": "// https://example.org/\n// type: webhook\n// at:noon\n"})
+    assert programs["a"].specification == Specification("webhook")
+
+
 def test_hidden_folders_and_other_files_are_left_alone(tmp_path: Path) -> None:
     files: dict[str, str | bytes] = {".git/a.tengo": "x", "notes.md": "x", "a.tengo.bak": "x", ".tengo": "x"}
     assert make(tmp_path, files) == {}
@@ -85,6 +97,7 @@ def test_hidden_folders_and_other_files_are_left_alone(tmp_path: Path) -> None:
     ("files", "expected"),
     [
         ({"a.tengo": "x := 1"}, "a.tengo:1: its type is not said"),
+        ({"a.tengo": "// see\n//type:webhook"}, "a.tengo:2: write a space after 'type:'"),
         ({"a.tengo": "// type: webhook\n// shedule: x"}, "a.tengo:2: there is no key 'shedule'"),
         ({"a.tengo": "// Type: webhook"}, "a.tengo:1: write 'type' instead of 'Type'"),
         ({"a.tengo": "// type: a\n// type: b"}, "a.tengo:2: type is said twice, first at"),
