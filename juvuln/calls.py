@@ -9,6 +9,7 @@ from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Result
 from juvuln.domains.domains import Domains
 from juvuln.domains.store import Specification
+from juvuln.fairness import has_share
 from juvuln.inflight import InFlight
 from juvuln.programs import Program
 from juvuln.runs.record import RunRecord
@@ -26,7 +27,7 @@ class NotRunnableError(SelfhostError):
 
 
 class TooManyCallsError(SelfhostError):
-    """As many calls are under way as there may be."""
+    """As many calls are under way as there may be, of all domains or of one."""
 
 
 class StoppingError(SelfhostError):
@@ -82,12 +83,14 @@ class Calls:
         if reason := self._paused(domain):
             raise PausedError(reason)
 
-    def check(self) -> None:
-        """Raises StoppingError or TooManyCallsError if no call is taken now."""
+    def check(self, domain: str) -> None:
+        """Raises StoppingError or TooManyCallsError if no call of the domain is taken now."""
         if self._stopping:
             raise StoppingError("the manager is about to end")
         if len(self._in_flight) >= self._parallel:
             raise TooManyCallsError(f"{self._parallel} calls are under way already; try again in a moment")
+        if not has_share(self._in_flight.of(domain), self._parallel - len(self._in_flight)):
+            raise TooManyCallsError(f"domain {domain} has its share of calls under way; try again in a moment")
 
     def stop(self) -> None:
         """Take no more calls. Those under way go on."""
@@ -109,28 +112,29 @@ class Calls:
 
         Raises StoppingError, TooManyCallsError, or DatabaseError if it cannot be put on record; then it is not run.
         """
-        self.check()
-        with self._in_flight.one():
+        self.check(program.key.domain)
+        with self._in_flight.one(program.key.domain):
             run = await self._claimed(program, trigger)
             return run, await self._execute(run, request)
 
     async def start(self, program: Program, trigger: Trigger, request: TaskRequest | None) -> Run:
         """Like :meth:`call`, but wait only until the run is on record."""
-        self.check()
-        self._in_flight.enter()
+        domain = program.key.domain
+        self.check(domain)
+        self._in_flight.enter(domain)
         try:
             run = await self._claimed(program, trigger)
         except BaseException:
-            self._in_flight.leave()
+            self._in_flight.leave(domain)
             raise
         task = asyncio.get_running_loop().create_task(self._execute(run, request))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda ended: self._ended(ended, domain))
         return run
 
-    def _ended(self, task: "asyncio.Task[Result]") -> None:
+    def _ended(self, task: "asyncio.Task[Result]", domain: str) -> None:
         self._tasks.discard(task)
-        self._in_flight.leave()
+        self._in_flight.leave(domain)
 
     async def _claimed(self, program: Program, trigger: Trigger) -> Run:
         now_ms = self._clock.now_ms()

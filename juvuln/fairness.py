@@ -14,6 +14,11 @@ SHARE = 8
 """A domain may have so many times as many places as are free: 8 in 9 of all while no other has any."""
 
 
+def has_share(taken: int, free: int) -> bool:
+    """Whether a domain that has ``taken`` places may have one more while ``free`` are free."""
+    return taken < SHARE * free
+
+
 class FairQueue(Generic[Waiting]):
     """What waits, by domain, and how many places each domain has."""
 
@@ -61,7 +66,7 @@ class FairQueue(Generic[Waiting]):
             del self._taken[domain]
 
     def _may_take(self, domain: str) -> bool:
-        return self._taken[domain] < SHARE * self._free
+        return has_share(self._taken[domain], self._free)
 
 
 class Places:

@@ -1,36 +1,44 @@
 """Counting what is under way, so that a manager that is asked to end can wait for it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class InFlight:
+    """How much each domain has under way."""
+
     def __init__(self) -> None:
-        self._count = 0
+        self._count: Counter[str] = Counter()
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __len__(self) -> int:
-        return self._count
+        return self._count.total()
 
-    def enter(self) -> None:
+    def of(self, domain: str) -> int:
+        return self._count[domain]
+
+    def enter(self, domain: str) -> None:
         """One more is under way, until it is told to :meth:`leave`."""
-        self._count += 1
+        self._count[domain] += 1
         self._idle.clear()
 
-    def leave(self) -> None:
-        self._count -= 1
-        if self._count == 0:
+    def leave(self, domain: str) -> None:
+        self._count[domain] -= 1
+        if not self._count[domain]:
+            del self._count[domain]
+        if not self._count:
             self._idle.set()
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        self.enter()
+    def one(self, domain: str) -> Iterator[None]:
+        self.enter(domain)
         try:
             yield
         finally:
-            self.leave()
+            self.leave(domain)
 
     async def idle(self) -> None:
         """Wait until nothing is under way."""

@@ -35,6 +35,11 @@ class Streams:
     def __len__(self) -> int:
         return self._open
 
+    @property
+    def free(self) -> int:
+        """How many more there may be."""
+        return self._max_streams - self._open
+
     def stop(self) -> None:
         """Have all streams end, after what is still to come in a moment."""
         self._stopping.set()

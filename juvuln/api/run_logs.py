@@ -1,5 +1,6 @@
 """The log of a run, while it runs and afterwards: `/v2/programs/{uuid}/runs/{id}/log`."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -11,10 +12,11 @@ from juvuln.api.queries import flag
 from juvuln.api.runs import recorded_run
 from juvuln.api.services import Services
 from juvuln.clock import from_ms
+from juvuln.fairness import has_share
 from juvuln.run_logs import LogLines
 from juvuln.runs.run import RecordedRun
 from shared.errors import SelfhostError
-from shared.http import Answer, Parameter, Route
+from shared.http import Answer, Parameter, Refusal, Route
 from shared.streams import NDJSON
 from shared.terminal import harmless
 from shared.wire import LogLine
@@ -27,6 +29,8 @@ class NoLongerAllowedError(SelfhostError):
 class RunLogApi:
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._readers: Counter[str] = Counter()
+        """How many logs each domain reads at this moment."""
 
     def routes(self) -> list[Route]:
         answers = {
@@ -61,9 +65,15 @@ class RunLogApi:
         run = await recorded_run(self._services, request)
         logs, streams = self._services.run_logs, self._services.streams
         lines = self._while_allowed(request, run, logs.follow(run)) if follow else logs.so_far(run)
-        if NDJSON in request.headers.get("Accept", ""):
-            return await streams.send(request, _json(lines), NDJSON)
-        return await streams.send(request, _text(lines), "text/plain")
+        if streams.free and not has_share(self._readers[run.domain], streams.free):
+            raise Refusal(429, f"domain {run.domain} follows its share of logs already", {"Retry-After": "5"})
+        self._readers[run.domain] += 1
+        try:
+            if NDJSON in request.headers.get("Accept", ""):
+                return await streams.send(request, _json(lines), NDJSON)
+            return await streams.send(request, _text(lines), "text/plain")
+        finally:
+            self._readers[run.domain] -= 1
 
     async def _while_allowed(self, request: web.Request, run: RecordedRun, lines: LogLines) -> LogLines:
         """The lines, as long as the caller may read them: a run can take longer than it takes to revoke a token."""

@@ -47,7 +47,7 @@ class RunNowApi:
         require_access(principal, "create", f"programs/{uuid}/run")
         in_background = flag(request, "async")
         calls = self._services.calls
-        calls.check()
+        calls.check(principal.domain)
         body = await read_body(request, self._services.settings.limits.body_bytes)
         specification = await store_of(self._services, principal).specification(uuid)
         program = await calls.runnable(principal.domain, specification)

@@ -83,7 +83,7 @@ class WebhookApi:
 
     async def _call(self, domain: str, uuid: UUID, request: web.Request, *, tell_error: bool) -> web.Response:
         calls = self._services.calls
-        calls.check()
+        calls.check(domain)
         program = calls.webhook(domain, uuid)
         body = await read_body(request, self._services.settings.limits.body_bytes)
         _, result = await calls.call(program, Trigger.WEBHOOK, task_request(request, body))

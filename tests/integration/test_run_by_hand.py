@@ -172,6 +172,20 @@ async def test_runs_in_the_background_count_among_the_calls_and_are_waited_for_a
     assert [each["outcome"] for each in ended] == ["succeeded", "succeeded"]
 
 
+async def test_a_domain_with_many_calls_under_way_leaves_some_to_the_others(
+    installation: Installation, domain: Domain
+) -> None:
+    other = await installation.add_domain("other")
+    slow = await domain.add("slow", SLOW, kind="routine", schedule="@yearly")
+    quick = await other.add("quick", LOGGING, kind="routine", schedule="@yearly")
+    # Without a worker the runs wait, and stay under way.
+    await installation.manager(LIMITS__CALLS="20", DISPATCH__WAIT_FOR_WORKER_SECONDS="5").start()
+    replies = await asyncio.gather(*(run(installation, slow, "?async=true") for _ in range(20)))
+    refused = [reply.json()["message"] for reply in replies if reply.status == 429]
+    assert refused == ["domain test has its share of calls under way; try again in a moment"] * 2
+    assert (await run(installation, quick, "?async=true", domain="other")).status == 202
+
+
 async def test_pages_of_runs_follow_one_another_and_keep_to_the_outcomes(
     installation: Installation, domain: Domain
 ) -> None:
