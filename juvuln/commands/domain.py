@@ -10,7 +10,7 @@ import typer
 
 from juvuln.commands.endings import PROGRAM, ends_well_or_says_why
 from juvuln.commands.errors import UsageError
-from juvuln.commands.output import print_json
+from juvuln.commands.output import counted, print_json
 from shared.cli import EXIT_FAILURE, ConfigOption
 from shared.errors import SelfhostError
 
@@ -180,7 +180,7 @@ def check(
         for fault in finding.faults:
             print(harmless(f"{finding.name}: {fault}"))
         if not finding.faults:
-            print(harmless(f"{finding.name}: good, {finding.programs} programs"))
+            print(harmless(f"{finding.name}: good, {counted(finding.programs, 'program')}"))
         for remark in finding.remarks:
             print(harmless(f"{finding.name}: note: {remark}"))
     if any(finding.faults for finding in findings):

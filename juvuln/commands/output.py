@@ -11,3 +11,8 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print only wha
 
 def print_json(content: object) -> None:
     print(json.dumps(content, indent=2))
+
+
+def counted(number: int | None, noun: str) -> str:
+    """``1 program``, ``2 programs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -9,7 +9,7 @@ import typer
 
 from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect
 from juvuln.commands.endings import ends_well_or_says_why
-from juvuln.commands.output import JsonOption, QuietOption, print_json
+from juvuln.commands.output import JsonOption, QuietOption, counted, print_json
 from shared.errors import SelfhostError
 
 if TYPE_CHECKING:
@@ -135,4 +135,4 @@ def _print(steps: "Sequence[PullStep]", folder: Path) -> None:
     ]
     if rows:
         print("\n".join(format_table(("WRITTEN", "PROGRAM", "FILE"), rows, standard_output())))
-    print(f"{len(rows)} of {len(steps)} programs were written; {folder} is as the domain")
+    print(f"{len(rows)} of {counted(len(steps), 'program')} written; {folder} is as the domain")

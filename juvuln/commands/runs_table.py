@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from juvuln.commands.output import counted
 from juvuln.commands.table import Cell, Table
 from juvuln.commands.terminal import Colour, Terminal
 from shared.terminal import harmless
@@ -53,10 +54,12 @@ def format_runs(runs: Sequence[Run], terminal: Terminal, *, with_log: bool, noth
 
 
 def format_ended(run: Run, terminal: Terminal) -> str:
-    """What one run logged, then how it ended and, if it failed, why."""
+    """What one run logged, then how it ended, as a webhook what it answered and, if it failed, why."""
     log = [harmless(f"{line['level']}: {line['message']}", keep="\n\t") for line in run["log"]]
     cell = outcome_cell(run)
     took = f" in {duration(run['duration_ms'])}" if run["duration_ms"] is not None else ""
+    if run["answer_status"] is not None:
+        took += f", answered {run['answer_status']} with {counted(run['answer_bytes'], 'byte')}"
     name, outcome = harmless(run["program_name"]), terminal.paint(cell.text, cell.colour)
     head = f"{name} {outcome}{took} (revision {run['revision']}, run {run['id']})"
     return "\n".join([*log, head, *notes(run, with_log=False)]) + "\n"

@@ -28,10 +28,10 @@ def show_status(
     server: ManagerOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """How the manager, its domains and its workers are, what is due next and what failed last.
+    """How the manager, its domains and its workers are.
 
-    Status 1 if something is wrong, 3 if the manager cannot be reached. It shows the secret of manager and workers, so
-    it is for who may read that.
+    With what is due next and what failed last. Status 1 if something is wrong, 3 if the manager cannot be reached. It
+    shows the secret of manager and workers, so it is for who may read that.
     """
     manager = call_manager(server, config)
     if watch:

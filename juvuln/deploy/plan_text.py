@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from difflib import unified_diff
 
+from juvuln.commands.output import counted
 from juvuln.commands.table import Cell, format_table
 from juvuln.commands.terminal import Colour, Terminal
 from juvuln.deploy.plan import Action, Plan, Step
@@ -37,8 +38,7 @@ def unsigned_note(plan: Plan) -> str | None:
     unsigned = sum(step.left_unsigned for step in plan.steps)
     if not unsigned:
         return None
-    whose = "1 program" if unsigned == 1 else f"{unsigned} programs"
-    return f"the newest code of {whose} is not signed, and does not run; --sign signs it"
+    return f"the newest code of {counted(unsigned, 'program')} is not signed, and does not run; --sign signs it"
 
 
 def plan_json(plan: Plan, done: Mapping[str, str], *, carried_out: bool) -> dict[str, object]:

@@ -70,7 +70,7 @@ async def test_pull_then_push_changes_nothing_whatever_the_programs_are_called_a
     assert "\x1b" not in pushed.text + pushed.err
     assert await everything(installation) == before
     again = await juvuln.good("program", "pull", str(folder))
-    assert "0 of 9 programs were written" in again.text
+    assert "0 of 9 programs written" in again.text
 
 
 async def test_what_differs_in_the_folder_is_overwritten_only_by_force(

@@ -49,6 +49,8 @@ def run(**fields: Any) -> dict[str, Any]:
         "worker": "w",
         "error": None,
         "log": [],
+        "answer_status": None,
+        "answer_bytes": None,
     }
     return {**usual, **fields}
 
@@ -76,6 +78,10 @@ def test_no_runs_are_told_as_what_was_asked_for() -> None:
 def test_a_run_that_was_waited_for_is_told_with_its_log_before_its_end() -> None:
     ended = run(log=[{"at_ms": 0, "level": "info", "message": "hello"}])
     assert format_ended(ended, PIPE) == "info: hello\ntick succeeded in 12.3 ms (revision 3, run 0199)\n"
+    answered = {**ended, "log": [], "answer_status": 404, "answer_bytes": 1}
+    assert format_ended(answered, PIPE) == (
+        "tick succeeded in 12.3 ms, answered 404 with 1 byte (revision 3, run 0199)\n"
+    )
 
 
 def test_a_log_line_never_looks_like_two() -> None:
