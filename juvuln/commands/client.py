@@ -77,6 +77,10 @@ class ApiClient:
         found: Json = self._http.json("GET", _path(uuid))
         return found
 
+    def webhook_url(self, uuid: str) -> str:
+        """Where a webhook is called."""
+        return self.server.url + _path(uuid, "webhook")
+
     def create(self, specification: Mapping[str, object]) -> Json:
         """``specification``: name, type, state, schedule, deadline (ms), language, tags."""
         made: Json = self._http.json("POST", "/v2/programs", specification)

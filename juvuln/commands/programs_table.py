@@ -26,9 +26,15 @@ def format_programs(programs: Sequence[Program], terminal: Terminal) -> str:
 
 
 def format_program(
-    program: Program, due: NextDue, revisions: Sequence[Mapping[str, Any]], runs: Sequence[Run], terminal: Terminal
+    program: Program,
+    due: NextDue,
+    revisions: Sequence[Mapping[str, Any]],
+    runs: Sequence[Run],
+    terminal: Terminal,
+    *,
+    url: str | None,
 ) -> str:
-    """A program's specification, then its revisions and its last runs as tables."""
+    """A program's specification, then its revisions and its last runs as tables; ``url`` is where it is called."""
     state = state_cell(program)
     times = [f"{instant:%Y-%m-%d %H:%M:%S %Z}" for instant in due.times]
     facts = {
@@ -36,6 +42,7 @@ def format_program(
         "uuid": program["uuid"],
         "type": harmless(program["type"]),
         "state": terminal.paint(harmless(state.text), state.colour),
+        "url": url,
         "schedule": harmless(program["schedule"]),
         "": due.words,
         "next": ", ".join(times),

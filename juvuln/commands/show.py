@@ -20,7 +20,7 @@ def show_program(
 ) -> None:
     """All about one program.
 
-    Its specification, when it is due next, its revisions and its last runs.
+    Its specification, when it is due next or where it is called, its revisions and its last runs.
     """
     from datetime import UTC, datetime
 
@@ -40,4 +40,5 @@ def show_program(
         times = [instant.isoformat() for instant in due.times]
         print_json({**found, "revisions": revisions, "runs": runs, "next": times})
     else:
-        print(format_program(found, due, revisions, runs, standard_output()), end="")
+        url = client.webhook_url(found["uuid"]) if found["type"] == "webhook" else None
+        print(format_program(found, due, revisions, runs, standard_output(), url=url), end="")

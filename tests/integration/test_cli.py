@@ -102,6 +102,12 @@ async def test_a_program_is_deleted_only_after_a_yes(juvuln: JuvulnCommand, doma
     assert (await juvuln("program", "show", "old")).status == 4
 
 
+async def test_where_a_webhook_is_called_is_shown(juvuln: JuvulnCommand, installation: Installation) -> None:
+    uuid = (await juvuln.good("program", "create", "hook", "--type", "webhook", "--quiet")).text.strip()
+    url = f"http://127.0.0.1:{installation.manager_port}/v2/programs/{uuid}/webhook"
+    assert f"url       {url}\n" in (await juvuln.good("program", "show", "hook")).text
+
+
 async def test_who_creates_a_second_program_of_a_name_is_warned(juvuln: JuvulnCommand) -> None:
     assert (await juvuln("program", "create", "twin", "--type", "module")).err == ""
     said = await juvuln("program", "create", "twin", "--type", "module", "--quiet")
