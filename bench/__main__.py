@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from bench import domains, engine
+from bench import counting, domains, engine
 from bench.installation import (
     children,
     daemon,
@@ -50,6 +50,12 @@ def task(source: bytes) -> bytes:
         "source_code": base64.b64encode(source).decode(),
     }
     return json.dumps(content).encode()
+
+
+async def measure_counting(_folder: Path) -> None:
+    """What the figures of /metrics cost a run."""
+    row("a run counted in malgomaj", "us", [counting.worker_us() for _ in range(ROUNDS)])
+    row("a run counted in juvuln", "us", [counting.manager_us() for _ in range(ROUNDS)])
 
 
 async def measure_engine(folder: Path) -> None:
@@ -206,6 +212,7 @@ async def measure_domains(folder: Path) -> None:
         row(f"{name}: first load", "s", [figures.load_seconds])
         row(f"{name}: juvuln's memory", "MiB", [figures.memory_mib])
         row(f"{name}: a poll that finds nothing, CPU", "s", figures.poll_cpu_seconds)
+        row(f"{name}: a scrape of /metrics", "ms", figures.scrape_ms)
         row(f"{name}: a change by the API", "ms", figures.change_ms)
 
 
@@ -213,6 +220,7 @@ async def main() -> None:
     configure_logging("bench", log_format="console", level="error")
     print(f"Medians of {ROUNDS} rounds of {SECONDS:g} s (least to most). The load generator shares the machine.\n")
     for measure in (
+        measure_counting,
         measure_engine,
         measure_against_plain_go,
         measure_first_call,

@@ -29,6 +29,7 @@ PROGRAMS = 1_000
 """In each domain: a tenth routines, a tenth modules, the others webhooks."""
 CODE_BYTES = 300
 POLLS = 5
+SCRAPES = 20
 CHANGES = 20
 WAIT_SECONDS = 120.0
 
@@ -63,6 +64,8 @@ class Figures:
     poll_cpu_seconds: Sequence[float]
     """Of the manager's process, for one poll of all domains that finds nothing."""
     poll_seconds: Sequence[float]
+    scrape_ms: Sequence[float]
+    """To ask for all figures."""
     change_ms: Sequence[float]
     """To change a program through the API, until the change is in effect."""
 
@@ -121,6 +124,7 @@ async def measure(folder: Path, urls: Sequence[str], uuid: UUID) -> Figures:
         await _until(lambda: api.has_read(len(urls)), "all domains are read")
         load_seconds, load_cpu_seconds = time.perf_counter() - started, _cpu_seconds(manager.pid)
         polls = [await _poll(manager, folder / "juvuln.log", number) for number in range(1, POLLS + 1)]
+        scrapes = [await api.scrape() for _ in range(SCRAPES)]
         changes = [await api.change(names[0], uuid, deadline) for deadline in range(1, CHANGES + 1)]
         return Figures(
             load_seconds,
@@ -128,6 +132,7 @@ async def measure(folder: Path, urls: Sequence[str], uuid: UUID) -> Figures:
             memory_mib(manager.pid),
             [cpu for cpu, _ in polls],
             [took for _, took in polls],
+            scrapes,
             changes,
         )
 
@@ -140,6 +145,12 @@ class Api:
         async with self._session.get("/metrics") as answer:
             families = text_string_to_metric_families(await answer.text())
         return sum(len(each.samples) for each in families if each.name == "juvuln_domain_programs") == domains
+
+    async def scrape(self) -> float:
+        began = time.perf_counter()
+        async with self._session.get("/metrics") as answer:
+            await answer.read()
+        return (time.perf_counter() - began) * 1000
 
     async def change(self, domain: str, uuid: UUID, deadline: int) -> float:
         headers = {"Authorization": BasicCredentials(domain, "root").header()}

@@ -38,8 +38,8 @@ def span(seconds: float) -> str:
 
 def _manager(manager: Json, at: datetime, terminal: Terminal) -> list[str]:
     state = terminal.paint("ready", Colour.GREEN) if manager["ready"] else terminal.paint("not ready", Colour.RED)
-    up = span((at - datetime.fromisoformat(manager["since"])).total_seconds())
-    head = f"juvuln {manager['version']} ({harmless(manager['name'])}): {state}, up for {up}"
+    since = f"{local_time(manager['since'])} ({span((at - datetime.fromisoformat(manager['since'])).total_seconds())})"
+    head = f"juvuln {manager['version']} ({harmless(manager['name'])}): {state}, up since {since}"
     problems = [f"    {harmless(part)}: {harmless(problem)}" for part, problem in manager["problems"].items()]
     return [head, *(terminal.paint(problem, Colour.RED) for problem in problems)]
 

@@ -26,7 +26,7 @@ async def test_it_shows_domains_workers_what_is_due_and_what_failed(installation
     said = await juvuln.good("status")
     lines = [" ".join(line.split()) for line in said.text.splitlines()]
     assert lines[0].startswith("juvuln ")
-    assert ": ready, up for " in lines[0]
+    assert ": ready, up since " in lines[0]
     assert any(line.startswith("test 2 0 ") and line.endswith(" good") for line in lines)
     assert any(line.startswith(f"127.0.0.1:{worker.port} ready ") for line in lines)
     assert any(line.endswith(" test soon") for line in lines)

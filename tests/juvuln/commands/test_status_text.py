@@ -56,7 +56,8 @@ def shown(**changes: Any) -> str:
 
 def test_everything_is_there() -> None:
     lines = [" ".join(line.split()) for line in shown().splitlines()]
-    assert lines[0] == "juvuln 1.2.3 (here:8097): ready, up for 2 h"
+    assert lines[0].startswith("juvuln 1.2.3 (here:8097): ready, up since 2026-03-01 ")
+    assert lines[0].endswith(" (2 h)")
     assert "runs: 2 under way, 0 waiting; since the manager started 10 succeeded, 1 failed, 0 did not run" in lines
     assert "test 3 0 0 s ago good" in lines
     assert "127.0.0.1:8096 ready 2 5.0 s 3 s ago tengo" in lines
@@ -73,7 +74,8 @@ def test_what_is_wrong_is_said_and_comes_first() -> None:
         next=[],
         failures=None,
     )
-    assert "not ready, up for 2 h\n    domain zoo: refuses\n" in text
+    assert ": not ready, up since " in text
+    assert " (2 h)\n    domain zoo: refuses\n" in text
     assert text.index("zoo ") < text.index("test ")
     assert "5 min ago  away: refuses (going on with …)" in text
     assert "no worker is subscribed" in text
