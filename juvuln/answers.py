@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from shared.wire import (
     REPORT_CONTENT_TYPE,
+    BatchLine,
     ErrorBody,
     ErrorKind,
     LogLine,
@@ -94,7 +95,7 @@ def understand(answer: WorkerAnswer, *, is_call: bool) -> Said:
         return _reported(answer)
     failure = _failure(answer)
     if failure is not None:
-        return _failed(answer, failure.message)
+        return _failed(answer.status, failure.message, _retry_after(answer))
     if is_call:
         return _answered(answer)
     if answer.status == 200:
@@ -102,11 +103,23 @@ def understand(answer: WorkerAnswer, *, is_call: bool) -> Said:
     raise Unanswered(f"the worker's answer cannot be understood (status {answer.status})")
 
 
+def understand_line(line: BatchLine) -> Said:
+    """The same of a task in a batch. Raises NotStarted, Unanswered."""
+    if line.report is not None:
+        return _said(line.report)
+    if line.refusal is None:
+        raise Unanswered("the worker's answer cannot be understood (neither a report nor a refusal)")
+    return _failed(line.refusal.code, line.refusal.message, line.refusal.retry_after)
+
+
 def _reported(answer: WorkerAnswer) -> Said:
     try:
-        report = Report.model_validate_json(answer.body)
+        return _said(Report.model_validate_json(answer.body))
     except ValidationError as error:
         raise Unanswered("the worker's report cannot be understood") from error
+
+
+def _said(report: Report) -> Said:
     return Said(
         outcome=report.outcome,
         error=report.error,
@@ -128,19 +141,20 @@ def _failure(answer: WorkerAnswer) -> ErrorBody | None:
     return body if body.code == answer.status else None
 
 
-def _failed(answer: WorkerAnswer, message: str) -> Said:
-    if answer.status in BUSY:
-        raise NotStarted(Why.BUSY, f"takes no more runs ({message})", _retry_after_seconds(answer))
-    if answer.status in CREDENTIALS_REFUSED:
+def _failed(status: int, message: str, retry_after_seconds: float | None) -> Said:
+    if status in BUSY:
+        seconds = RETRY_AFTER_SECONDS if retry_after_seconds is None else retry_after_seconds
+        within_reason = min(max(seconds, LEAST_RETRY_SECONDS), MOST_RETRY_SECONDS)
+        raise NotStarted(Why.BUSY, f"takes no more runs ({message})", within_reason)
+    if status in CREDENTIALS_REFUSED:
         raise NotStarted(Why.STRANGER, "refuses its own credentials; it was probably restarted")
     return Said(Outcome.FAILED, error=ProgramError(kind=ErrorKind.RUNTIME, message=message))
 
 
-def _retry_after_seconds(answer: WorkerAnswer) -> float:
-    """What it says, within reason. A date is not looked at."""
+def _retry_after(answer: WorkerAnswer) -> float | None:
+    """Seconds. A date is not looked at."""
     said = next((value for name, value in answer.headers if name.lower() == "retry-after"), "")
-    seconds = float(said) if said.isascii() and said.isdigit() else RETRY_AFTER_SECONDS
-    return min(max(seconds, LEAST_RETRY_SECONDS), MOST_RETRY_SECONDS)
+    return float(said) if said.isascii() and said.isdigit() else None
 
 
 def _answered(answer: WorkerAnswer) -> Said:

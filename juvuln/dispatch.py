@@ -10,13 +10,13 @@ from uuid import UUID
 
 import aiohttp
 import structlog
-from structlog.contextvars import bound_contextvars
 
-from juvuln.answers import NotStarted, Said, Unanswered, Why, WorkerAnswer, understand
+from juvuln.answers import NotStarted, Said, Unanswered, Why
+from juvuln.batches import Batches
 from juvuln.clock import Clock
 from juvuln.fairness import Places
 from juvuln.live import LiveRuns
-from juvuln.runs.run import Ending, Run
+from juvuln.runs.run import Ending, Run, Trigger
 from juvuln.worker_client import WorkerClient
 from juvuln.workers import Content, Worker, WorkerRegistry, WorkerState
 from shared.wire import Outcome, Task, TaskAnswer, TaskRequest
@@ -72,6 +72,7 @@ class Dispatcher:
         """``library_state`` gives what stands for the present state of a domain's programs; empty where not known."""
         self._workers = workers
         self._client = WorkerClient(session)
+        self._batches = Batches(self._client)
         self._clock = clock
         self._library_state = library_state
         self._live = live
@@ -81,8 +82,9 @@ class Dispatcher:
     async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
         """Have a claimed run done by a worker, once. Its record is left open."""
         domain = run.program.key.domain
-        # Where there is no worker, nobody takes a place to wait for one.
-        await self._next_worker(run, {}, asyncio.get_running_loop().time())
+        if not self._workers.has(run.program.language):
+            # Nobody takes a place to wait for one.
+            await self._next_worker(run, {}, asyncio.get_running_loop().time())
         await self._places.take(domain)
         try:
             if run.start_by_ms is not None and (now_ms := self._clock.now_ms()) > run.start_by_ms:
@@ -147,9 +149,7 @@ class Dispatcher:
         started_ms = self._clock.now_ms()
         self._live.hand_over(run.id, worker)
         try:
-            with bound_contextvars(worker=worker.name):
-                answer = await self._answer(worker, run, task)
-            said = understand(answer, is_call=is_call)
+            said = await self._said(worker, run, task, is_call=is_call)
         except Unanswered as failure:
             said = Said(Outcome.LOST, reason=failure.reason)
         ending = replace(
@@ -164,15 +164,17 @@ class Dispatcher:
         )
         return Result(ending, said.answer)
 
-    async def _answer(self, worker: Worker, run: Run, task: bytes) -> WorkerAnswer:
-        """The worker's answer, if it comes in time and while the worker is there. Raises NotStarted, Unanswered."""
+    async def _said(self, worker: Worker, run: Run, task: bytes, *, is_call: bool) -> Said:
+        """What the worker says, if it does in time and while it is there. Raises NotStarted, Unanswered."""
         deadline_ms = run.program.effective_deadline_ms
         patience_seconds = deadline_ms / 1000 + ANSWER_MARGIN_SECONDS
         in_time = asyncio.timeout(patience_seconds)
         placement = self._workers.place(worker.uuid, _content(run), deadline_ms, lambda: _hurry(in_time))
         try:
             async with in_time:
-                return await self._client.run(worker, task)
+                if worker.takes_batches and run.trigger is Trigger.SCHEDULE and not run.may_be_replaced:
+                    return await self._batches.run(worker, task)
+                return await self._client.run(worker, task, is_call=is_call)
         except TimeoutError as error:
             raise Unanswered(
                 placement.gone or f"{worker.name} did not answer within {patience_seconds:.0f} s"

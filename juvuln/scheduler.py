@@ -14,6 +14,7 @@ import structlog
 from juvuln.clock import Clock, new_run_id
 from juvuln.database import DatabaseError
 from juvuln.due import LONGEST_WAITED_SETBACK_MS, Decision, DueTimes, Gap, Lateness, after_setback, decide, give_up
+from juvuln.policy import Overlap
 from juvuln.programs import Changes, Program, ProgramKey
 from juvuln.routine import Planning, Routine
 from juvuln.routine_runs import RoutineRuns
@@ -297,6 +298,7 @@ class Scheduler:
             due_ms=due_ms,
             start_by_ms=start_by_ms,
             retry=policy.retry,
+            may_be_replaced=policy.overlap is Overlap.REPLACE,
             failures_limit=policy.failures_limit,
         )
 

@@ -1,12 +1,16 @@
 """The manager's calls of a worker, and what each failure says of the run."""
 
 import errno
+from collections.abc import AsyncIterator, Callable, Sequence, Sized
+from contextlib import asynccontextmanager
 
 import aiohttp
+from pydantic import ValidationError
 
-from juvuln.answers import NotStarted, Unanswered, Why, WorkerAnswer
+from juvuln.answers import NotStarted, Said, Unanswered, Why, WorkerAnswer, understand
 from juvuln.workers import Worker
 from shared.http import connection_fault
+from shared.wire import BatchLine
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 OUR_OWN_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
@@ -20,21 +24,39 @@ class WorkerClient:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def run(self, worker: Worker, task: bytes) -> WorkerAnswer:
-        """The worker's answer to a task, in JSON.
+    async def run(self, worker: Worker, task: bytes, *, is_call: bool) -> Said:
+        """What the worker says of a task, which is JSON; ``is_call``: of a webhook.
 
-        Raises NotStarted if it never got the task, Unanswered if that is not certain.
+        Raises NotStarted if it was certainly not begun, Unanswered if that is not certain.
         """
+        async with self._posted(worker, "/v1/tasks", task) as response:
+            answer = await _read(response)
+        return understand(answer, is_call=is_call)
+
+    async def run_batch(self, worker: Worker, tasks: Sequence[bytes], heard: Callable[[BatchLine], None]) -> None:
+        """Have several tasks begun, and tell what the worker says of each as it comes.
+
+        Raises NotStarted if certainly none was begun, Unanswered if that is not certain of those not heard of.
+        """
+        body = b'{"tasks":[' + b",".join(tasks) + b"]}"
+        async with self._posted(worker, "/v1/tasks/batch", body) as response:
+            if response.status != 200:
+                said = understand(await _read(response), is_call=False)
+                raise NotStarted(Why.STRANGER, f"does not take several tasks at once ({said.error})")
+            async for line in _lines(response):
+                heard(_batch_line(line))
+
+    @asynccontextmanager
+    async def _posted(self, worker: Worker, path: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         if worker.credentials is not None:
             headers["Authorization"] = worker.credentials.header()
         try:
             # A redirect is a webhook program's answer, and not for us to follow.
             async with self._session.post(
-                f"{worker.base_url}/v1/tasks", data=task, headers=headers, timeout=TIMEOUT, allow_redirects=False
+                f"{worker.base_url}{path}", data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
             ) as response:
-                body = await _read_bounded(response)
-                return WorkerAnswer(response.status, list(response.headers.items()), response.content_type, body)
+                yield response
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise NotStarted(_why(error), f"cannot be reached ({_words(error)})") from error
         except aiohttp.ClientError as error:
@@ -49,13 +71,34 @@ def _why(error: Exception) -> Why:
     return Why.GONE if number == errno.ECONNREFUSED else Why.UNREACHABLE
 
 
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse) -> WorkerAnswer:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            raise aiohttp.ClientPayloadError(f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
-    return bytes(body)
+        _check_size(body)
+    return WorkerAnswer(response.status, list(response.headers.items()), response.content_type, bytes(body))
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Each line as it comes; one may be longer than what aiohttp takes for a line."""
+    begun = b""
+    async for chunk in response.content.iter_any():
+        *lines, begun = (begun + chunk).split(b"\n")
+        _check_size(begun)
+        for line in lines:
+            yield line
+
+
+def _check_size(received: Sized) -> None:
+    if len(received) > MAX_ANSWER_BYTES:
+        raise aiohttp.ClientPayloadError(f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
+
+
+def _batch_line(line: bytes) -> BatchLine:
+    try:
+        return BatchLine.model_validate_json(line)
+    except ValidationError as error:
+        raise Unanswered("the worker's answer to several tasks cannot be understood") from error
 
 
 def _words(error: Exception) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.auth import BasicCredentials
 from shared.errors import SelfhostError
-from shared.wire import Subscriber
+from shared.wire import BATCH_EXTENSION, Subscriber
 
 REMEMBERED_CONTENTS = 10_000
 """How much is remembered of what ran lately at a worker."""
@@ -31,9 +31,12 @@ class WorkerState(StrEnum):
     SILENT = "silent"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Worker:
-    """A subscribed worker. Times are of the monotonic clock, in seconds; loads are deadlines in ms."""
+    """A subscribed worker. Times are of the monotonic clock, in seconds; loads are deadlines in ms.
+
+    The registry alone changes it; a new value for each run that comes and goes would cost more than choosing does.
+    """
 
     uuid: UUID
     base_url: str
@@ -45,6 +48,8 @@ class Worker:
     capacity: float | None = None
     """How much it can do compared with others; None where it does not say."""
     version: str | None = None
+    takes_batches: bool = False
+    """Whether it takes many tasks in one call."""
     drained: bool = False
     unreachable: bool = False
     runs: int = 0
@@ -118,6 +123,7 @@ def worker_from(subscriber: Subscriber, now_seconds: float, now_ms: int = 0) -> 
         since_ms=now_ms,
         capacity=subscriber.capacity,
         version=subscriber.version,
+        takes_batches=BATCH_EXTENSION in subscriber.extensions,
     )
 
 
@@ -200,9 +206,9 @@ class WorkerRegistry:
         if known is None:
             return False
         worker = known.worker
-        foreign_ms = max(0, load_ms - worker.assigned_ms)
-        known.worker = replace(worker, foreign_ms=foreign_ms, seen_seconds=now_seconds, unreachable=False)
+        worker.foreign_ms, worker.seen_seconds = max(0, load_ms - worker.assigned_ms), now_seconds
         if worker.unreachable:
+            worker.unreachable = False
             self._arrival.set()
         return True
 
@@ -211,7 +217,7 @@ class WorkerRegistry:
         known = self._known.get(uuid)
         if known is None:
             return None
-        known.worker = replace(known.worker, drained=drained)
+        known.worker.drained = drained
         if not drained:
             self._arrival.set()
         return known.worker
@@ -219,7 +225,7 @@ class WorkerRegistry:
     def cannot_reach(self, uuid: UUID) -> None:
         """Have a worker get no new runs until its next sign of life."""
         if known := self._known.get(uuid):
-            known.worker = replace(known.worker, unreachable=True)
+            known.worker.unreachable = True
 
     def expire(self, silent_since_seconds: float, reason: str) -> list[Worker]:
         """Lose the workers not heard of since then; gives them."""
@@ -227,6 +233,10 @@ class WorkerRegistry:
         for worker in silent:
             self.lose(worker.uuid, reason)
         return silent
+
+    def has(self, language: str) -> bool:
+        """Whether there is a worker that a run could be given now."""
+        return any(known.worker.is_open and language in known.worker.languages for known in self._known.values())
 
     def choose(self, language: str, excluded: Collection[UUID] = (), content: Content | None = None) -> Worker | None:
         """The worker for the next run, of a program with this content."""
@@ -239,9 +249,9 @@ class WorkerRegistry:
         placement = Placement(uuid, deadline_ms, give_up)
         if known := self._known.get(uuid):
             worker = known.worker
-            known.worker = replace(
-                worker, runs=worker.runs + 1, assigned_ms=worker.assigned_ms + deadline_ms, last_turn=self._turns
-            )
+            worker.runs += 1
+            worker.assigned_ms += deadline_ms
+            worker.last_turn = self._turns
             known.placements.add(placement)
             known.note(content)
         return placement
@@ -251,8 +261,8 @@ class WorkerRegistry:
         known = self._known.get(placement.worker)
         if known is not None and placement in known.placements:
             known.placements.remove(placement)
-            worker = known.worker
-            known.worker = replace(worker, runs=worker.runs - 1, assigned_ms=worker.assigned_ms - placement.deadline_ms)
+            known.worker.runs -= 1
+            known.worker.assigned_ms -= placement.deadline_ms
 
     async def arrival(self) -> None:
         """Wait until there is a worker that could not be chosen before."""

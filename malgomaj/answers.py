@@ -16,7 +16,7 @@ from shared.wire import REPORT_CONTENT_TYPE, Outcome, Report, Task
 def answer(task: Task, ended: Ended) -> web.Response:
     """A report if the task asked for one, else the plain answer of the contract."""
     if task.report:
-        return _report(task, ended)
+        return _reported(task, ended)
     if ended.outcome is not Outcome.SUCCEEDED:
         return error_response(500, str(ended.error))
     if task.http is None:
@@ -24,9 +24,10 @@ def answer(task: Task, ended: Ended) -> web.Response:
     return _written_by_program(ended)
 
 
-def _report(task: Task, ended: Ended) -> web.Response:
+def report(task: Task, ended: Ended) -> Report:
+    """Everything that is known of it."""
     succeeded = ended.outcome is Outcome.SUCCEEDED
-    report = Report(
+    return Report(
         outcome=ended.outcome,
         error=ended.error,
         log=ended.progress.log.lines,
@@ -35,9 +36,12 @@ def _report(task: Task, ended: Ended) -> web.Response:
         modules=ended.progress.modules,
         response=task_answer(ended.done) if ended.done and succeeded and task.http else None,
     )
+
+
+def _reported(task: Task, ended: Ended) -> web.Response:
     return web.Response(
-        status=200 if succeeded else 500,
-        text=report.model_dump_json(),
+        status=200 if ended.outcome is Outcome.SUCCEEDED else 500,
+        text=report(task, ended).model_dump_json(),
         content_type=REPORT_CONTENT_TYPE,
         headers=_expires(ended),
     )

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from malgomaj.answers import answer
+from malgomaj.batch import answer_batch
 from malgomaj.errors import Busy, Draining
 from malgomaj.executors import Executors
 from malgomaj.meter import TaskMeter
 from malgomaj.plate import Plate
 from malgomaj.run_logs import RunLogs
-from malgomaj.tasks import Tasks
+from malgomaj.tasks import Ended, Tasks
 from malgomaj.turns import Turns
 from shared.auth import BasicCredentials, parse_basic, same_secret
 from shared.http import Answer, Parameter, Refusal, Route, json_response, read_model
 from shared.streams import NDJSON, Streams
-from shared.wire import REPORT_CONTENT_TYPE, Load, Report, Task
+from shared.wire import MAX_BATCH_BYTES, REPORT_CONTENT_TYPE, BatchLine, Load, Report, Task, TaskBatch
 
 JSON_ROOM_BYTES = 256 * 1024
 """For everything in a task's JSON that is neither source code nor body, headers above all."""
@@ -94,6 +95,16 @@ class Api:
                 shortcut=True,
             ),
             Route(
+                "POST",
+                "/v1/tasks/batch",
+                self.run_batch,
+                "Run many programs side by side, and tell of each when it has ended",
+                BATCH_ANSWERS,
+                request=TaskBatch,
+                security=("manager",),
+                shortcut=True,
+            ),
+            Route(
                 "GET", "/v1/status", self.status, "What this worker has to do", STATUS_ANSWERS, security=("manager",)
             ),
             Route(
@@ -110,9 +121,18 @@ class Api:
     async def run_task(self, request: web.Request) -> web.Response:
         self._authenticate(request)
         task = await read_model(request, Task, self._limits.json_bytes)
+        return answer(task, await self._run(task))
+
+    async def run_batch(self, request: web.Request) -> web.StreamResponse:
+        self._authenticate(request)
+        batch = await read_model(request, TaskBatch, MAX_BATCH_BYTES)
+        return await answer_batch(request, batch.tasks, self._run)
+
+    async def _run(self, task: Task) -> Ended:
+        """Run a task to its end. Raises Refusal if it cannot be begun."""
         self._check(task)
         try:
-            return answer(task, await self._tasks.run(task))
+            return await self._tasks.run(task)
         except Busy as error:
             self._meter.refused_busy += 1
             raise Refusal(429, str(error), {"Retry-After": str(math.ceil(error.retry_after_seconds))}) from error
@@ -180,6 +200,13 @@ TASK_ANSWERS = {
     ),
     500: Answer("The program did not end well: why and where, or a report where the task asks for one."),
     503: Answer("The worker is about to stop."),
+}
+BATCH_ANSWERS = {
+    200: Answer("A line of JSON for each task, as they end: a report, or why it was not begun.", BatchLine, NDJSON),
+    400: Answer("Not JSON."),
+    401: Answer("No credentials, or wrong ones."),
+    413: Answer("The tasks are too large together."),
+    422: Answer("Fields are missing or wrong, or there are too many tasks."),
 }
 STATUS_ANSWERS = {200: Answer("Its load.", Status), 401: Answer("No credentials, or wrong ones.")}
 RUN_LOG_ANSWERS = {

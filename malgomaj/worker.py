@@ -209,6 +209,8 @@ def _serving(
         drain_seconds=ANSWER_SECONDS,
         limits=settings.limits,
         count=count,
+        # A manager that gave a run up, for whatever reason, has no use for it any more.
+        end_abandoned=True,
     )
 
 

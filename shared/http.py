@@ -269,12 +269,16 @@ async def serving(
     limits: ConnectionLimits,
     drain_seconds: float,
     count: ConnectionCount | None = None,
+    end_abandoned: bool = False,
 ) -> AsyncIterator[int]:
     """Serve ``app`` on listening sockets; gives their port. ``count`` tells how many connections are open.
 
+    With ``end_abandoned`` a call is cancelled when the one who waits for its answer has gone.
     At the end no new connection is taken, and requests in progress have ``drain_seconds`` to be answered.
     """
-    runner = web.AppRunner(app, shutdown_timeout=drain_seconds, handle_signals=False)
+    runner = web.AppRunner(
+        app, shutdown_timeout=drain_seconds, handle_signals=False, handler_cancellation=end_abandoned
+    )
     await runner.setup()
     assert runner.server is not None
     _pass_by_router(app, runner.server)
@@ -302,10 +306,18 @@ async def listening(
     drain_seconds: float,
     limits: ConnectionLimits | None = None,
     count: ConnectionCount | None = None,
+    end_abandoned: bool = False,
 ) -> AsyncIterator[int]:
     """:func:`reserve_address` and :func:`serving` in one."""
     sockets = reserve_address(host, port, port_setting=port_setting)
-    serving_them = serving(app, sockets, limits=limits or ConnectionLimits(), drain_seconds=drain_seconds, count=count)
+    serving_them = serving(
+        app,
+        sockets,
+        limits=limits or ConnectionLimits(),
+        drain_seconds=drain_seconds,
+        count=count,
+        end_abandoned=end_abandoned,
+    )
     async with serving_them as served_port:
         yield served_port
 

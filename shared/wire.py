@@ -18,6 +18,12 @@ MAX_DEADLINE_MS = 60_000
 MAX_SOURCE_BYTES = 1024 * 1024
 MAX_BODY_BYTES = 1024 * 1024
 
+BATCH_EXTENSION = "batch"
+"""That a worker takes `POST /v1/tasks/batch`."""
+MAX_BATCH_TASKS = 128
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+"""Of its JSON."""
+
 REPORT_CONTENT_TYPE = "application/vnd.selfhost.report+json"
 """Content type of a task's answer that is a :class:`Report` rather than the plain answer of the contract."""
 
@@ -119,7 +125,9 @@ class Subscriber(Authority):
     capacity: Annotated[float, Field(ge=0.01, le=1_000_000, allow_inf_nan=False)] | None = None
     """Ours: how much it can do, compared with other workers: its processors."""
     version: Annotated[str, StringConstraints(max_length=64)] | None = None
-    """Ours."""
+    """Ours, like ``extensions``."""
+    extensions: Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=32)] = []
+    """Which calls beyond the contract it takes, such as ``batch``."""
 
 
 class Load(WireModel):
@@ -165,6 +173,12 @@ class Task(WireModel):
     @property
     def effective_deadline_ms(self) -> int:
         return self.deadline or MAX_DEADLINE_MS
+
+
+class TaskBatch(WireModel):
+    """Ours: `POST /v1/tasks/batch`, many small tasks in one call."""
+
+    tasks: Annotated[list[Task], Field(min_length=1, max_length=MAX_BATCH_TASKS)]
 
 
 class ProgramError(WireModel):
@@ -223,3 +237,19 @@ class Report(WireModel):
     duration_ms: float = 0.0
     modules: list[ModuleUse] = []
     response: TaskAnswer | None = None
+
+
+class TaskRefusal(ErrorBody):
+    """A task of a batch that was not begun: what would be the answer's status, message and `Retry-After` (seconds)."""
+
+    retry_after: int | None = None
+
+
+class BatchLine(WireModel):
+    """A line of a batch's answer: what became of one of its tasks. The lines come as the tasks end."""
+
+    index: Annotated[int, Field(ge=0)]
+    """Which of the tasks it is."""
+    report: Report | None = None
+    """There unless it was refused."""
+    refusal: TaskRefusal | None = None

@@ -34,6 +34,8 @@ class Run:
     """Until when it may be handed to a worker; later it is missed."""
     retry: Retry = NO_RETRY
     """How it is repeated if it does not end well."""
+    may_be_replaced: bool = False
+    """Whether it may be cancelled while it runs, for which it goes to its worker in a call of its own."""
     failures_limit: int = 0
     """After how many failures in a row, this one included, its program is set to failed; 0: never."""
 

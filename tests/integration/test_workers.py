@@ -61,6 +61,30 @@ async def test_the_runs_of_a_worker_that_falls_silent_are_lost_and_what_it_says_
     assert first == lost
 
 
+async def test_runs_that_were_sent_together_are_each_lost_with_their_worker_and_each_on_record_once(
+    installation: Installation, domain: Domain
+) -> None:
+    long = 'times := import("times")\ntimes.sleep(20 * times.second)\n'
+    schedule = "*/3 * * * * *"
+    uuids = [
+        await domain.add(f"long {number}", long, kind="routine", schedule=schedule, deadline_ms=30_000)
+        for number in range(20)
+    ]
+    _, worker = await installation.start()
+
+    async def all_there() -> bool:
+        (known,) = await installation.workers()
+        return bool(known["runs"] == len(uuids))
+
+    await until(all_there, "all runs are with the worker")
+    await worker.kill()
+    for uuid in uuids:
+        runs = await installation.until_runs(uuid, 1)
+        lost = [run for run in runs if run["outcome"] == "lost"]
+        assert len(lost) == 1
+        assert "broke before it answered" in lost[0]["reason"]
+
+
 async def test_a_drained_worker_gets_no_new_runs_keeps_its_own_and_comes_back(
     installation: Installation, domain: Domain
 ) -> None:

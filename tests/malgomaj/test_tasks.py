@@ -235,7 +235,9 @@ async def test_the_status_tells_of_the_load_while_there_is_some(worker: RunningW
         {"Authorization": aiohttp.encode_basic_auth("user", "wrong")},
     ],
 )
-@pytest.mark.parametrize(("method", "path"), [("POST", "/v1/tasks"), ("GET", "/v1/status")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/tasks"), ("POST", "/v1/tasks/batch"), ("GET", "/v1/status")]
+)
 async def test_strangers_are_sent_away(worker: RunningWorker, method: str, path: str, headers: dict[str, str]) -> None:
     answered = await worker.request(method, path, headers=headers, json=task("x := 1"))
     assert answered.status == 401
@@ -306,6 +308,7 @@ async def test_anybody_may_ask_how_it_fares_and_what_it_answers(worker: RunningW
     document = (await worker.request("GET", "/openapi3.json", headers={})).json
     assert set(document["paths"]) == {
         "/v1/tasks",
+        "/v1/tasks/batch",
         "/v1/runs/{run_id}/log",
         "/v1/status",
         "/healthz",

@@ -57,7 +57,7 @@ class RunningWorker:
             options["headers"] = self.headers
         async with self.session.request(method, f"{self.process.url}{path}", **options) as response:
             body = await response.read()
-            parsed = json.loads(body) if body and "json" in response.content_type else None
+            parsed = json.loads(body) if body and response.content_type.endswith(("/json", "+json")) else None
             return Answered(response.status, response.headers, body, parsed)
 
     async def run(self, source: str | bytes, **fields: Any) -> Answered:

@@ -1,0 +1,127 @@
+"""Tasks for one worker that are to be sent in the same turn of the loop go together, in one call.
+
+What gathers is what is due together, and then what takes the places of runs that ended together: the more there is to
+do, the larger the batches, and one task alone goes alone. To whoever asks, nothing differs.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from juvuln.answers import NotStarted, Said, Unanswered, understand_line
+from juvuln.worker_client import WorkerClient
+from juvuln.workers import Worker
+from shared.wire import MAX_BATCH_TASKS, BatchLine
+
+ROOM_BYTES = 512 * 1024
+"""For the tasks of a batch, far less than a worker takes. A larger one goes alone."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A task, and who waits for what the worker says of it."""
+
+    task: bytes
+    said: "asyncio.Future[Said]"
+    call: "asyncio.Task[None] | None" = None
+    """The call that it goes with, once that is made."""
+
+
+class Batches:
+    def __init__(self, client: WorkerClient) -> None:
+        self._client = client
+        self._gathering: dict[UUID, list[Waiting]] = {}
+        self._calls: dict[asyncio.Task[None], int] = {}
+        """The calls under way, and how many still wait for them."""
+
+    async def run(self, worker: Worker, task: bytes) -> Said:
+        """What the worker says of a task, which is JSON. Raises NotStarted, Unanswered."""
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(task, loop.create_future())
+        gathering = self._gathering.setdefault(worker.uuid, [])
+        if not gathering:
+            loop.call_soon(self._send, worker)
+        gathering.append(waiting)
+        try:
+            return await waiting.said
+        finally:
+            if waiting.call is not None:
+                self._leave(waiting.call)
+
+    def _leave(self, call: "asyncio.Task[None]") -> None:
+        """One waits no more; a call that nobody waits for is given up, if it has not ended."""
+        self._calls[call] -= 1
+        if not self._calls[call]:
+            del self._calls[call]
+            call.cancel()
+
+    def _send(self, worker: Worker) -> None:
+        """Send what has gathered. Who has been cancelled since then did not start."""
+        gathered = [waiting for waiting in self._gathering.pop(worker.uuid) if not waiting.said.done()]
+        for batch in _parted(gathered):
+            call = asyncio.get_running_loop().create_task(self._call(worker, batch))
+            self._calls[call] = len(batch)
+            for waiting in batch:
+                waiting.call = call
+
+    async def _call(self, worker: Worker, batch: list[Waiting]) -> None:
+        """One call to its end. It raises nothing: each who waits is told."""
+        try:
+            if len(batch) == 1:
+                _tell(batch[0], await self._client.run(worker, batch[0].task, is_call=False))
+            else:
+                await self._client.run_batch(
+                    worker, [waiting.task for waiting in batch], lambda line: _hear(batch, line)
+                )
+            turn: NotStarted | Unanswered = Unanswered(f"{worker.name} did not say what became of it")
+        except (NotStarted, Unanswered) as error:
+            turn = error
+        except Exception:
+            log.exception("batch_failed", worker=worker.name)
+            turn = Unanswered("internal error of the manager; its log has the details")
+        for waiting in batch:
+            _refuse(waiting, turn)
+
+
+def _parted(gathered: Iterable[Waiting]) -> Iterator[list[Waiting]]:
+    """In batches of a bounded number and size."""
+    batch: list[Waiting] = []
+    size_bytes = 0
+    for waiting in gathered:
+        if batch and (len(batch) == MAX_BATCH_TASKS or size_bytes + len(waiting.task) > ROOM_BYTES):
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(waiting)
+        size_bytes += len(waiting.task)
+    if batch:
+        yield batch
+
+
+def _hear(batch: list[Waiting], line: BatchLine) -> None:
+    """Raises Unanswered if the line is of none of the tasks."""
+    if line.index >= len(batch):
+        raise Unanswered("the worker's answer to several tasks cannot be understood")
+    try:
+        _tell(batch[line.index], understand_line(line))
+    except (NotStarted, Unanswered) as turn:
+        _refuse(batch[line.index], turn)
+
+
+def _tell(waiting: Waiting, said: Said) -> None:
+    if not waiting.said.done():
+        waiting.said.set_result(said)
+
+
+def _refuse(waiting: Waiting, turn: NotStarted | Unanswered) -> None:
+    if not waiting.said.done():
+        # Each gets one of its own: a traceback belongs to one task.
+        waiting.said.set_exception(
+            NotStarted(turn.why, turn.reason, turn.retry_after_seconds)
+            if isinstance(turn, NotStarted)
+            else Unanswered(turn.reason)
+        )

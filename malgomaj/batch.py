@@ -1,0 +1,82 @@
+"""Many tasks in one call: all are run, each as if it had come alone, and told of in a line of its own when it ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from aiohttp import web
+
+from malgomaj.answers import report
+from malgomaj.tasks import Ended
+from shared.http import Refusal
+from shared.streams import NDJSON
+from shared.wire import BatchLine, Task, TaskRefusal
+
+Run = Callable[[Task], Awaitable[Ended]]
+"""Runs a task to its end; raises Refusal if it is not begun."""
+
+log = structlog.get_logger()
+
+
+class Lines:
+    """What there is to send; several that come in the same turn of the loop are sent together."""
+
+    def __init__(self) -> None:
+        self._gathered: list[bytes] = []
+        self._news = asyncio.Event()
+
+    def add(self, line: BatchLine) -> None:
+        self._gathered.append(line.model_dump_json(exclude_defaults=True).encode() + b"\n")
+        self._news.set()
+
+    async def take(self) -> Sequence[bytes]:
+        """At least one."""
+        await self._news.wait()
+        self._news.clear()
+        gathered, self._gathered = self._gathered, []
+        return gathered
+
+
+async def answer_batch(request: web.Request, tasks: Sequence[Task], run: Run) -> web.StreamResponse:
+    """Run the tasks side by side, and send a line for each as it ends."""
+    response = web.StreamResponse()
+    response.content_type = NDJSON
+    await response.prepare(request)
+    lines = Lines()
+    async with asyncio.TaskGroup() as group:
+        for index, task in enumerate(tasks):
+            group.create_task(_run_one(index, task, run, lines))
+        await _send(response, lines, len(tasks))
+    return response
+
+
+async def _send(response: web.StreamResponse, lines: Lines, count: int) -> None:
+    try:
+        while count:
+            taken = await lines.take()
+            count -= len(taken)
+            await response.write(b"".join(taken))
+        await response.write_eof()
+    except ConnectionError:
+        log.info("batch_unheard", tasks=count)  # who asked has gone, at which the whole call is about to be cancelled
+
+
+async def _run_one(index: int, task: Task, run: Run, lines: Lines) -> None:
+    try:
+        lines.add(BatchLine(index=index, report=report(task, await run(task))))
+    except Refusal as refusal:
+        retry_after = refusal.headers.get("Retry-After")
+        lines.add(
+            BatchLine(
+                index=index,
+                refusal=TaskRefusal(
+                    code=refusal.code,
+                    message=refusal.message,
+                    retry_after=int(retry_after) if retry_after else None,
+                ),
+            )
+        )
+    except Exception:
+        log.exception("task_failed", run=task.run_id)
+        message = "internal error; the daemon's log has the details"
+        lines.add(BatchLine(index=index, refusal=TaskRefusal(code=500, message=message)))

@@ -1,0 +1,92 @@
+"""Many tasks in one call: each ends as if it had come alone."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.wire import MAX_BATCH_BYTES, MAX_BATCH_TASKS
+from tests.malgomaj.manager import LocalManager
+from tests.malgomaj.worker import RunningWorker, call, running_worker, task
+from tests.support.waiting import until
+
+PATH = "/v1/tasks/batch"
+SLEEP = 'times := import("times"); times.sleep(%d * times.millisecond)'
+
+
+@pytest.fixture
+async def worker(tmp_path: Path, manager: LocalManager) -> AsyncIterator[RunningWorker]:
+    async with running_worker(tmp_path, manager, LIMITS__DOMAIN_RUNS="1", LIMITS__DOMAIN_QUEUE="1") as running:
+        yield running
+
+
+async def test_each_task_is_told_of_as_it_ends_whatever_becomes_of_the_others(worker: RunningWorker) -> None:
+    hello = 'import("cgi").response.write("hello")'
+    lines = await _batch(
+        worker,
+        task(SLEEP % 300, domain="slow"),
+        task("x := 1", domain="good"),
+        task("x := ", domain="broken"),
+        task("for {}", domain="loop", deadline=100),
+        task(hello, domain="hook", http=call()),
+        task("x := 1", language="lua"),
+    )
+    assert list(lines)[-1] == 0, "the slow one comes last, and holds up no other"
+    outcomes = [lines[index]["report"]["outcome"] for index in range(5)]
+    assert outcomes == ["succeeded", "succeeded", "failed", "timed_out", "succeeded"]
+    assert lines[4]["report"]["response"]["body"] == "aGVsbG8="
+    assert lines[5]["refusal"]["code"] == 400
+
+
+async def test_a_task_that_is_too_much_is_refused_and_the_others_run(worker: RunningWorker) -> None:
+    lines = await _batch(worker, *[task(SLEEP % 100, domain="crowded") for _ in range(5)])
+    refusals = [line["refusal"] for line in lines.values() if "refusal" in line]
+    assert [refusal["code"] for refusal in refusals] == [429] * 3
+    assert refusals[0]["retry_after"] == 1
+    assert [line["report"]["outcome"] for line in lines.values() if "report" in line] == ["succeeded"] * 2
+
+
+async def test_too_many_tasks_at_once_are_refused_and_none_is_run(worker: RunningWorker) -> None:
+    for tasks in ([], [task("x := 1")] * (MAX_BATCH_TASKS + 1)):
+        answered = await worker.request("POST", PATH, json={"tasks": tasks})
+        assert (answered.status, answered.json["code"]) == (422, 422)
+    large = io.BytesIO(b" " * (MAX_BATCH_BYTES + 1))
+    assert (await worker.request("POST", PATH, data=large)).status == 413
+    assert (await worker.request("POST", PATH, data=b"{")).status == 400
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/tasks"])
+async def test_what_runs_is_ended_when_who_asked_has_gone(worker: RunningWorker, path: str) -> None:
+    long = task(SLEEP % 9000)
+    asking = asyncio.create_task(worker.request("POST", path, json={"tasks": [long]} if path == PATH else long))
+    await _until_load(worker, 1)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    await _until_load(worker, 0)
+
+    async def none_runs() -> bool:
+        return not (await worker.status())["runs"]
+
+    await until(none_runs, "the run is over", limit_seconds=5)
+
+
+async def _batch(worker: RunningWorker, *tasks: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """The lines by the index of their task, in the order in which they came."""
+    answered = await worker.request("POST", PATH, json={"tasks": tasks})
+    assert answered.status == 200, answered.body
+    assert answered.headers["Content-Type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in answered.body.splitlines()]
+    assert sorted(line["index"] for line in lines) == list(range(len(tasks)))
+    return {line["index"]: line for line in lines}
+
+
+async def _until_load(worker: RunningWorker, tasks: int) -> None:
+    async def loaded() -> bool:
+        load: int = (await worker.status())["load"]
+        return load == tasks * 10_000
+
+    await until(loaded, f"{tasks} tasks are under way")
