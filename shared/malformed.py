@@ -1,8 +1,10 @@
 """What cannot be read as HTTP is answered like every other error, and nothing of it is written down."""
 
+from typing import Any
+
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError
 
 from shared.wire import ErrorBody
 
@@ -24,10 +26,17 @@ class RequestHandler(web.RequestHandler):
     ) -> web.StreamResponse:
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
-        # What follows the first colon is what was received.
-        reason = exc.message.partition(":")[0]
+        # aiohttp's words are the URL itself, or what was received follows their first colon.
+        reason = "Invalid URL" if isinstance(exc, InvalidURLError) else exc.message.partition(":")[0]
         log.debug("request_malformed", address=request.remote, reason=type(exc).__name__)
         body = ErrorBody(code=status, message=f"this is no valid HTTP request: {reason}")
         response = web.Response(status=status, text=body.model_dump_json() + "\n", content_type="application/json")
         response.force_close()
         return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        if isinstance(kw.get("exc_info"), (HttpProcessingError, web.RequestPayloadError)):
+            # The rest of a body that cannot be decoded; its request has been answered.
+            log.debug("request_malformed", reason=type(kw["exc_info"]).__name__)
+        else:
+            super().log_exception(*args, **kw)

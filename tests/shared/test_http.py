@@ -211,6 +211,8 @@ async def test_a_client_that_waits_with_its_body_is_asked_for_it(port: int, path
         b"GET /refused HTTP/1.1\r\nHost: x\r\nAuthorization: Basic hunter2\x00\r\n\r\n",
         b"GET /refused HTTP/1.1\r\nHost: x\r\nAuthorization : Basic hunter2\r\n\r\n",
         b"GET /refused?token=hunter2\x01 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://hunter2@[::1/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT hunter2[ HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET /refused HTTP/1.1\r\nHost: x\r\nCookie: hunter2" + b"2" * 9000 + b"\r\n\r\n",
         b"POST /bodies HTTP/1.1\r\nHost: x\r\nContent-Length: hunter2\r\n\r\n",
         b"hunter2\r\n\r\n",
@@ -226,6 +228,17 @@ async def test_of_what_is_no_http_nothing_is_repeated_or_logged(
     assert answer["code"] == 400
     assert answer["message"].startswith("this is no valid HTTP request: ")
     assert b"hunter2" not in body
+    assert caplog.text == ""
+
+
+async def test_a_body_that_cannot_be_decoded_is_not_logged(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    status, _, body = await exchange(port, post("/bodies", b"hunter2", "Content-Encoding: gzip\r\n"))
+    assert (status, json.loads(body)["code"]) == (400, 400)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(10):
+        writer.write(post("/bodies", b"hunter2", "Content-Encoding: gzip\r\n"))
+        await reader.read()  # to the end of the connection
+    writer.close()
     assert caplog.text == ""
 
 
