@@ -97,7 +97,7 @@ def run_command(
     request: Annotated[
         str | None, typer.Option(metavar="METHOD", help="Call it as a webhook; POST where other parts are given.")
     ] = None,
-    header: Annotated[list[str] | None, typer.Option(metavar="K:V", help="A header; can be repeated.")] = None,
+    header: Annotated[list[str] | None, typer.Option(metavar="NAME:VALUE", help="A header; can be repeated.")] = None,
     body: Annotated[Path | None, typer.Option(metavar="FILE|-", help="The body: a file, or standard input.")] = None,
     path: Annotated[str | None, typer.Option(help="The path of the call; / unless given.")] = None,
     query: Annotated[str | None, typer.Option(help="The query of the call, such as a=1&b=2.")] = None,

@@ -32,7 +32,9 @@ def run_program(
     ] = None,
     header: Annotated[
         list[str] | None,
-        typer.Option(metavar="K:V", help="A header that a webhook is sent; can be repeated.", show_default=False),
+        typer.Option(
+            metavar="NAME:VALUE", help="A header that a webhook is sent; can be repeated.", show_default=False
+        ),
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
