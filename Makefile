@@ -28,6 +28,11 @@ FUZZ_SECONDS ?= 30
 SEED ?= 7
 DATABASE ?= sqlite
 
+# What `make bench` measures, and the Node-RED that it has beside.
+ROWS ?=
+QUICK ?=
+NODE_RED := 4.1.15
+
 COMMANDS := juvuln malgomaj
 EXAMPLES := juvuln malgomaj domains
 STAGE := build/install
@@ -44,11 +49,11 @@ SYSUSERSDIR := $(SYSTEM_PREFIX)/sysusers.d
 .DELETE_ON_ERROR:
 # Steps share one virtual environment.
 .NOTPARALLEL:
-.PHONY: help run build test fuzz chaos lint format bench install install-for-everyone uninstall lock clean
+.PHONY: help run build test fuzz chaos lint format bench bench-peers install install-for-everyone uninstall lock clean
 
 help: ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
-	    printf '  make %-10s %s\n' "$$name" "$$what"; \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
+	    printf '  make %-13s %s\n' "$$name" "$$what"; \
 	done
 
 run: build ## Start manager and worker with the demo domain; Ctrl-C stops both
@@ -82,8 +87,12 @@ format: $(VENV)/dev-ready build ## Format the sources, Go and Python
 	$(IN_VENV) -m ruff format
 	@$(WITH_GO) cd tengo_bridge/go && $(GOFMT) -w .
 
-bench: $(VENV)/dev-ready build ## Measure: tasks per second, latencies, memory
-	@$(IN_VENV) -m bench
+bench: $(VENV)/dev-ready build ## Measure beside peers: ROWS=name,name for some rows, QUICK=1 for short rounds
+	@$(IN_VENV) -m bench --rows "$(ROWS)" $(if $(QUICK),--quick)
+
+bench-peers: ## Install what `make bench` has beside: Node-RED, with npm, into build/
+	@command -v npm > /dev/null || { echo "make: npm is needed, which comes with Node.js; install it" >&2; exit 1; }
+	@npm install --prefix build/node-red --no-audit --no-fund --ignore-scripts node-red@$(NODE_RED)
 
 $(VENV)/made:
 	@python="$$(for each in $(PYTHON); do \

@@ -1,18 +1,17 @@
 """Both daemons, started as an operator would, in a folder that goes away; and a stand-in for the manager."""
 
 import asyncio
-import base64
 import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
+import yaml
 from aiohttp import web
 
 READY_TIMEOUT_SECONDS = 30.0
@@ -50,18 +49,19 @@ async def daemon(name: str, folder: Path, port: int, path: str, **settings: str)
             Path(sys.executable).with_name(name), env=environ, stderr=log, stdin=asyncio.subprocess.DEVNULL
         )
     try:
-        await _until_answers(f"http://127.0.0.1:{port}{path}")
+        await until_answers(f"http://127.0.0.1:{port}{path}")
         yield Daemon(name, port, process.pid, time.perf_counter() - started)
     finally:
         process.terminate()
         await process.wait()
 
 
-async def _until_answers(url: str) -> None:
+async def until_answers(url: str, json: object = None) -> None:
+    """Wait until the URL answers 200: to GET, or to POST where there is something to send."""
     async with asyncio.timeout(READY_TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
         while True:
             try:
-                async with session.get(url) as answer:
+                async with session.request("GET" if json is None else "POST", url, json=json) as answer:
                     if answer.status == 200:
                         return
             except aiohttp.ClientError:
@@ -94,43 +94,50 @@ async def subscriber_desk() -> AsyncIterator[tuple[int, asyncio.Future[str]]]:
         await runner.cleanup()
 
 
-def http_request(method: str, path: str, port: int, body: bytes, credentials: str, content_type: str) -> bytes:
-    """The bytes of a request."""
-    head = (
-        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        f"Authorization: Basic {base64.b64encode(credentials.encode()).decode()}\r\n"
-        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-async def run_load(port: int, connections: int, seconds: float, request: bytes) -> dict[str, Any]:
-    """The load generator, in a process of its own."""
-    import json
-
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bench.load",
-        "127.0.0.1",
-        str(port),
-        str(connections),
-        str(seconds),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    output, _ = await process.communicate(request)
-    measured: dict[str, Any] = json.loads(output)
-    return measured
-
-
-def memory_mib(pid: int) -> float:
-    """Resident memory of a process, in MiB."""
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process, in MB (10^6 bytes)."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
+            return int(line.split()[1]) * 1024 / 1e6
     raise LookupError(f"process {pid} has no memory")
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time of all threads of a process so far."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text(encoding="ascii").split()[0]) for thread in threads) / 1e9
 
 
 def children(pid: int) -> list[int]:
     return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+@asynccontextmanager
+async def worker_alone(folder: Path) -> AsyncIterator[tuple[Daemon, str]]:
+    """A worker without a manager, and the credentials that it takes tasks with."""
+    async with subscriber_desk() as (desk, told):
+        settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{desk}", "LOG__LEVEL": "warning"}
+        async with daemon("malgomaj", folder, free_port(), "/readyz", **settings) as worker:
+            yield worker, (await told).rpartition("@")[0]
+
+
+@asynccontextmanager
+async def both_daemons(
+    folder: Path, urls: Mapping[str, str], workers: int = 1
+) -> AsyncIterator[tuple[Daemon, Sequence[Daemon]]]:
+    """A manager of these domains and its workers, started together."""
+    file = folder / "domains.yaml"
+    file.write_text(yaml.safe_dump({"domains": dict(urls)}), encoding="utf-8")
+    port = free_port()
+    async with AsyncExitStack() as stack:
+        manager = daemon("juvuln", folder, port, "/readyz", DOMAINFILE=str(file), LOG__LEVEL="error")
+        places = [folder / f"worker-{number}" for number in range(workers)]
+        ready = [_worker_of(port, place, folder) for place in places]
+        started = await asyncio.gather(*map(stack.enter_async_context, [manager, *ready]))
+        yield started[0], started[1:]
+
+
+def _worker_of(manager_port: int, place: Path, folder: Path) -> AbstractAsyncContextManager[Daemon]:
+    place.mkdir()
+    settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{manager_port}", "LOG__LEVEL": "error"}
+    return daemon("malgomaj", place, free_port(), "/readyz", SECRET_FILE=str(folder / "secret"), **settings)

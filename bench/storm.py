@@ -9,23 +9,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import yaml
-
-from bench.installation import children, daemon, free_port
+from bench.installation import both_daemons, children
 from juvuln.database import open_engine
 from juvuln.domains.create import ROOT_UUID, create_domain
 from juvuln.domains.store import DomainStore, Specification
 
 SOURCE = b"x := 1"
 LONGEST_SECONDS = 120.0
-LEAD_SECONDS = 20
+LEAD_SECONDS = 10
+MADE_PER_SECOND = 250
+"""Routines, on a slow machine."""
 TICKS = 3
+APART_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ class Storm:
     ended_ms: float
     cpu_us: dict[str, float]
     """Processor time for each run, by daemon."""
+
+
+async def make_domains(folder: Path, domains: int, routines: int, schedule: str) -> dict[str, str]:
+    """Domains with as many routines each; their URLs by name."""
+    return {f"d{n}": await make_domain(folder, f"d{n}", routines, schedule) for n in range(domains)}
 
 
 async def make_domain(folder: Path, name: str, routines: int, schedule: str) -> str:
@@ -65,43 +70,20 @@ def cpu_seconds(pid: int) -> float:
     return total
 
 
-async def storms(routines: int, domains: int, workers: int, **settings: str) -> Sequence[Storm]:
-    """Two due times: the first also compiles everything, and starts what there is to start."""
+async def storms(
+    routines: int, domains: int, workers: int, *, ticks: int = TICKS, apart_seconds: int = APART_SECONDS
+) -> Sequence[Storm]:
+    """Several due times: the first also compiles everything, and starts what there is to start."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        # Every minute at one second, which comes when everything is up.
-        port = free_port()
-        second = (int(time.time()) + LEAD_SECONDS + routines // 250) % 60
-        schedule = ",".join(str((second + 10 * tick) % 60) for tick in range(TICKS)) + " * * * * *"
-        urls = {f"d{n}": await make_domain(folder, f"d{n}", routines // domains, schedule) for n in range(domains)}
-        (folder / "domains.yaml").write_text(yaml.safe_dump({"domains": urls}), encoding="utf-8")
-        async with AsyncExitStack() as stack:
-            manager = await stack.enter_async_context(
-                daemon(
-                    "juvuln",
-                    folder,
-                    port,
-                    "/healthz",
-                    DOMAINFILE=str(folder / "domains.yaml"),
-                    LOG__LEVEL="error",
-                    **settings,
-                )
-            )
-            daemons = {"juvuln": [manager.pid], "malgomaj": []}
-            for _ in range(workers):
-                worker = await stack.enter_async_context(
-                    daemon(
-                        "malgomaj",
-                        folder,
-                        free_port(),
-                        "/readyz",
-                        PROGRAM_MANAGER__AUTHORITY=f"127.0.0.1:{port}",
-                        LOG__LEVEL="error",
-                    )
-                )
-                daemons["malgomaj"].append(worker.pid)
+        # Within the minute that begins when everything is up.
+        minute = datetime.fromtimestamp(time.time() + LEAD_SECONDS + routines / MADE_PER_SECOND + 60, UTC).minute
+        seconds = ",".join(str(2 + apart_seconds * tick) for tick in range(ticks))
+        urls = await make_domains(folder, domains, routines // domains, f"{seconds} {minute} * * * *")
+        async with both_daemons(folder, urls, workers) as (manager, started):
+            daemons = {"juvuln": [manager.pid], "malgomaj": [worker.pid for worker in started]}
             found = []
-            for tick in range(TICKS):
+            for tick in range(ticks):
                 before = {kind: sum(map(cpu_seconds, pids)) for kind, pids in daemons.items()}
                 found.append(await _storm(folder / "juvuln.db", tick, routines, daemons, before))
             return found

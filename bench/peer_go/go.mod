@@ -1,4 +1,4 @@
-module selfhost/bench
+module selfhost/peer
 
 go 1.24
 

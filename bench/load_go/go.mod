@@ -1,0 +1,3 @@
+module selfhost/load
+
+go 1.24

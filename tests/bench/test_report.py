@@ -1,0 +1,21 @@
+import pytest
+
+from bench.report import DOCUMENT, put, table
+from bench.rows import row
+
+
+def test_a_table_says_of_each_row_whether_it_is_met() -> None:
+    lines = table([row("start", [0.5]), row("storm", [0.7]), row("idle-cpu", [9.0])]).splitlines()
+    assert [line.split(" | ")[-1] for line in lines[2:]] == ["aim reached |", "met |", "**not met** |"]
+
+
+def test_a_table_of_what_is_not_judged_has_no_limits() -> None:
+    assert table([row("webhook", [800.0])]).splitlines()[0] == "| what | median | spread |"
+
+
+def test_the_document_has_a_place_for_everything_that_a_run_puts_there() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name in ("machine", "results", "beside"):
+        assert f"<!-- {name} -->\nnew\n<!-- end of {name} -->" in put(text, name, "new")
+    with pytest.raises(LookupError, match="no place marked weather"):
+        put(text, "weather", "new")
