@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from juvuln.clock import from_ms, to_ms
 from juvuln.policy import Missed
@@ -171,6 +172,14 @@ def after_setback(schedule: Schedule, due_ms: int, setback_ms: int, now_ms: int)
     return min(due_ms, again_ms)
 
 
+def due_times(schedule: Schedule, first: datetime) -> Iterator[datetime]:
+    """Due times in order, beginning with ``first``."""
+    due: datetime | None = first
+    while due is not None:
+        yield due
+        due = schedule.next_after(due)
+
+
 def _last_until(schedule: Schedule, due: datetime, until: datetime) -> datetime:
     """The last due time up to ``until``, of those that begin with ``due``. All of them are whole seconds."""
     if isinstance(schedule, Every):
@@ -198,17 +207,12 @@ def _last_ones(schedule: Schedule, first: datetime, last: datetime, count: int) 
     while True:
         # Looked for backwards, in ever longer stretches, for there may be very many before them.
         start = max(first, last - window)
-        found = deque(_from_to(schedule, _last_until(schedule, first, start), last), maxlen=count)
+        found = deque(
+            takewhile(lambda due: due <= last, due_times(schedule, _last_until(schedule, first, start))), maxlen=count
+        )
         if len(found) == count or start == first:
             return list(found)
         window *= 2
-
-
-def _from_to(schedule: Schedule, first: datetime, last: datetime) -> Iterator[datetime]:
-    due: datetime | None = first
-    while due is not None and due <= last:
-        yield due
-        due = schedule.next_after(due)
 
 
 def _gap(schedule: Schedule, first: datetime, last: datetime, mark_ms: int) -> Gap:

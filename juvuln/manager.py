@@ -19,6 +19,7 @@ from juvuln.api.rates import Rates
 from juvuln.api.run_logs import RunLogApi
 from juvuln.api.run_now import RunNowApi
 from juvuln.api.runs import RunApi
+from juvuln.api.schedules import ScheduleApi
 from juvuln.api.services import Services
 from juvuln.api.signing import SigningApi
 from juvuln.api.subscribers import SubscriberApi
@@ -313,6 +314,7 @@ def _routes(services: Services) -> list[Route]:
         RunNowApi,
         RunApi,
         RunLogApi,
+        ScheduleApi,
         OverviewApi,
     )
     return [*(route for api in apis for route in api(services).routes()), *MetricsApi(services.registry).routes()]

@@ -7,13 +7,25 @@ move on to the next due times. If it fails, the due times stay, and are claimed 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
 import structlog
 
-from juvuln.clock import Clock, new_run_id
+from juvuln.clock import Clock, from_ms, new_run_id
 from juvuln.database import DatabaseError
-from juvuln.due import LONGEST_WAITED_SETBACK_MS, Decision, DueTimes, Gap, Lateness, after_setback, decide, give_up
+from juvuln.due import (
+    LONGEST_WAITED_SETBACK_MS,
+    Decision,
+    DueTimes,
+    Gap,
+    Lateness,
+    after_setback,
+    decide,
+    due_times,
+    give_up,
+)
 from juvuln.policy import Overlap
 from juvuln.programs import Changes, Program, ProgramKey
 from juvuln.routine import Planning, Routine
@@ -123,6 +135,15 @@ class Scheduler:
         """The next due times (ms), soonest first: of each routine no more than one."""
         soonest = [(self._routines[key], at_ms) for key, at_ms in self._due.upcoming(count)]
         return [(routine.program, at_ms - routine.delay_ms) for routine, at_ms in soonest]
+
+    def due_times(self, key: ProgramKey, count: int) -> Sequence[datetime]:
+        """The next due times of a routine; none if it is not followed, or paused."""
+        at_ms = self._due.get(key)
+        if at_ms is None:
+            return ()
+        routine = self._routines[key]
+        first = from_ms(at_ms - routine.delay_ms)
+        return list(islice(due_times(routine.schedule, first), count))
 
     def behind_seconds(self) -> float:
         """How long ago the oldest start should have been that is not on record yet; 0 if there is none."""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ from shared.errors import SelfhostError
 
 if TYPE_CHECKING:
     from juvuln.domains.check import Finding
+    from juvuln.runs.paused_domains import PausedDomains
 
 app = typer.Typer(
     name="domain",
@@ -216,6 +217,45 @@ def remove(name: NameArgument, domainfile: DomainFileOption = None, config: Conf
     if not remove_domain(path, name):
         _require_listed(name, {})
     print(f"domain {name}: taken out of {path}; its database stays")
+
+
+@app.command("pause")
+@ends_well_or_says_why
+def pause(name: NameArgument, domainfile: DomainFileOption = None, config: ConfigOption = None) -> None:
+    """Run nothing of a domain until it is resumed.
+
+    What is under way goes on. Due times are recorded as skipped, in one record for each routine, when it is resumed.
+    """
+    from juvuln.clock import Clock
+
+    _require_listed(name, _listed(domainfile, config))
+    done = _in_record(config, lambda paused: paused.pause(name, Clock().now_ms()))
+    print(f"domain {name}: {'paused' if done else 'is paused already'}")
+
+
+@app.command("resume")
+@ends_well_or_says_why
+def resume(name: NameArgument, config: ConfigOption = None) -> None:
+    """Go on with a domain that was paused."""
+    done = _in_record(config, lambda paused: paused.resume(name))
+    print(f"domain {name}: {'resumed' if done else 'is not paused'}")
+
+
+def _in_record(config: Path | None, change: "Callable[[PausedDomains], Awaitable[bool]]") -> bool:
+    """Change which domains are paused, where the manager keeps it: a running one looks every other second."""
+    import asyncio
+
+    from juvuln.config import JuvulnSettings
+    from juvuln.runs.record import open_record
+    from shared.config import find_config_file, load_settings
+
+    settings = load_settings(JuvulnSettings, find_config_file(config, os.environ), os.environ)
+
+    async def make() -> bool:
+        async with open_record(settings.effective_database, settings.effective_name, lambda _: None) as record:
+            return await change(record.paused_domains)
+
+    return asyncio.run(make())
 
 
 def _database_url(name: str, url: str) -> str:

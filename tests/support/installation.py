@@ -54,10 +54,11 @@ class Domain:
         deadline_ms: int = 5000,
         state: str = "active",
         signed: bool = True,
+        tags: Sequence[str] = (),
     ) -> UUID:
         """Write a program and its first revision straight into the database; gives its uuid."""
         uuid = uuid4()
-        specification = Specification(uuid, name, kind, state, schedule, deadline_ms, "tengo", ())
+        specification = Specification(uuid, name, kind, state, schedule, deadline_ms, "tengo", tuple(tags))
         await self.store.create_program(specification, [ROOT_UUID], uuid4)
         await self.revise(uuid, code, signed=signed)
         return uuid
