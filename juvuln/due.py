@@ -25,7 +25,9 @@ class DueTimes:
 
     def __init__(self) -> None:
         self._next: dict[ProgramKey, int] = {}
-        self._heap: list[tuple[int, str, ProgramKey]] = []
+        self._heap: list[tuple[int, int, ProgramKey]] = []
+        self._puts = 0
+        """Of what is due at the same time, what was put first comes first."""
 
     def __len__(self) -> int:
         return len(self._next)
@@ -39,7 +41,8 @@ class DueTimes:
     def put(self, key: ProgramKey, due_ms: int) -> None:
         """Set the next due time of a routine, whatever it was before."""
         self._next[key] = due_ms
-        heapq.heappush(self._heap, (due_ms, str(key), key))
+        self._puts += 1
+        heapq.heappush(self._heap, (due_ms, self._puts, key))
 
     def remove(self, key: ProgramKey) -> None:
         self._next.pop(key, None)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import lru_cache
 
 from juvuln.due import Lateness, resume
 from juvuln.policy import Policy, policy_of
@@ -48,7 +49,7 @@ class Planning:
 
     def routine(self, program: Program) -> Routine:
         """Raises ScheduleError."""
-        schedule = parse_schedule(program.schedule, self.zone_of(program.key.domain))
+        schedule = _parsed(program.schedule, self.zone_of(program.key.domain))
         policy, faults = policy_of(program.tags, self.policy)
         return Routine(program, schedule, policy, faults, share_of(program.key, round(policy.jitter_seconds * 1000)))
 
@@ -59,6 +60,12 @@ class Planning:
             period = routine.schedule.period_seconds
             return due_ms - (due_ms // 1000 - share_of(routine.program.key, period)) % period * 1000
         return due_ms
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(text: str, zone: tzinfo) -> Schedule:
+    """Many routines have the same schedule; what is asked of it is then answered once for all of them."""
+    return parse_schedule(text, zone)
 
 
 def share_of(key: ProgramKey, span: int) -> int:

@@ -20,7 +20,6 @@ from juvuln.due import (
     Decision,
     DueTimes,
     Gap,
-    Lateness,
     after_setback,
     decide,
     due_times,
@@ -32,7 +31,7 @@ from juvuln.routine import Planning, Routine
 from juvuln.routine_runs import RoutineRuns
 from juvuln.runs.record import ClaimInDoubtError, RunRecord
 from juvuln.runs.run import Ending, Run, Trigger
-from juvuln.schedule import Schedule, ScheduleError
+from juvuln.schedule import ScheduleError
 from shared.wire import Outcome, ProgramType
 
 RETRY_SECONDS = 1.0
@@ -66,15 +65,15 @@ class Plan:
 
 @dataclass(slots=True)
 class Decisions:
-    """Those of one tick. Many routines have the same schedule, so each question is answered once."""
+    """Those of one tick. Many routines share their schedule and policy, so each question is answered once."""
 
-    known: dict[tuple[Schedule, int, int, Lateness], Decision] = field(default_factory=dict)
+    known: dict[tuple[int, int, int, int], Decision] = field(default_factory=dict)
 
     def decide(self, routine: Routine, due_ms: int, now_ms: int) -> Decision:
-        question = routine.schedule, due_ms, now_ms, routine.lateness
+        question = id(routine.schedule), id(routine.policy), due_ms, now_ms
         decision = self.known.get(question)
         if decision is None:
-            decision = self.known[question] = decide(*question)
+            decision = self.known[question] = decide(routine.schedule, due_ms, now_ms, routine.lateness)
         return decision
 
 

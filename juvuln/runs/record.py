@@ -140,8 +140,9 @@ class RunRecord:
         self._endings.append({"run_id": run.id, **_ending_columns(ending)})
         self._closed += 1
         self._idle.clear()
-        # Nobody waits for it, so it waits a moment for a claim to share a transaction with.
-        asyncio.get_running_loop().call_later(ENDING_DELAY_SECONDS, self._work.set)
+        if len(self._endings) == 1:
+            # Nobody waits for it, so it waits a moment for a claim and other endings to share a transaction with.
+            asyncio.get_running_loop().call_later(ENDING_DELAY_SECONDS, self._work.set)
 
     async def flush(self) -> None:
         """Wait until everything said so far is written."""
@@ -265,7 +266,9 @@ class RunRecord:
     async def _write_batch(self, batch: "Batch") -> set[str]:
         async with transaction(self._engine, WHAT) as connection:
             await _insert_new(connection, batch.owed)
-            added = await _insert_new(connection, [row for claim in batch.claims for row in claim.rows])
+            rows = [row for claim in batch.claims for row in claim.rows]
+            added = await _insert_new(connection, [row for row in rows if "outcome" not in row])
+            added |= await _insert_new(connection, [row for row in rows if "outcome" in row])
             if batch.endings:
                 await connection.execute(_CLOSE, batch.endings)
             if not batch.claims and not batch.endings:
@@ -282,7 +285,7 @@ class RunRecord:
             # record as lost, or, if it is there after all, closed.
             rows = [row for claim in batch.claims for row in claim.rows]
             lost = [_ending_columns(_not_started(row["claimed_ms"])) for row in rows]
-            batch.owed += [row if row["outcome"] else row | ending for row, ending in zip(rows, lost, strict=True)]
+            batch.owed += [row if "outcome" in row else row | ending for row, ending in zip(rows, lost, strict=True)]
             batch.endings += [{"run_id": row["id"], **ending} for row, ending in zip(rows, lost, strict=True)]
             error = ClaimInDoubtError(WHAT, reason)
         self.writes.errors += 1
@@ -344,7 +347,7 @@ _PROBE = text(f"UPDATE {VERSION_TABLE} SET version_num = version_num")  # noqa: 
 
 
 async def _insert_new(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[str]:
-    """Insert the rows whose due time is not on record yet; gives their ids."""
+    """Insert the rows, of the same columns, whose due time is not on record yet; gives their ids."""
     if not rows:
         return set()
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -358,8 +361,8 @@ def _not_started(claimed_ms: int) -> Ending:
 
 
 def _claim_row(run: Run, manager: str) -> dict[str, Any]:
-    nothing_yet: dict[str, Any] = dict.fromkeys(_ENDING_COLUMNS)
-    return nothing_yet | {
+    """Of a run that is under way; no more columns than there is something for, since it is values that cost."""
+    return {
         "id": run.id,
         "domain": run.program.key.domain,
         "program_uuid": str(run.program.key.uuid),
