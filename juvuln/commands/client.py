@@ -81,6 +81,14 @@ class ApiClient:
         """Where a webhook is called."""
         return self.server.url + _path(uuid, "webhook")
 
+    def schedule(self, uuid: str) -> Json | None:
+        """When it is due and which policies hold; None from a server that does not tell."""
+        try:
+            found: Json = self._http.json("GET", f"{_path(uuid)}/schedule")
+        except UnknownError:
+            return None
+        return found
+
     def create(self, specification: Mapping[str, object]) -> Json:
         """``specification``: name, type, state, schedule, deadline (ms), language, tags."""
         made: Json = self._http.json("POST", "/v2/programs", specification)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from juvuln.commands.next_due import NextDue
+from juvuln.commands.policy_words import policy_words
 from juvuln.commands.runs_table import Run, format_runs, local_time
 from juvuln.commands.table import Cell, format_table
 from juvuln.commands.terminal import Colour, Terminal
@@ -28,13 +29,14 @@ def format_programs(programs: Sequence[Program], terminal: Terminal) -> str:
 def format_program(
     program: Program,
     due: NextDue,
+    schedule: Mapping[str, Any] | None,
     revisions: Sequence[Mapping[str, Any]],
     runs: Sequence[Run],
     terminal: Terminal,
     *,
     url: str | None,
 ) -> str:
-    """A program's specification, then its revisions and its last runs as tables; ``url`` is where it is called."""
+    """A program's specification and policies, then its revisions and last runs as tables; ``url``: where it is called."""
     state = state_cell(program)
     times = [f"{instant:%Y-%m-%d %H:%M:%S %Z}" for instant in due.times]
     facts = {
@@ -46,6 +48,7 @@ def format_program(
         "schedule": harmless(program["schedule"]),
         "": due.words,
         "next": ", ".join(times),
+        **(_policy_facts(schedule) if schedule else {}),
         "deadline": f"{program['deadline']} ms",
         "language": harmless(program["language"]),
         "tags": harmless(" ".join(program["tags"])),
@@ -53,6 +56,14 @@ def format_program(
     lines = [f"{name:<10}{value}" for name, value in facts.items() if value]
     lines += ["", *_revision_lines(revisions, terminal), ""]
     return "\n".join(lines) + "\n" + format_runs(runs, terminal, with_log=False)
+
+
+def _policy_facts(schedule: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "paused": harmless(schedule["paused"] or ""),
+        "policy": policy_words(schedule["policy"]),
+        "fault": harmless("; ".join(schedule["tag_faults"])),
+    }
 
 
 def _revision_lines(revisions: Sequence[Mapping[str, Any]], terminal: Terminal) -> list[str]:

@@ -20,7 +20,7 @@ def show_program(
 ) -> None:
     """All about one program.
 
-    Its specification, when it is due next or where it is called, its revisions and its last runs.
+    Its specification, when it is due next and its policies or where it is called, its revisions and its last runs.
     """
     from datetime import UTC, datetime
 
@@ -35,10 +35,11 @@ def show_program(
         return
     revisions = client.revisions(found["uuid"])
     runs = client.runs(found["uuid"], LAST_RUNS)
+    schedule = client.schedule(found["uuid"]) if found["type"] == "routine" else None
     due = next_due(found, revisions, runs, datetime.now(UTC))
     if as_json:
         times = [instant.isoformat() for instant in due.times]
-        print_json({**found, "revisions": revisions, "runs": runs, "next": times})
+        print_json({**found, "revisions": revisions, "runs": runs, "next": times, "schedule_state": schedule})
     else:
         url = client.webhook_url(found["uuid"]) if found["type"] == "webhook" else None
-        print(format_program(found, due, revisions, runs, standard_output(), url=url), end="")
+        print(format_program(found, due, schedule, revisions, runs, standard_output(), url=url), end="")
