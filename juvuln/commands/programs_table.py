@@ -36,7 +36,7 @@ def format_program(
     *,
     url: str | None,
 ) -> str:
-    """A program's specification and policies, then its revisions and last runs as tables; ``url``: where it is called."""
+    """A program's specification and policies, its revisions and last runs as tables; ``url``: where it is called."""
     state = state_cell(program)
     times = [f"{instant:%Y-%m-%d %H:%M:%S %Z}" for instant in due.times]
     facts = {
