@@ -142,7 +142,7 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
         await domains.start(_follower(record, scheduler, clock))
         traffic = Traffic()
         collectors = [
-            DomainMetrics(domains, record.meter),
+            DomainMetrics(domains, pauses, record.meter),
             RunMetrics(record, live, scheduler),
             WorkerMetrics(workers, clock, settings.worker.timeout),
             HttpMetrics(traffic),

@@ -16,6 +16,7 @@ from juvuln.api.traffic import CALLS, Traffic
 from juvuln.clock import Clock
 from juvuln.domains.domains import Domains
 from juvuln.live import LiveRuns
+from juvuln.pauses import Pauses
 from juvuln.runs.meter import Result, RunMeter
 from juvuln.runs.record import RunRecord
 from juvuln.runs.run import Trigger
@@ -30,8 +31,9 @@ STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 class DomainMetrics(Collector):
     """The domains, as they are when they are asked for."""
 
-    def __init__(self, domains: Domains, meter: RunMeter) -> None:
+    def __init__(self, domains: Domains, pauses: Pauses, meter: RunMeter) -> None:
         self._domains = domains
+        self._pauses = pauses
         self._meter = meter
 
     def collect(self) -> Iterator[Metric]:
@@ -42,6 +44,7 @@ class DomainMetrics(Collector):
         )
         up = _gauge("up", "1 if the domain's database answered when it was last asked, else 0")
         stale = _gauge("stale", "1 if what is known of the domain is too old for its programs to be started")
+        paused = _gauge("paused", "1 if the domain is paused, by the configuration or by an operator")
         age = _gauge("age_seconds", "How long ago what is known of the domain was last seen to be so")
         listening = _gauge("listening", "1 if the domain's database tells of changes by itself, else 0")
         programs = _gauge("programs", "Active routines and webhooks with signed code")
@@ -59,6 +62,7 @@ class DomainMetrics(Collector):
             label = [domain.name]
             up.add_metric(label, domain.asked and not domain.away)
             stale.add_metric(label, domain.hindrance() is not None)
+            paused.add_metric(label, self._pauses.of_domain(domain.name) is not None)
             listening.add_metric(label, domain.listening)
             if domain.reading is not None and domain.age_seconds is not None:
                 age.add_metric(label, domain.age_seconds)
@@ -69,7 +73,7 @@ class DomainMetrics(Collector):
             unchanged.add_metric(label, domain.counts.unchanged)
             for result in Result:
                 ended.add_metric([domain.name, result], counted[domain.name, result])
-        yield from (up, stale, age, listening, programs, faults, errors, readings, unchanged, ended)
+        yield from (up, stale, paused, age, listening, programs, faults, errors, readings, unchanged, ended)
 
 
 class RunMetrics(Collector):

@@ -64,6 +64,8 @@ class DomainView(BaseModel):
     stale: bool
     """It has been away for so long that its programs are not started any more."""
     problem: str | None
+    paused: str | None
+    """Why nothing of it is run, if it is paused."""
 
 
 class NextView(BaseModel):
@@ -110,7 +112,7 @@ class OverviewApi:
                 at=self._services.clock.now(),
                 manager=self._manager(),
                 runs=self._runs(),
-                domains=sorted(map(_domain, self._services.domains.all()), key=lambda domain: domain.name),
+                domains=sorted(map(self._domain, self._services.domains.all()), key=lambda domain: domain.name),
                 workers=worker_views(self._services),
                 next=self._next(),
                 failures=failures,
@@ -132,6 +134,19 @@ class OverviewApi:
         ended = {result.value: meter.count(result) for result in Result}
         return RunsView(waiting=live.waiting, under_way=len(live) - live.waiting, **ended)
 
+    def _domain(self, domain: Domain) -> DomainView:
+        reading, age_seconds = domain.reading, domain.age_seconds
+        return DomainView(
+            name=domain.name,
+            programs=None if reading is None else len(reading.programs),
+            faulty=None if reading is None else len(reading.faults),
+            age_seconds=None if age_seconds is None else round(age_seconds, 1),
+            away=domain.away,
+            stale=domain.hindrance() is not None,
+            problem=domain.problem(),
+            paused=self._services.pauses.of_domain(domain.name),
+        )
+
     def _next(self) -> list[NextView]:
         return [
             NextView(
@@ -150,16 +165,3 @@ class OverviewApi:
         except (DatabaseError, TimeoutError):
             return None  # the readiness tells why
         return [FailureView(domain=run.domain, **RunView.of(run).model_dump(exclude={"log"})) for run in runs]
-
-
-def _domain(domain: Domain) -> DomainView:
-    reading, age_seconds = domain.reading, domain.age_seconds
-    return DomainView(
-        name=domain.name,
-        programs=None if reading is None else len(reading.programs),
-        faulty=None if reading is None else len(reading.faults),
-        age_seconds=None if age_seconds is None else round(age_seconds, 1),
-        away=domain.away,
-        stale=domain.hindrance() is not None,
-        problem=domain.problem(),
-    )

@@ -61,7 +61,9 @@ def _domains(domains: Sequence[Json], terminal: Terminal) -> list[str]:
             "never" if domain["age_seconds"] is None else f"{span(domain['age_seconds'])} ago",
             _domain_state(domain),
         )
-        for domain in sorted(domains, key=lambda domain: (domain["problem"] is None, domain["name"]))
+        for domain in sorted(
+            domains, key=lambda domain: (domain["problem"] is None, domain["paused"] is None, domain["name"])
+        )
     ]
     return _table(("DOMAIN", "PROGRAMS", "FAULTY", "LAST READ", "STATE"), rows, terminal, "domains")
 
@@ -70,6 +72,8 @@ def _domain_state(domain: Json) -> Cell:
     if domain["problem"] is not None:
         state = "stale" if domain["stale"] else "away" if domain["away"] else "not followed"
         return Cell(f"{state}: {domain['problem']}", Colour.RED)
+    if domain["paused"] is not None:
+        return Cell(domain["paused"], Colour.YELLOW)
     return Cell("not read yet", Colour.YELLOW) if domain["age_seconds"] is None else Cell("good", Colour.GREEN)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.support.databases import SqliteFolder
 from tests.support.installation import Domain, Installation
 from tests.support.juvuln_command import LIMIT_SECONDS, JuvulnCommand
+from tests.support.metrics import samples, total
 from tests.support.waiting import free_port
 
 EVERY_SECOND = "* * * * * *"
@@ -43,12 +44,14 @@ async def test_its_status_says_whether_the_manager_is_well_or_there(tmp_path: Pa
     await installation.open()
     try:
         await installation.add_domain("test")
-        manager = installation.manager()
+        manager = installation.manager(SCHEDULE__PAUSED_DOMAINS='["test"]')
         await manager.start()
         juvuln = JuvulnCommand(tmp_path, manager.environ)
         said = await juvuln("status")
         assert said.status == 1
         assert "workers: no worker is subscribed" in said.text
+        assert "domain test is paused by schedule.paused_domains" in said.text
+        assert total(await samples(installation), "juvuln_domain_paused", domain="test") == 1
         assert (await juvuln("status", "--json")).json()["manager"]["ready"] is False
         await manager.stop()
         gone = await juvuln("status")

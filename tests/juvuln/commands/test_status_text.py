@@ -13,6 +13,7 @@ DOMAIN = {
     "away": False,
     "stale": False,
     "problem": None,
+    "paused": None,
 }
 RUN = {
     "domain": "test",
@@ -81,6 +82,11 @@ def test_what_is_wrong_is_said_and_comes_first() -> None:
     assert "no worker is subscribed" in text
     assert "no routine is due" in text
     assert "the record of runs cannot be read" in text
+
+
+def test_a_domain_that_is_paused_is_said_to_be() -> None:
+    text = shown(domains=[DOMAIN, DOMAIN | {"name": "zoo", "paused": "domain zoo is paused by an operator"}])
+    assert text.index("is paused by an operator") < text.index("good")
 
 
 def test_a_new_installation_has_nothing_to_tell() -> None:
