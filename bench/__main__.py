@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import footprint, report, routines, tasks, webhooks
+from bench.load import LoadError
 from bench.peers import has_node_red
 from bench.rounds import QUICK, Effort, Figures
 from bench.rows import TARGETS, Row, row
@@ -57,16 +58,24 @@ def chosen(names: str) -> Sequence[Measurement]:
     return [each for each in MEASUREMENTS if not wanted or wanted & set(each.rows)]
 
 
-async def measured(measurements: Sequence[Measurement], effort: Effort) -> Sequence[Row]:
-    """One measurement after the other, each row shown as it comes; in the order of the targets."""
+async def measured(measurements: Sequence[Measurement], effort: Effort) -> tuple[Sequence[Row], Sequence[str]]:
+    """One measurement after the other, each row shown as it comes.
+
+    Gives the rows in the order of the targets, and what could not be measured: one that fails stops no other.
+    """
     rows: dict[str, Row] = {}
+    problems = []
     for each in measurements:
-        with tempfile.TemporaryDirectory() as folder:
-            figures = await each.measure(Path(folder), effort)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                figures = await each.measure(Path(folder), effort)
+        except (LoadError, OSError, TimeoutError) as error:
+            problems.append(f"{', '.join(each.rows)}: {type(error).__name__}: {error}")
+            continue
         for name, rounds in figures.items():
             rows[name] = row(name, rounds)
             print(report.line(rows[name]), flush=True)
-    return [rows[name] for name in TARGETS if name in rows]
+    return [rows[name] for name in TARGETS if name in rows], problems
 
 
 def main() -> int:
@@ -82,12 +91,14 @@ def main() -> int:
         return 2
     if not has_node_red():
         print("Without Node-RED, which `make bench-peers` installs: its rows are left out.")
-    rows = asyncio.run(measured(measurements, QUICK if options.quick else Effort()))
+    rows, problems = asyncio.run(measured(measurements, QUICK if options.quick else Effort()))
+    for problem in problems:
+        print(f"bench: not measured: {problem}", file=sys.stderr)
     if options.quick or options.rows:
         print("Part of the rows, or a quick run: bench/results stays as it is.")
     else:
         report.publish(rows)
-    return 0
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def publish(rows: Sequence[Row]) -> None:
     LATEST.write_text(to_json(rows), encoding="utf-8")
     text = DOCUMENT.read_text(encoding="utf-8")
     text = put(text, "machine", machine())
-    text = put(text, "results", table([each for each in rows if each.met is not None]))
+    text = put(text, "results", "\n".join([table([each for each in rows if each.met is not None]), *missing(rows)]))
     text = put(text, "beside", table([each for each in rows if each.met is None]))
     DOCUMENT.write_text(text, encoding="utf-8")
 
@@ -51,6 +51,13 @@ def table(rows: Sequence[Row]) -> str:
             cells += [f"{row.must:g}", f"{row.aim:g}", _verdict(row)]
         lines.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def missing(rows: Sequence[Row]) -> Sequence[str]:
+    """Lines of that table for what is asked for and was not measured."""
+    found = {row.name for row in rows}
+    asked = [target for target in TARGETS.values() if target.must is not None and target.name not in found]
+    return [f"| {each.what} | | | {each.must:g} | {each.aim:g} | not measured |" for each in asked]
 
 
 def machine() -> str:

@@ -1,7 +1,7 @@
 import pytest
 
-from bench.report import DOCUMENT, put, table
-from bench.rows import row
+from bench.report import DOCUMENT, missing, put, table
+from bench.rows import TARGETS, row
 
 
 def test_a_table_says_of_each_row_whether_it_is_met() -> None:
@@ -19,3 +19,9 @@ def test_the_document_has_a_place_for_everything_that_a_run_puts_there() -> None
         assert f"<!-- {name} -->\nnew\n<!-- end of {name} -->" in put(text, name, "new")
     with pytest.raises(LookupError, match="no place marked weather"):
         put(text, "weather", "new")
+
+
+def test_what_was_asked_for_and_not_measured_is_said() -> None:
+    lines = missing([row(name, [1.0]) for name, target in TARGETS.items() if target.must and name != "storm"])
+    assert [line.split(" | ")[-1] for line in lines] == ["not measured |"]
+    assert "10,000 routines" in lines[0]
