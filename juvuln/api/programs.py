@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from juvuln.api.checks import check_specification
 from juvuln.api.guards import program_uuid, require_access, require_principal, store_of
-from juvuln.api.queries import CURSOR, cursor, position, texts, whole_number
+from juvuln.api.queries import CURSOR, cursor, one_text, position, texts, whole_number
 from juvuln.api.services import Services
 from juvuln.api.views import STORABLE, NewProgram, ProgramChanges, ProgramView
 from juvuln.domains.listing import Position
@@ -68,6 +68,7 @@ class ProgramApi:
                     ),
                     Parameter("after", "where the page before ended", {"type": "string", "pattern": f"^{CURSOR}$"}),
                     Parameter("tags", "only those with one of these tags; may be repeated", tags),
+                    Parameter("name", "only those of exactly this name", {"type": "string", "pattern": STORABLE}),
                 ],
                 security=["domain"],
             ),
@@ -110,6 +111,7 @@ class ProgramApi:
             offset=offset,
             after=position(request, "after"),
             tags=texts(request, "tags"),
+            name=one_text(request, "name"),
             may_read=None if all_readable else lambda uuid: principal.may("read", f"programs/{uuid}"),
         )
         page = found[:limit]
@@ -175,6 +177,6 @@ def _changed(specification: Specification, changes: Mapping[str, Any]) -> Specif
 
 def _link_to_next(request: web.Request, last: Specification) -> str:
     """The page after the one that ends with ``last``: whatever is added or removed meanwhile, nothing comes twice."""
-    kept = [(name, value) for name, value in request.query.items() if name in ("limit", "tags")]
+    kept = [(name, value) for name, value in request.query.items() if name in ("limit", "tags", "name")]
     url = request.rel_url.with_query([*kept, ("after", cursor(Position(last.name, last.uuid)))])
     return f'<{url}>; rel="next"'

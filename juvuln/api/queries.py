@@ -39,6 +39,14 @@ def texts(request: web.Request, name: str) -> Sequence[str]:
     return values
 
 
+def one_text(request: web.Request, name: str) -> str | None:
+    """The value of a parameter that is given once at most."""
+    values = texts(request, name)
+    if len(values) > 1:
+        raise Refusal(400, f"{name}: may be given once only")
+    return values[0] if values else None
+
+
 def position(request: web.Request, name: str) -> Position | None:
     """The position that a parameter made by :func:`cursor` stands for; None without one."""
     text = request.query.get(name)

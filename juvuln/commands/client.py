@@ -40,7 +40,10 @@ class ApiClient:
 
     def programs(self, tags: Sequence[str] = ()) -> Iterator[Json]:
         """All programs that may be read, by name, page by page; with tags only those that have one of them."""
-        query = urlencode([("limit", PAGE), *(("tags", tag) for tag in tags)])
+        return self._pages([("tags", tag) for tag in tags])
+
+    def _pages(self, filters: Sequence[tuple[str, str]]) -> Iterator[Json]:
+        query = urlencode([("limit", PAGE), *filters])
         offset = 0
         following: str | None = query
         while following is not None:
@@ -71,7 +74,8 @@ class ApiClient:
 
     def named(self, name: str) -> list[Json]:
         """The programs of this name: it need not be unique."""
-        return [one for one in self.programs() if one["name"] == name]
+        # The original server knows no such filter, and gives all.
+        return [one for one in self._pages([("name", name)]) if one["name"] == name]
 
     def program(self, uuid: str) -> Json:
         found: Json = self._http.json("GET", _path(uuid))

@@ -25,16 +25,18 @@ class Position:
         return self.name[:SORTED_CHARACTERS]
 
 
-def in_order(dialect: str, after: Position | None, tags: Iterable[str]) -> Select[Any]:
-    """The programs after ``after`` that have one of ``tags``; without tags, all of them."""
+def in_order(dialect: str, after: Position | None, tags: Iterable[str], name: str | None) -> Select[Any]:
+    """The programs after ``after`` that have one of ``tags``, and that name; without either, all of them."""
     # The order of the database's own language is another in each, and may change with its system.
-    name = func.substr(programs.c.name, 1, SORTED_CHARACTERS).collate("BINARY" if dialect == "sqlite" else "C")
-    query = select(programs).order_by(name, programs.c.uuid)
+    key = func.substr(programs.c.name, 1, SORTED_CHARACTERS).collate("BINARY" if dialect == "sqlite" else "C")
+    query = select(programs).order_by(key, programs.c.uuid)
     if after is not None:
-        same_name = (name == after.sort_name) & (programs.c.uuid > after.uuid)
-        query = query.where((name > after.sort_name) | same_name)
+        same_key = (key == after.sort_name) & (programs.c.uuid > after.uuid)
+        query = query.where((key > after.sort_name) | same_key)
     if wanted := sorted(tags):
         query = query.where(_has_one_of(dialect, wanted))
+    if name is not None:
+        query = query.where(programs.c.name == name)
     return query
 
 

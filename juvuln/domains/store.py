@@ -165,13 +165,14 @@ class DomainStore:
         offset: int = 0,
         after: Position | None = None,
         tags: Iterable[str] = (),
+        name: str | None = None,
         may_read: Callable[[UUID], bool] | None = None,
     ) -> Sequence[Specification]:
-        """``limit`` programs from ``offset`` on, of those after ``after`` with one of ``tags`` that may be read.
+        """``limit`` readable programs from ``offset`` on, of those after ``after`` with one of ``tags`` and ``name``.
 
         However many there are, no more are fetched than it takes. ``may_read`` None: all may be read.
         """
-        query = in_order(self._engine.dialect.name, after, tags)
+        query = in_order(self._engine.dialect.name, after, tags, name)
         if may_read is None:
             query = query.limit(limit).offset(offset)
         found: list[Any] = []

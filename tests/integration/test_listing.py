@@ -81,12 +81,17 @@ async def test_links_keep_to_the_tags_and_what_is_no_link_of_ours_is_refused(
         query = str(URL.build(path="/", query={"limit": "1", "tags": tag})).lstrip("/")
         assert len(await follow_pages(installation, query)) == 2, tag
     assert len(await follow_pages(installation, "?limit=5&tags=%25&tags=more")) == len(odd) + 1
+    await installation.call("POST", "/v2/programs", json=NEW | {"name": "one %"})
+    assert len(await follow_pages(installation, "?limit=1&name=one%20%25")) == 2
+    assert len(await follow_pages(installation, "?limit=1&name=one%20%25&tags=%25")) == 1
     for wrong in (
         "after=",
         "after=x",
         f"after={uuid4()}",
         f"after={uuid4()}/%00",
         "tags=%00",
+        "name=%00",
+        "name=a&name=b",
         "limit=1.0",
         "offset=%2B1",
     ):
