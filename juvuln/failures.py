@@ -19,8 +19,11 @@ log = structlog.get_logger()
 class Failures:
     """Counts since the manager was started. A new revision begins anew."""
 
-    def __init__(self, set_failed: Callable[[Program], Awaitable[None]]) -> None:
-        """``set_failed`` may raise DatabaseError and NotFoundError."""
+    def __init__(self, set_failed: Callable[[Program], Awaitable[bool]]) -> None:
+        """``set_failed`` tells whether it did: not if the program is another by now.
+
+        It may raise DatabaseError and NotFoundError.
+        """
         self._set_failed = set_failed
         self._counts: dict[ProgramKey, tuple[int, int]] = {}
         """The revision, and how often it failed in a row."""
@@ -38,7 +41,8 @@ class Failures:
         if count < run.failures_limit:
             return None
         try:
-            await self._set_failed(run.program)
+            if not await self._set_failed(run.program):
+                return None
         except (DatabaseError, NotFoundError) as error:
             log.error("program_not_set_to_failed", name=run.program.name, program=str(key), reason=str(error))
             return f"it failed {count} times in a row, but its state could not be set to failed"

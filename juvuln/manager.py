@@ -250,12 +250,15 @@ def _follower(record: RunRecord, scheduler: Scheduler, clock: Clock) -> Follow:
     return follow
 
 
-def _set_failed(domains: Domains) -> Callable[[Program], Awaitable[None]]:
-    async def set_failed(program: Program) -> None:
-        store = domains.store(program.key.domain)
-        if store is not None:
-            await store.update_program(program.key.uuid, {"state": ProgramState.FAILED.value})
-            await domains.refresh(program.key.domain)
+def _set_failed(domains: Domains) -> Callable[[Program], Awaitable[bool]]:
+    async def set_failed(program: Program) -> bool:
+        key = program.key
+        store, known = domains.store(key.domain), domains.program(key.domain, key.uuid)
+        if store is None or known is None or known.revision != program.revision:
+            return False  # somebody has mended it, or taken it away
+        await store.update_program(key.uuid, {"state": ProgramState.FAILED.value})
+        await domains.refresh(key.domain)
+        return True
 
     return set_failed
 

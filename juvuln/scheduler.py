@@ -37,6 +37,8 @@ from shared.wire import Outcome, ProgramType
 RETRY_SECONDS = 1.0
 LONGEST_SLEEP_SECONDS = 1.0
 """The wall clock is looked at this often, for it may be set while we sleep."""
+PAUSES_MS = 1000
+"""How often it is seen whether a pause is over."""
 LATE = "the manager was not running, or too late, when it was due"
 
 log = structlog.get_logger()
@@ -108,6 +110,9 @@ class Scheduler:
         """What is still to be put on record of pauses."""
         self._claiming_ms: int | None = None
         """The oldest of the starts that are being put on record."""
+        self._looked_at_pauses_ms = 0
+        self._updated = False
+        """Whether something changed since then."""
         self._latest_ms = 0
         self._repeated_until_ms = 0
         """Up to when due times may come a second time, because the clock was set back."""
@@ -124,6 +129,7 @@ class Scheduler:
                 self._follow(program, seen_to_ms.get(program.key.uuid))
             else:
                 self._forget(program.key)
+        self._updated = True
         self._changed.set()
 
     def __len__(self) -> int:
@@ -232,7 +238,10 @@ class Scheduler:
         self._latest_ms = max(self._latest_ms, now_ms)
 
     def _look_at_pauses(self, now_ms: int) -> None:
-        """Go on with the routines that are not paused any more."""
+        """Go on with the routines that are not paused any more. There may be many, so not at every step."""
+        if not self._updated and abs(now_ms - self._looked_at_pauses_ms) < PAUSES_MS:
+            return
+        self._updated, self._looked_at_pauses_ms = False, now_ms
         for key, paused in list(self._paused.items()):
             if self._pause(self._routines[key]) is None:
                 self._end_pause(key)

@@ -107,7 +107,7 @@ class ScheduleApi:
                 fault = str(error)
         paused = "paused by the program's tag" if policy.paused else self._services.pauses.of_domain(domain)
         return ScheduleView(
-            next=[instant.astimezone(zone) for instant in due],
+            next=[] if paused else [instant.astimezone(zone) for instant in due],
             zone=str(zone),
             paused=paused,
             fault=fault,

@@ -37,6 +37,8 @@ class Kind:
     schedules: tuple[str, ...]
     """Given out in turn."""
     count: int
+    tags: tuple[str, ...] = ("",)
+    """Likewise; one each, or none where it is empty."""
 
 
 PROMPT = "effect()"
@@ -44,14 +46,26 @@ LATE = "times.sleep(700 * times.millisecond)\neffect()"
 SLOW = "effect()\ntimes.sleep(1500 * times.millisecond)"
 TALK = 'for i := 0; i < 400; i++ {{ log.info("line %d of many", i) }}'
 
+OVERLAP = ("", "overlap:queue", "overlap:allow", "overlap:replace")
+JITTER = ("", "jitter:1s")
+MADE_UP = ("", "missed:once", "missed:all")
+
 KINDS = (
     Kind("prompt", "calm", PROMPT, 3000, ("* * * * * *",), 7),
-    Kind("even", "calm", PROMPT, 3000, ("*/2 * * * * *", "@every 2s"), 14),
-    Kind("third", "calm", PROMPT, 3000, ("*/3 * * * * *", "@every 3s", "TZ=Asia/Kolkata */3 * * * * *"), 15),
+    Kind("even", "calm", PROMPT, 3000, ("*/2 * * * * *", "@every 2s"), 14, MADE_UP),
+    Kind(
+        "third",
+        "calm",
+        PROMPT,
+        3000,
+        ("*/3 * * * * *", "@every 3s", "TZ=Asia/Kolkata */3 * * * * *"),
+        15,
+        ("", "jitter:1s"),
+    ),
     Kind("rare", "calm", PROMPT, 3000, ("0 * * * * *", "@every 40s", "30 1,3,5,7,9 * * * *", "@every 17s"), 4),
     Kind("fifth", "busy", PROMPT, 3000, ("*/5 * * * * *", "@every 5s", "0,5,11,16,21,26,32,37,43,48,54 * * * * *"), 6),
     Kind("late", "busy", LATE, 2000, ("*/4 * * * * *", "@every 4s"), 12),
-    Kind("slow", "busy", SLOW, 3000, ("* * * * * *", "*/2 * * * * *", "@every 3s"), 14),
+    Kind("slow", "busy", SLOW, 3000, ("* * * * * *", "*/2 * * * * *", "@every 3s"), 14, OVERLAP),
     Kind("failing", "busy", "effect()\nx := 1 / 0", 2000, ("*/4 * * * * *", "@every 5s"), 8),
     Kind("talkative", "busy", f"effect()\n{TALK}", 3000, ("*/5 * * * * *",), 6),
     Kind("overdue", "rough", "effect()\ntimes.sleep(times.minute)", 400, ("*/3 * * * * *", "@every 5s"), 6),
@@ -70,12 +84,14 @@ class ChaosRoutine:
     schedule: str
     deadline_ms: int
     code: str
+    tags: tuple[str, ...]
 
 
 def routines(counting_url: str) -> Iterator[ChaosRoutine]:
     """All of them; their effects go to ``counting_url``."""
     for kind in KINDS:
         for number, schedule in enumerate(islice(cycle(kind.schedules), kind.count)):
+            tag = kind.tags[number % len(kind.tags)]
             name = f"{kind.name}-{number}"
             code = (EFFECT + kind.code + "\n").format(url=counting_url, name=name)
-            yield ChaosRoutine(name, kind.domain, schedule, kind.deadline_ms, code)
+            yield ChaosRoutine(name, kind.domain, schedule, kind.deadline_ms, code, (tag,) if tag else ())

@@ -157,7 +157,14 @@ async def _fill(installation: Installation, chaos_routines: Sequence[ChaosRoutin
         await installation.add_domain(name)
     for each in chaos_routines:
         domain = installation.domains[each.domain]
-        await domain.add(each.name, each.code, kind="routine", schedule=each.schedule, deadline_ms=each.deadline_ms)
+        await domain.add(
+            each.name,
+            each.code,
+            kind="routine",
+            schedule=each.schedule,
+            deadline_ms=each.deadline_ms,
+            tags=each.tags,
+        )
     for domain in installation.domains.values():
         await domain.store.close()
 

@@ -59,9 +59,10 @@ THREE_MORE = Retry(3, backoff_seconds=0.001)
 
 
 def a_runner(played: Played, notes: Notes, given_up: list[Program] | None = None) -> Runner:
-    async def set_failed(program: Program) -> None:
+    async def set_failed(program: Program) -> bool:
         assert given_up is not None
         given_up.append(program)
+        return True
 
     return Runner(played, notes, Clock(), LiveRuns(), Failures(set_failed), lambda: 0.0)
 
