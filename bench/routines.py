@@ -18,13 +18,12 @@ DOMAINS = 10
 SETTLING_SECONDS = 5
 """Until everything is compiled; what is due meanwhile does not count."""
 PERIOD_MS = 1000
-STORM_APART_SECONDS = 10
 
 
 async def storm(_folder: Path, effort: Effort) -> Figures:
     """Ten thousand at once, in ten domains; each due time is a round, and so is the first, which compiles."""
     ticks = 2 if effort == QUICK else effort.rounds
-    found = await storms(10_000, DOMAINS, 1, ticks=ticks, apart_seconds=STORM_APART_SECONDS)
+    found = await storms(10_000, DOMAINS, 1, ticks=ticks)
     if not all(each.succeeded == each.runs for each in found):
         raise LoadError("not all routines of the storm succeeded")
     return {"storm": [each.started_ms / 1000 for each in found]}
