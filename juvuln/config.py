@@ -140,7 +140,7 @@ class RateSection(Section):
     address_burst: Count = 1000
     failures_per_second: PerSecond = 10.0
     """Calls from one address with wrong credentials, of whatever kind."""
-    failures_burst: Count = 50
+    failures_burst: Count = 200
 
 
 class LimitsSection(ConnectionLimits):

@@ -42,6 +42,10 @@ class Tokens:
             self._remember(key, principal, asked_at)
         return principal
 
+    def known(self, credentials: BasicCredentials) -> Principal | None:
+        """Whose these credentials are, if that was looked up a moment ago."""
+        return self._remembered((credentials.user, sha256(credentials.password)), self._clock.monotonic_seconds())
+
     def forget(self, domain: str) -> None:
         """Look the tokens of a domain up again at their next use."""
         # What is being looked up at this moment may have been read before the change.

@@ -8,6 +8,7 @@ import typer
 
 from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect
 from juvuln.commands.endings import PROGRAM, ends_well_or_says_why
+from juvuln.commands.errors import UsageError
 from juvuln.commands.output import JsonOption, QuietOption, print_json
 from shared.errors import SelfhostError
 
@@ -100,6 +101,8 @@ def _planned(folder: Path, reader: "DomainReader", *, sign: bool, prune: bool) -
     from juvuln.deploy.plan import gone_from, make_plan
 
     local = read_folder(folder)
+    if prune and not local:
+        raise UsageError(f"{folder} holds no program: with --prune that would deactivate all that the domain has")
     remote = reader.programs()
     names = {program.name for program in local}
     matching = {name: reader.with_newest(one) for name, one in by_name(remote, names.__contains__).items()}

@@ -194,6 +194,18 @@ async def test_prune_deactivates_what_the_folder_has_not_and_deletes_nothing(
     assert "old" not in await plan(juvuln, folder, "--prune")
 
 
+async def test_prune_by_a_folder_without_programs_is_taken_for_a_mistake(
+    juvuln: JuvulnCommand, installation: Installation, domain: Domain, tmp_path: Path
+) -> None:
+    await domain.add("old", SILENT)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused = await juvuln("program", "push", str(empty), "--prune", "--yes")
+    assert (refused.status, refused.out) == (2, b"")
+    assert "holds no program: with --prune that would deactivate all" in refused.err
+    assert (await programs(installation))["old"]["state"] == "active"
+
+
 async def test_without_a_yes_the_plan_is_printed_and_nothing_done(
     juvuln: JuvulnCommand, installation: Installation, folder: Path
 ) -> None:

@@ -42,6 +42,7 @@ async def test_wrong_credentials_are_soon_refused_without_being_looked_up(
 ) -> None:
     rate = {"LIMITS__RATE__FAILURES_PER_SECOND": "0.1", "LIMITS__RATE__FAILURES_BURST": "3"}
     await installation.manager(**rate).start()
+    assert (await installation.call("GET", "/v2/programs")).status == 200
     secret = (installation.folder / "secret").read_text(encoding="utf-8").strip()
     library = "/v1/library?domain=test&module=m&language=tengo&revision=latest"
     wrong = [
@@ -54,10 +55,12 @@ async def test_wrong_credentials_are_soon_refused_without_being_looked_up(
         installation.call("GET", "/v2/programs", token="wrong"),
         installation.call("GET", library, bearer="wrong"),
         installation.call("POST", f"/v1/webhooks/test/{uuid4()}", token="wrong"),
-        installation.call("GET", "/v2/programs"),
+        installation.webhook(uuid4(), domain="nosuch"),
     )
     assert [reply.status for reply in refused] == [429] * 4
     assert all(1 <= int(reply.headers["Retry-After"]) <= 10 for reply in refused)
     assert (await installation.call("GET", library, bearer=secret)).status == 404
+    # A token that was right a moment ago is not one that is guessed.
+    assert (await installation.call("GET", "/v2/programs")).status == 200
     # To be asked for credentials is no failure.
     assert (await installation.call("GET", library, token=None)).status == 401

@@ -90,7 +90,7 @@ def test_fixed_hours_fire_once_a_day_over_a_change_of_the_clock_and_others_follo
         (", * * * * *", "second: ''"),
         ("5-1 * * * * *", "begins after its end"),
         ("*/0 * * * * *", "step"),
-        ("*/100 * * * * *", "step"),
+        ("*/x * * * * *", "step"),
         ("1--2 * * * * *", "second"),
         ("-1 * * * * *", "second"),
         ("² * * * * *", "second"),
@@ -182,3 +182,8 @@ def test_every_moves_on_by_its_period(seconds: int, start: datetime) -> None:
     instant = start.replace(tzinfo=UTC)
     due = Every(seconds).next_after(instant)
     assert due - instant.replace(microsecond=0) == timedelta(seconds=seconds)
+
+
+def test_a_step_out_of_the_field_leaves_its_first_value() -> None:
+    at = datetime(2026, 5, 1, 0, 10, tzinfo=UTC)
+    assert first_due(parse_schedule("0 */90 * * * *", UTC), at) == datetime(2026, 5, 1, 1, 0, tzinfo=UTC)
