@@ -31,6 +31,7 @@ DATABASE ?= sqlite
 # What `make bench` measures, and the Node-RED that it has beside.
 ROWS ?=
 ONLY ?=
+MINUTES ?= 30
 QUICK ?=
 NODE_RED := 4.1.15
 
@@ -50,7 +51,7 @@ SYSUSERSDIR := $(SYSTEM_PREFIX)/sysusers.d
 .DELETE_ON_ERROR:
 # Steps share one virtual environment.
 .NOTPARALLEL:
-.PHONY: help run build test fuzz chaos lint format bench bench-growth bench-peers install install-for-everyone uninstall lock clean
+.PHONY: help run build test fuzz chaos lint format bench soak bench-growth bench-peers install install-for-everyone uninstall lock clean
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
@@ -90,6 +91,9 @@ format: $(VENV)/dev-ready build ## Format the sources, Go and Python
 
 bench: $(VENV)/dev-ready build ## Measure beside peers: ROWS=name,name for some rows, QUICK=1 for short rounds
 	@$(IN_VENV) -m bench --rows "$(ROWS)" $(if $(QUICK),--quick)
+
+soak: $(VENV)/dev-ready build ## Run a mixed load for MINUTES=30, and look for what creeps up
+	@$(IN_VENV) -m bench.soak --minutes $(MINUTES)
 
 bench-growth: $(VENV)/dev-ready build ## Measure over callers, workers, sources and so on, which takes long: ONLY=name,name QUICK=1
 	@$(IN_VENV) -m bench.growth --only "$(ONLY)" $(if $(QUICK),--quick)

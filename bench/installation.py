@@ -132,12 +132,14 @@ async def both_daemons(
     async with AsyncExitStack() as stack:
         manager = daemon("juvuln", folder, port, "/readyz", DOMAINFILE=str(file), LOG__LEVEL="error")
         places = [folder / f"worker-{number}" for number in range(workers)]
-        ready = [_worker_of(port, place, folder) for place in places]
+        for place in places:
+            place.mkdir()
+        ready = [worker_of(port, place, folder) for place in places]
         started = await asyncio.gather(*map(stack.enter_async_context, [manager, *ready]))
         yield started[0], started[1:]
 
 
-def _worker_of(manager_port: int, place: Path, folder: Path) -> AbstractAsyncContextManager[Daemon]:
-    place.mkdir()
+def worker_of(manager_port: int, place: Path, folder: Path) -> AbstractAsyncContextManager[Daemon]:
+    """A worker with its state in ``place``, for the manager whose state is in ``folder``."""
     settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{manager_port}", "LOG__LEVEL": "error"}
     return daemon("malgomaj", place, free_port(), "/readyz", SECRET_FILE=str(folder / "secret"), **settings)
