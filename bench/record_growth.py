@@ -5,7 +5,7 @@ import itertools
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from shared.wire import ProgramType
 LENGTHS = (10_000, 100_000, 1_000_000, 10_000_000)
 QUICK_LENGTHS = LENGTHS[:2]
 PROGRAMS = 1_000
+FILLED_AT_ONCE = 100_000
 T0_MS = 1_700_000_000_000
 AT_ONCE = 1_000
 """Runs put on record in one round."""
@@ -62,9 +63,11 @@ def _rows(first: int, count: int) -> Iterator[tuple[object, ...]]:
 
 def _fill(file: Path, first: int, count: int) -> None:
     marks = ", ".join("?" * len(COLUMNS.split(", ")))
-    with sqlite3.connect(file) as connection:
-        connection.executemany(f"INSERT INTO runs ({COLUMNS}) VALUES ({marks})", _rows(first, count))
-    connection.close()
+    with closing(sqlite3.connect(file)) as connection:
+        for part in range(first, first + count, FILLED_AT_ONCE):
+            with connection:
+                rows = _rows(part, min(FILLED_AT_ONCE, first + count - part))
+                connection.executemany(f"INSERT INTO runs ({COLUMNS}) VALUES ({marks})", rows)
 
 
 @asynccontextmanager
