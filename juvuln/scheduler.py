@@ -183,20 +183,19 @@ class Scheduler:
         """Claim and start what is due, until stopped."""
         while not self._stopping:
             self._changed.clear()
-            if not await self.step():
-                await self._sleep()
+            await self._sleep(await self.step())
         self._stopped.set()
 
-    async def step(self) -> bool:
-        """See to what is due now; False if there is nothing."""
+    async def step(self) -> float:
+        """See to what is due now; gives for how long there is nothing more to do (s), unless something changes."""
         now_ms = self._clock.now_ms()
         self._notice_time(now_ms)
         self._look_at_pauses(now_ms)
         taken = self._due.take_due(now_ms)
         if not taken and not self._pauses_over:
-            return False
-        await self._tick_or_put_back(taken, now_ms)
-        return True
+            return self._seconds_to_next()
+        done = await self._tick_or_put_back(taken, now_ms)
+        return 0.0 if done else RETRY_SECONDS
 
     def stop(self) -> None:
         """Start nothing any more. Runs under way go on."""
@@ -213,11 +212,15 @@ class Scheduler:
         """End the runs that are under way; they are recorded as lost."""
         await self._runs.cancel()
 
-    async def _sleep(self) -> None:
+    def _seconds_to_next(self) -> float:
         soonest_ms = self._due.soonest_ms()
-        seconds = LONGEST_SLEEP_SECONDS
-        if soonest_ms is not None:
-            seconds = min(seconds, max(0.0, (soonest_ms - self._clock.now_ms()) / 1000))
+        if soonest_ms is None:
+            return LONGEST_SLEEP_SECONDS
+        return min(LONGEST_SLEEP_SECONDS, max(0.0, (soonest_ms - self._clock.now_ms()) / 1000))
+
+    async def _sleep(self, seconds: float) -> None:
+        if seconds == 0:
+            return
         try:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -255,8 +258,8 @@ class Scheduler:
             until_ms = max(paused.due_ms, self._clock.now_ms())
             self._pauses_over.append(Pause(paused.routine, paused.due_ms, until_ms, paused.reason))
 
-    async def _tick_or_put_back(self, taken: list[tuple[ProgramKey, int]], now_ms: int) -> None:
-        """See to due times; should that fail, they stay due."""
+    async def _tick_or_put_back(self, taken: list[tuple[ProgramKey, int]], now_ms: int) -> bool:
+        """See to due times; should that fail, they stay due, and this is False."""
         pauses, self._pauses_over = self._pauses_over, []
         self._claiming_ms = taken[0][1] if taken else None
         try:
@@ -264,12 +267,13 @@ class Scheduler:
         except DatabaseError as error:
             self._put_back(taken, pauses)
             log.error("due_times_not_claimed", count=len(taken), reason=str(error))
-            await asyncio.sleep(RETRY_SECONDS)
+            return False
         except Exception:
             self._put_back(taken, pauses)
             raise
         finally:
             self._claiming_ms = None
+        return True
 
     async def _tick(self, taken: list[tuple[ProgramKey, int]], pauses: Sequence[Pause], now_ms: int) -> None:
         """See to the due times that have come: on record first, then moved on, then started."""
