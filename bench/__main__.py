@@ -35,6 +35,7 @@ MEASUREMENTS = (
     ),
     Measurement(("waiting-task-ratio",), tasks.waiting_task),
     Measurement(("fibonacci-ratio",), tasks.fibonacci),
+    Measurement(("pooled-run",), tasks.pooled_run),
     Measurement(("first-answer", "new-domain"), tasks.first_answer),
     Measurement(("neighbour-ratio",), tasks.neighbour),
     Measurement(("webhook-ratio", "webhook", "webhook-node-red"), webhooks.webhook),

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from bench import record_growth, report
 from bench.curves import Curve, Point, point, svg, to_json
+from bench.engine import TRIVIAL
 from bench.installation import both_daemons, children, memory_mb, worker_alone
 from bench.load import Load, run_load
 from bench.rounds import QUICK, Effort
-from bench.tasks import TRIVIAL, task, task_request
+from bench.tasks import task, task_request
 from bench.tools import BENCH
 from bench.webhooks import demo_domain, greet_request
 from shared.logging import configure_logging

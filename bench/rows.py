@@ -46,6 +46,7 @@ TARGETS = {
         Target("cached-task-ratio", "cached trivial task, 32 callers: tasks/s ÷ peer_go", "x", 1.0, 1.5),
         Target("waiting-task-ratio", "one program that waits 50 ms, 64 callers: tasks/s ÷ peer_go", "x", 30, 60),
         Target("fibonacci-ratio", "fib(20) in a task, without HTTP: speed ÷ a raw virtual machine", "x", 0.9, 0.97),
+        Target("pooled-run", "what an executor spends on a run of a program that does nothing", "us", 5, 4),
         Target("first-answer", "a program never seen before: first answer, median", "ms", 2, 1),
         Target("webhook-ratio", "webhook through manager and worker, 32 callers: requests/s ÷ Node-RED", "x", 1.0, 2.0),
         Target("webhook-added-p50", "latency that manager and worker add to a webhook at 500/s, median", "ms", 2, 1),

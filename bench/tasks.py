@@ -8,13 +8,13 @@ from pathlib import Path
 from uuid import uuid4
 
 from bench import engine
+from bench.engine import TRIVIAL
 from bench.installation import worker_alone
 from bench.load import Answers, Load, http_request, run_load
 from bench.peers import bare_aiohttp, bare_go, peer_go
 from bench.rounds import Effort, Figures, alternate
 from bench.rows import ratios
 
-TRIVIAL = "x := 1"
 WAITS_50_MS = 'import("times").sleep(50000000)'
 NEW_PROGRAMS = 100
 """In each round."""
@@ -101,6 +101,11 @@ async def fibonacci(_folder: Path, effort: Effort) -> Figures:
             {"ours": lambda: engine.fibonacci_us(executor), "raw": lambda: asyncio.to_thread(engine.raw_fibonacci_us)},
         )
     return {"fibonacci-ratio": ratios(found["raw"], found["ours"])}
+
+
+async def pooled_run(_folder: Path, effort: Effort) -> Figures:
+    async with engine.one_executor() as executor:
+        return {"pooled-run": [await engine.pooled_run_us(executor) for _ in range(effort.rounds)]}
 
 
 async def first_answer(folder: Path, effort: Effort) -> Figures:
