@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from shared.wire import (
     REPORT_CONTENT_TYPE,
+    WORKERS_OUTCOMES,
     BatchLine,
     ErrorBody,
     ErrorKind,
@@ -120,6 +121,9 @@ def _reported(answer: WorkerAnswer) -> Said:
 
 
 def _said(report: Report) -> Said:
+    """Raises Unanswered if it says what only the manager can judge."""
+    if report.outcome not in WORKERS_OUTCOMES:
+        raise Unanswered(f"the worker's report cannot be understood (outcome {report.outcome})")
     return Said(
         outcome=report.outcome,
         error=report.error,

@@ -24,6 +24,9 @@ MAX_BATCH_TASKS = 128
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 """Of its JSON."""
 
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
+
 REPORT_CONTENT_TYPE = "application/vnd.selfhost.report+json"
 """Content type of a task's answer that is a :class:`Report` rather than the plain answer of the contract."""
 
@@ -83,6 +86,11 @@ class Outcome(StrEnum):
     LOST = "lost"
     SKIPPED = "skipped"
     MISSED = "missed"
+
+
+WORKERS_OUTCOMES = frozenset(
+    {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.CANCELLED}
+)
 
 
 class ErrorKind(StrEnum):
@@ -202,7 +210,7 @@ def as_one_error(errors: Sequence[ProgramError]) -> ProgramError:
 
 
 class LogLine(WireModel):
-    at_ms: int
+    at_ms: Annotated[int, Field(ge=0, le=LATEST_MS)]
     """Milliseconds since 1970, UTC."""
     level: Literal["info", "error"]
     message: str
@@ -232,9 +240,9 @@ class Report(WireModel):
     log: list[LogLine] = []
     """All lines, in order. Where the run was started again, those of the first start come first, and then a line of
     the worker's that says why."""
-    attempts: int = 1
+    attempts: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """How often the run was started: 2 if the executor crashed and the task allowed a retry."""
-    duration_ms: float = 0.0
+    duration_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     modules: list[ModuleUse] = []
     response: TaskAnswer | None = None
 

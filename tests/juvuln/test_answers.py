@@ -75,7 +75,21 @@ def test_a_busy_worker_says_when_to_ask_again_and_is_believed_within_reason(said
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"nonsense", b'{"outcome": "great"}', b"[]", b'{"outcome": "failed", "error": "x"}']
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b"[]",
+        b'{"outcome": "great"}',
+        b'{"outcome": "failed", "error": "x"}',
+        # Such an ending could not be written by any database, and would keep all others from being written.
+        b'{"outcome": "failed", "attempts": 4294967296}',
+        b'{"outcome": "failed", "duration_ms": 1e999}',
+        b'{"outcome": "failed", "log": [{"at_ms": 1000000000000000000, "level": "info", "message": "x"}]}',
+        # That is for the manager to judge.
+        b'{"outcome": "skipped"}',
+        b'{"outcome": "lost"}',
+    ],
 )
 def test_a_report_that_cannot_be_read_leaves_the_run_unanswered(body: bytes) -> None:
     with pytest.raises(Unanswered, match="cannot be understood"):
