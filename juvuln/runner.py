@@ -1,7 +1,7 @@
 """A claimed run, to the end of its record: have it attempted, perhaps again, and close the record whatever happens."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -14,6 +14,8 @@ from juvuln.failures import Failures
 from juvuln.live import LiveRuns
 from juvuln.runs.run import Ending, Run
 from shared.wire import ErrorKind, Outcome, TaskRequest
+
+NEVER_BEGUN = frozenset({Outcome.SKIPPED, Outcome.MISSED})
 
 log = structlog.get_logger()
 
@@ -127,19 +129,25 @@ class Runner:
 
     async def _attempt_until_it_ends_well(self, run: Run, request: TaskRequest | None) -> Result:
         result = await self._dispatcher.attempt(run, request)
-        attempts, started, earlier = 1, result.ending.attempts or 1, list[str]()
+        attempts = which = 1
+        started, others = result.ending.attempts or 1, dict[int, str]()
         while run.retry.wants(result.ending.outcome, attempts) and _may_change(result.ending):
-            earlier.append(f"attempt {attempts}: {_in_words(result.ending)}")
-            pause_seconds = run.retry.pause_seconds(attempts, self._spread())
-            log.info("run_repeated", attempt=attempts + 1, pause_seconds=round(pause_seconds, 3), reason=earlier[-1])
+            words, pause_seconds = _in_words(result.ending), run.retry.pause_seconds(attempts, self._spread())
+            log.info("run_repeated", attempt=attempts + 1, pause_seconds=round(pause_seconds, 3), reason=words)
             if await self._stopped_within(pause_seconds):
-                why = f"attempt {attempts} of {run.retry.count + 1}, not repeated because the manager was stopped"
-                return _told(result, why, earlier[:-1], started)
-            result = await self._dispatcher.attempt(replace(run, start_by_ms=None), request)
-            attempts, started = attempts + 1, started + (result.ending.attempts or 1)
-        if not earlier:
+                told = f"attempt {which} of {run.retry.count + 1}, not repeated because the manager was stopped"
+                return _told(result, told, others, started)
+            again = await self._dispatcher.attempt(replace(run, start_by_ms=None), request)
+            attempts += 1
+            if again.ending.outcome in NEVER_BEGUN:
+                # What the record says must be true of the attempt that was begun, and may have had its effect.
+                others[attempts] = _in_words(again.ending)
+                continue
+            others[which] = words
+            result, which, started = again, attempts, started + (again.ending.attempts or 1)
+        if attempts == 1:
             return result
-        return _told(result, f"attempt {attempts} of {run.retry.count + 1}", earlier, started)
+        return _told(result, f"attempt {which} of {run.retry.count + 1}", others, started)
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:
@@ -158,9 +166,10 @@ def _may_change(ending: Ending) -> bool:
     return ending.error is None or ending.error.kind is not ErrorKind.COMPILE
 
 
-def _told(result: Result, which: str, earlier: list[str], started: int) -> Result:
-    """The result of the last attempt, which tells of the earlier ones."""
-    told = _joined(result.ending.reason, "; ".join([which, *earlier]))
+def _told(result: Result, which: str, others: Mapping[int, str], started: int) -> Result:
+    """The result of the last attempt that was begun, which tells of the others."""
+    in_order = [f"attempt {number}: {words}" for number, words in sorted(others.items())]
+    told = _joined(result.ending.reason, "; ".join([which, *in_order]))
     return replace(result, ending=replace(result.ending, reason=told, attempts=started))
 
 

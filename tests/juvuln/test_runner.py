@@ -109,6 +109,22 @@ async def test_a_run_is_repeated_no_more_often_than_is_said() -> None:
     assert (ending.reason or "").startswith("oh no (attempt 4 of 4; attempt 1: failed: oh no; attempt 2")
 
 
+async def test_a_repetition_that_no_worker_takes_does_not_hide_that_the_run_was_begun() -> None:
+    notes, nobody = Notes(), Ending(Outcome.SKIPPED, ended_ms=1, reason="no worker")
+    await a_runner(Played(*failing(), nobody, nobody, nobody), notes).execute(a_run(retry=THREE_MORE))
+    ((_, ending),) = notes.closed
+    assert (ending.outcome, ending.attempts) == (Outcome.FAILED, 1)
+    assert (ending.reason or "").startswith("oh no (attempt 1 of 4; attempt 2: skipped: no worker; attempt 3: skipped")
+
+
+async def test_a_run_is_repeated_again_after_a_repetition_that_no_worker_took() -> None:
+    notes, nobody = Notes(), Ending(Outcome.SKIPPED, ended_ms=1, reason="no worker")
+    await a_runner(Played(*failing(), nobody, SUCCESS), notes).execute(a_run(retry=THREE_MORE))
+    ((_, ending),) = notes.closed
+    assert (ending.outcome, ending.attempts) == (Outcome.SUCCEEDED, 2)
+    assert ending.reason == "attempt 3 of 4; attempt 1: failed: oh no; attempt 2: skipped: no worker"
+
+
 @pytest.mark.parametrize(
     "ending",
     [
