@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from juvuln.clock import Clock, from_ms
@@ -14,6 +14,9 @@ from juvuln.runs.run import Ending, Run
 from shared.wire import Outcome
 
 STOPPED = "the manager was stopped before it was started"
+
+Hindrance = Callable[[ProgramKey], str | None]
+"""Why no run of a program may be begun now, if so."""
 
 
 class Runs(Protocol):
@@ -33,6 +36,8 @@ class Strand:
     """Those that are not begun yet."""
     current: Run
     """The one under way, or else the first."""
+    routine: Routine
+    hindrance: Hindrance
     task: asyncio.Task[None] | None = None
     replaced: str | None = None
     """Why it is ended, if it is."""
@@ -41,8 +46,8 @@ class Strand:
 @dataclass(slots=True)
 class OneRoutine:
     strands: list[Strand] = field(default_factory=list)
-    waiting: tuple[Routine, Sequence[Run]] | None = None
-    """What is run when all strands have ended."""
+    waiting: Strand | None = None
+    """What is run when all others have ended."""
 
 
 class RoutineRuns:
@@ -66,17 +71,20 @@ class RoutineRuns:
             return f"{len(strands)} runs are under way, as many as may be"
         return None
 
-    def start(self, routine: Routine, runs: Sequence[Run]) -> None:
-        """Have claimed runs executed, one after another, as the overlap policy says."""
-        key = routine.program.key
-        known = self._routines[key]
+    def start(self, routine: Routine, runs: Sequence[Run], hindrance: Hindrance) -> None:
+        """Have claimed runs executed, one after another, as the overlap policy says.
+
+        ``hindrance`` is asked before each, for some have to wait, and the program may be paused or gone by then.
+        """
+        known = self._routines[routine.program.key]
+        strand = Strand(deque(runs), runs[0], routine, hindrance)
         if known.strands and routine.policy.overlap is Overlap.QUEUE:
-            self._wait(known, routine, runs)
+            self._wait(known, strand)
         elif known.strands and routine.policy.overlap is Overlap.REPLACE:
             self._replace(known, runs[-1])
-            self._begin(key, runs, after=[strand.task for strand in known.strands if strand.task])
+            self._begin(strand, after=[other.task for other in known.strands if other.task])
         else:
-            self._begin(key, runs, after=())
+            self._begin(strand, after=())
 
     def stop(self) -> None:
         """Begin nothing any more; what is with a worker goes on."""
@@ -84,7 +92,7 @@ class RoutineRuns:
         self._runs.stop()
         for known in self._routines.values():
             if known.waiting is not None:
-                self._close_all(known.waiting[1], Outcome.SKIPPED, STOPPED)
+                self._close_all(known.waiting.runs, Outcome.SKIPPED, STOPPED)
                 known.waiting = None
 
     async def finished(self) -> None:
@@ -100,11 +108,11 @@ class RoutineRuns:
             task.cancel()
         await self.finished()
 
-    def _wait(self, known: OneRoutine, routine: Routine, runs: Sequence[Run]) -> None:
+    def _wait(self, known: OneRoutine, strand: Strand) -> None:
         if known.waiting is not None:
-            reason = f"still waiting for its turn when run {runs[-1].id} came, which is for a later due time"
-            self._close_all(known.waiting[1], Outcome.SKIPPED, reason)
-        known.waiting = routine, runs
+            reason = f"still waiting for its turn when run {strand.runs[-1].id} came, which is for a later due time"
+            self._close_all(known.waiting.runs, Outcome.SKIPPED, reason)
+        known.waiting = strand
 
     def _replace(self, known: OneRoutine, by: Run) -> None:
         due = from_ms(by.due_ms or by.claimed_ms).isoformat()
@@ -112,10 +120,10 @@ class RoutineRuns:
             strand.replaced = f"replaced by run {by.id}, due {due}"
             self._runs.cancel(strand.current.id, strand.replaced)
 
-    def _begin(self, key: ProgramKey, runs: Sequence[Run], after: Sequence[asyncio.Task[None]]) -> None:
-        strand = Strand(deque(runs), runs[0])
+    def _begin(self, strand: Strand, after: Sequence[asyncio.Task[None]]) -> None:
+        key = strand.routine.program.key
         self._routines[key].strands.append(strand)
-        strand.task = asyncio.create_task(self._follow(key, strand, after), name=f"run {runs[0].id}")
+        strand.task = asyncio.create_task(self._follow(key, strand, after), name=f"run {strand.current.id}")
         self._tasks.add(strand.task)
         strand.task.add_done_callback(self._tasks.discard)
 
@@ -124,9 +132,16 @@ class RoutineRuns:
         try:
             if after:
                 await asyncio.wait(after)
+            is_first = True
             while strand.runs and not strand.replaced and not self._stopping:
-                strand.current = strand.runs.popleft()
+                if (reason := strand.hindrance(key)) is not None:
+                    self._close_all(strand.runs, Outcome.SKIPPED, reason)
+                    strand.runs.clear()
+                    break
+                run = strand.runs.popleft()
+                strand.current = run if is_first else self._with_time_to_start(run, strand.routine)
                 await self._runs.execute(strand.current)
+                is_first = False
         finally:
             outcome = Outcome.CANCELLED if strand.replaced else Outcome.SKIPPED
             self._close_all(strand.runs, outcome, strand.replaced or STOPPED)
@@ -141,7 +156,11 @@ class RoutineRuns:
         if waiting is None:
             del self._routines[key]
         else:
-            self._begin(key, waiting[1], after=())
+            self._begin(waiting, after=())
+
+    def _with_time_to_start(self, run: Run, routine: Routine) -> Run:
+        """A run that had to wait for those before it, which were due with it: its start deadline begins now."""
+        return replace(run, start_by_ms=self._clock.now_ms() + routine.start_deadline_ms)
 
     def _close_all(self, runs: Sequence[Run] | deque[Run], outcome: Outcome, reason: str) -> None:
         for run in runs:

@@ -39,6 +39,7 @@ LONGEST_SLEEP_SECONDS = 1.0
 """The wall clock is looked at this often, for it may be set while we sleep."""
 PAUSES_MS = 1000
 """How often it is seen whether a pause is over."""
+GONE = "the program was taken away, or is no active routine any more, before its turn came"
 LATE = "the manager was not running, or too late, when it was due"
 
 log = structlog.get_logger()
@@ -291,7 +292,12 @@ class Scheduler:
         self._move_on(plans)
         for plan in plans:
             if runs := [run for run in plan.starting if run.id in claimed]:
-                self._runs.start(plan.routine, runs)
+                self._runs.start(plan.routine, runs, self._hindrance_to_begin)
+
+    def _hindrance_to_begin(self, key: ProgramKey) -> str | None:
+        """Why a run that is claimed may not be begun: meanwhile its routine was taken away, or paused."""
+        routine = self._routines.get(key)
+        return GONE if routine is None else self._pause(routine)
 
     def _is_paused(self, key: ProgramKey, at_ms: int, now_ms: int) -> bool:
         """Whether a routine whose time has come is paused; then it is kept until it is not."""

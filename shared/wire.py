@@ -88,9 +88,7 @@ class Outcome(StrEnum):
     MISSED = "missed"
 
 
-WORKERS_OUTCOMES = frozenset(
-    {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.CANCELLED}
-)
+WORKERS_OUTCOMES = frozenset({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.CANCELLED})
 
 
 class ErrorKind(StrEnum):

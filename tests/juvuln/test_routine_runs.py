@@ -1,12 +1,14 @@
 """What becomes of a run that comes while an earlier one of its routine is under way."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC
 
 import pytest
 
 from juvuln.clock import Clock, new_run_id
 from juvuln.policy import Overlap, Policy
+from juvuln.programs import ProgramKey
 from juvuln.routine import Planning, Routine
 from juvuln.routine_runs import RoutineRuns
 from juvuln.runs.run import Ending, Run, Trigger
@@ -21,10 +23,12 @@ class PlayedRuns:
         self.under_way: dict[str, asyncio.Future[None]] = {}
         self.outcomes: dict[str, tuple[Outcome, str | None]] = {}
         self.order: list[str] = []
+        self.start_by_ms: dict[str, int | None] = {}
 
     async def execute(self, run: Run) -> None:
         ended = self.under_way[run.id] = asyncio.get_running_loop().create_future()
         self.order.append(run.id)
+        self.start_by_ms[run.id] = run.start_by_ms
         try:
             await ended
             self.close(run, Ending(Outcome.SUCCEEDED, ended_ms=0))
@@ -61,6 +65,11 @@ def routine(overlap: Overlap, limit: int = 10) -> Routine:
     return Planning(UTC, {}, Policy(overlap=overlap, overlap_limit=limit)).routine(program())
 
 
+def free(key: ProgramKey) -> str | None:
+    """Nothing hinders a run."""
+    return None
+
+
 def a_run(due_ms: int) -> Run:
     return Run(new_run_id(due_ms), program(), Trigger.SCHEDULE, claimed_ms=due_ms, due_ms=due_ms)
 
@@ -80,7 +89,7 @@ def runs(played: PlayedRuns) -> RoutineRuns:
 
 async def test_skip_lets_nothing_begin_beside_a_run(played: PlayedRuns, runs: RoutineRuns) -> None:
     assert runs.reason_to_skip(routine(Overlap.SKIP)) is None
-    runs.start(routine(Overlap.SKIP), [ONE])
+    runs.start(routine(Overlap.SKIP), [ONE], free)
     assert ONE.id in (runs.reason_to_skip(routine(Overlap.SKIP)) or "")
     await settle()
     await played.end(ONE)
@@ -92,7 +101,7 @@ async def test_queue_keeps_the_latest_and_skips_the_one_that_waited_before(
 ) -> None:
     for run in (ONE, TWO, THREE):
         assert runs.reason_to_skip(routine(Overlap.QUEUE)) is None
-        runs.start(routine(Overlap.QUEUE), [run])
+        runs.start(routine(Overlap.QUEUE), [run], free)
     await settle()
     assert played.order == [ONE.id]
     outcome, reason = played.outcomes[TWO.id]
@@ -107,7 +116,7 @@ async def test_queue_keeps_the_latest_and_skips_the_one_that_waited_before(
 async def test_allow_runs_side_by_side_up_to_the_limit(played: PlayedRuns, runs: RoutineRuns) -> None:
     for run in (ONE, TWO):
         assert runs.reason_to_skip(routine(Overlap.ALLOW, 2)) is None
-        runs.start(routine(Overlap.ALLOW, 2), [run])
+        runs.start(routine(Overlap.ALLOW, 2), [run], free)
     await settle()
     assert set(played.under_way) == {ONE.id, TWO.id}
     assert runs.reason_to_skip(routine(Overlap.ALLOW, 2)) == "2 runs are under way, as many as may be"
@@ -119,9 +128,9 @@ async def test_allow_runs_side_by_side_up_to_the_limit(played: PlayedRuns, runs:
 async def test_replace_cancels_the_older_run_and_begins_when_it_has_ended(
     played: PlayedRuns, runs: RoutineRuns
 ) -> None:
-    runs.start(routine(Overlap.REPLACE), [ONE])
+    runs.start(routine(Overlap.REPLACE), [ONE], free)
     await settle()
-    runs.start(routine(Overlap.REPLACE), [TWO])
+    runs.start(routine(Overlap.REPLACE), [TWO], free)
     assert played.order == [ONE.id]
     await settle()
     outcome, reason = played.outcomes[ONE.id]
@@ -133,7 +142,7 @@ async def test_replace_cancels_the_older_run_and_begins_when_it_has_ended(
 
 async def test_a_run_that_is_replaced_before_it_began_is_not_begun(played: PlayedRuns, runs: RoutineRuns) -> None:
     for run in (ONE, TWO, THREE):
-        runs.start(routine(Overlap.REPLACE), [run])
+        runs.start(routine(Overlap.REPLACE), [run], free)
     await settle()
     assert THREE.id in played.under_way
     assert {played.outcomes[run.id][0] for run in (ONE, TWO)} == {Outcome.CANCELLED}
@@ -141,7 +150,7 @@ async def test_a_run_that_is_replaced_before_it_began_is_not_begun(played: Playe
 
 
 async def test_runs_that_are_made_up_for_come_one_after_another(played: PlayedRuns, runs: RoutineRuns) -> None:
-    runs.start(routine(Overlap.SKIP), [ONE, TWO, THREE])
+    runs.start(routine(Overlap.SKIP), [ONE, TWO, THREE], free)
     await settle()
     assert played.order == [ONE.id]
     await played.end(ONE)
@@ -152,14 +161,47 @@ async def test_runs_that_are_made_up_for_come_one_after_another(played: PlayedRu
     assert runs.reason_to_skip(routine(Overlap.SKIP)) is None
 
 
+async def test_the_start_deadline_of_a_run_that_is_made_up_for_begins_when_its_turn_comes(
+    played: PlayedRuns, runs: RoutineRuns
+) -> None:
+    passed = [replace(run, start_by_ms=1) for run in (ONE, TWO)]
+    runs.start(routine(Overlap.SKIP), passed, free)
+    await settle()
+    await played.end(ONE)
+    assert played.start_by_ms[ONE.id] == 1
+    assert (played.start_by_ms[TWO.id] or 0) > Clock().now_ms()
+    await played.end(TWO)
+
+
+@pytest.mark.parametrize("overlap", [Overlap.QUEUE, Overlap.SKIP])
+async def test_a_run_whose_program_is_paused_when_its_turn_comes_is_not_begun(
+    played: PlayedRuns, runs: RoutineRuns, overlap: Overlap
+) -> None:
+    reasons: list[str] = []
+
+    def hindrance(key: ProgramKey) -> str | None:
+        return reasons[0] if reasons else None
+
+    first, later = ([ONE], [TWO, THREE]) if overlap is Overlap.QUEUE else ([ONE, TWO, THREE], [])
+    runs.start(routine(overlap), first, hindrance)
+    if later:
+        runs.start(routine(overlap), later, hindrance)
+    await settle()
+    reasons.append("paused")
+    await played.end(ONE)
+    await runs.finished()
+    assert played.order == [ONE.id]
+    assert [played.outcomes[run.id] for run in (TWO, THREE)] == [(Outcome.SKIPPED, "paused")] * 2
+
+
 async def test_what_waits_when_the_manager_is_stopped_is_skipped_and_what_runs_goes_on(
     played: PlayedRuns, runs: RoutineRuns
 ) -> None:
-    runs.start(routine(Overlap.QUEUE), [ONE, TWO])
-    runs.start(routine(Overlap.QUEUE), [THREE])
+    runs.start(routine(Overlap.QUEUE), [ONE, TWO], free)
+    runs.start(routine(Overlap.QUEUE), [THREE], free)
     await settle()
     runs.stop()
-    runs.start(routine(Overlap.QUEUE), [FOUR])
+    runs.start(routine(Overlap.QUEUE), [FOUR], free)
     await played.end(ONE)
     await runs.finished()
     outcomes = [played.outcomes[run.id][0] for run in (ONE, TWO, THREE, FOUR)]
@@ -167,9 +209,9 @@ async def test_what_waits_when_the_manager_is_stopped_is_skipped_and_what_runs_g
 
 
 async def test_cancelling_all_closes_every_run(played: PlayedRuns, runs: RoutineRuns) -> None:
-    runs.start(routine(Overlap.ALLOW), [ONE, TWO])
+    runs.start(routine(Overlap.ALLOW), [ONE, TWO], free)
     await settle()
-    runs.start(routine(Overlap.ALLOW), [THREE])
+    runs.start(routine(Overlap.ALLOW), [THREE], free)
     await runs.cancel()
     assert [played.outcomes[run.id][0] for run in (ONE, TWO)] == [Outcome.LOST, Outcome.SKIPPED]
     assert THREE.id in played.outcomes
