@@ -4,6 +4,7 @@ A run is moved to another worker only if it certainly did not start on the first
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -81,17 +82,24 @@ class Dispatcher:
 
     async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
         """Have a claimed run done by a worker, once. Its record is left open."""
-        domain = run.program.key.domain
-        if not self._workers.has(run.program.language):
-            # Nobody takes a place to wait for one.
-            await self._next_worker(run, {}, asyncio.get_running_loop().time())
+        domain, language = run.program.key.domain, run.program.language
+        if (late := self._missed(run)) is not None:
+            return late
+        # Nobody takes a place to wait for a worker.
+        if not self._workers.has(language) and not await self._next_worker(run, {}, asyncio.get_running_loop().time()):
+            return Result(self._ending(Outcome.SKIPPED, self._no_worker(language, {})))
         await self._places.take(domain)
         try:
-            if run.start_by_ms is not None and (now_ms := self._clock.now_ms()) > run.start_by_ms:
-                return Result(Ending(Outcome.MISSED, ended_ms=now_ms, reason=_too_late(run, now_ms)))
-            return await self._dispatch(run, request)
+            return self._missed(run) or await self._dispatch(run, request)
         finally:
             self._places.give_back(domain)
+
+    def _missed(self, run: Run) -> Result | None:
+        """What becomes of a run that it is too late to start; None if it is not."""
+        now_ms = self._clock.now_ms()
+        if run.start_by_ms is None or now_ms <= run.start_by_ms:
+            return None
+        return Result(Ending(Outcome.MISSED, ended_ms=now_ms, reason=_too_late(run, now_ms)))
 
     async def _dispatch(self, run: Run, request: TaskRequest | None) -> Result:
         """Try worker after worker until one has taken the run."""
@@ -123,8 +131,9 @@ class Dispatcher:
         """The worker to try next, as soon as there is one. None if there is none for as long as can be waited."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        give_up = self._give_up(run, refusals, began)
-        while True:
+        latest = self._latest_start(run, now)
+        give_up = self._give_up(refusals, began, latest)
+        while now <= latest:
             resting = {uuid: refused.until for uuid, refused in refusals.items() if refused.until > now}
             if worker := self._workers.choose(run.program.language, resting, _content(run)):
                 return worker
@@ -136,13 +145,17 @@ class Dispatcher:
             except TimeoutError:
                 pass
             now = loop.time()
+        return None
 
-    def _give_up(self, run: Run, refusals: Refusals, began: float) -> float:
+    def _latest_start(self, run: Run, now: float) -> float:
+        """Until when the run may be handed to a worker, by the loop's clock, which shows ``now``."""
+        return math.inf if run.start_by_ms is None else now + (run.start_by_ms - self._clock.now_ms()) / 1000
+
+    def _give_up(self, refusals: Refusals, began: float, latest: float) -> float:
         """Workers that are busy are waited for until it is too late to start; others as long as is configured."""
-        if run.start_by_ms is not None and any(refused.why is Why.BUSY for refused in refusals.values()):
-            now = asyncio.get_running_loop().time()
-            return now + (run.start_by_ms - self._clock.now_ms()) / 1000
-        return began + self._wait_for_worker_seconds
+        if latest < math.inf and any(refused.why is Why.BUSY for refused in refusals.values()):
+            return latest
+        return min(latest, began + self._wait_for_worker_seconds)
 
     async def _send(self, worker: Worker, run: Run, task: bytes, *, is_call: bool) -> Result:
         """Have one worker do it. Raises NotStarted."""

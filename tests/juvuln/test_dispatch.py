@@ -179,6 +179,45 @@ async def test_without_a_worker_the_run_waits_for_one_and_is_then_skipped() -> N
         assert (await waiting).ending.outcome is Outcome.SUCCEEDED
 
 
+async def test_a_worker_that_turns_up_after_its_start_deadline_does_not_get_a_run() -> None:
+    async def take(_request: web.Request) -> web.Response:
+        raise AssertionError("begun too late")
+
+    async with aiohttp.ClientSession() as session, worker(take) as port:
+        manager = Manager(session, wait_seconds=10)
+        async with asyncio.timeout(5):
+            result = await manager.attempt(due_run(start_by_seconds=0.1))
+        manager.subscribe(UUID_1, port)
+    assert (result.ending.outcome, result.ending.started_ms) == (Outcome.SKIPPED, None)
+
+
+async def test_a_run_that_moves_on_from_a_worker_after_its_start_deadline_is_not_begun(manager: Manager) -> None:
+    async def refuse_late(_request: web.Request) -> web.Response:
+        await asyncio.sleep(0.2)
+        return refusing(503, retry_after="0")
+
+    async def take(_request: web.Request) -> web.Response:
+        raise AssertionError("begun too late")
+
+    async with worker(refuse_late) as first, worker(take) as second:
+        manager.subscribe(UUID_1, first)
+        manager.subscribe(UUID_2, second)
+        result = await manager.attempt(due_run(start_by_seconds=0.1))
+    assert result.ending.outcome is Outcome.SKIPPED
+    assert (result.ending.reason or "").startswith("no worker took it: ")
+
+
+async def test_without_a_worker_no_run_keeps_a_place_from_others() -> None:
+    async with aiohttp.ClientSession() as session:
+        manager = Manager(session, wait_seconds=0.2)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        results = await asyncio.gather(*[manager.run() for _ in range(100)])
+        # All wait at the same time, however few places there are, and none of them twice.
+        assert loop.time() - began < 1
+    assert {result.ending.outcome for result in results} == {Outcome.SKIPPED}
+
+
 async def test_a_name_longer_than_the_wire_takes_does_not_keep_a_program_from_running(manager: Manager) -> None:
     async def take(request: web.Request) -> web.Response:
         assert len((await request.json())["program_name"]) == 255
