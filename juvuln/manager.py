@@ -37,7 +37,7 @@ from juvuln.failures import Failures
 from juvuln.live import LiveRuns
 from juvuln.metrics import DomainMetrics, HttpMetrics, RunMetrics, WorkerMetrics
 from juvuln.pauses import Pauses
-from juvuln.programs import Program
+from juvuln.programs import Changes, Program
 from juvuln.routine_runs import RoutineRuns
 from juvuln.run_logs import RunLogs
 from juvuln.runner import Runner
@@ -243,7 +243,11 @@ def _follower(record: RunRecord, scheduler: Scheduler, clock: Clock) -> Follow:
         if change.first:
             # The record tells where each routine stood when the manager was last there.
             scheduler.update(change.changes, await record.follow_all(change.domain, change.changes.added, now_ms))
-        else:
+            return
+        # What is gone is started no more, whether that can be put on record or not.
+        scheduler.update(Changes(removed=change.changes.removed), {})
+        if not change.moved:
+            # Otherwise each routine goes on from where it stood, if it is found where the domain is now.
             await record.follow(change.domain, change.changes, now_ms)
             scheduler.update(change.changes, {})
 

@@ -41,6 +41,8 @@ class DomainChanges:
     changes: Changes
     first: bool
     """Whether this is the domain's first reading since the manager started or the domain was added."""
+    moved: bool = False
+    """Whether the domain goes on elsewhere: what was known of it is gone, until it is read there for the first time."""
 
 
 Follow = Callable[[DomainChanges], Awaitable[None]]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 
+from juvuln.database import DatabaseError
 from juvuln.domains.domain import Domain, DomainChanges, Follow, Refreshing
 from juvuln.domains.file import read_domain_file
 from juvuln.domains.store import DomainStore
@@ -144,8 +145,12 @@ class Domains:
         self._readiness.forget(_problem(domain.name))
         log.info("domain_moved" if stays else "domain_removed", domain=domain.name)
         await domain.close()
-        programs = domain.reading.programs if domain.reading else {}
-        await self._follow(DomainChanges(domain.name, diff(programs, {}), first=False))
+        gone = diff(domain.reading.programs if domain.reading else {}, {})
+        try:
+            await self._follow(DomainChanges(domain.name, gone, first=False, moved=stays))
+        except DatabaseError as error:
+            # Its routines are not followed any more; that this is not on record must not stop the other domains.
+            log.error("domain_not_followed", domain=domain.name, reason=str(error))
 
     def _unread(self) -> str | None:
         unread = sum(not domain.asked for domain in self.all())
