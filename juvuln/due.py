@@ -13,6 +13,8 @@ from juvuln.programs import ProgramKey
 from juvuln.schedule import Every, Schedule, first_due, follows_elapsed_time
 
 LONGEST_COUNTED_GAP = 100
+MOST_STALE = 1000
+"""How many entries that were replaced are kept beside as many as there are routines."""
 SECOND = timedelta(seconds=1)
 
 LONGEST_WAITED_SETBACK_MS = 60_000
@@ -40,9 +42,14 @@ class DueTimes:
 
     def put(self, key: ProgramKey, due_ms: int) -> None:
         """Set the next due time of a routine, whatever it was before."""
+        if self._next.get(key) == due_ms:
+            return
         self._next[key] = due_ms
         self._puts += 1
         heapq.heappush(self._heap, (due_ms, self._puts, key))
+        if len(self._heap) > 2 * len(self._next) + MOST_STALE:
+            self._heap = [entry for entry in self._heap if self._next.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
 
     def remove(self, key: ProgramKey) -> None:
         self._next.pop(key, None)
@@ -66,7 +73,7 @@ class DueTimes:
             yield key, due_ms
 
     def _drop_stale(self) -> None:
-        """Entries that were replaced or removed stay in the heap until they come up."""
+        """Entries that were replaced or removed stay in the heap until they come up, or are too many."""
         while self._heap and self._next.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
 

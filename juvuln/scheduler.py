@@ -39,7 +39,7 @@ LONGEST_SLEEP_SECONDS = 1.0
 """The wall clock is looked at this often, for it may be set while we sleep."""
 PAUSES_MS = 1000
 """How often it is seen whether a pause is over."""
-GONE = "the program was taken away, or is no active routine any more, before its turn came"
+GONE = "the program was changed, or is no active routine any more, before its turn came"
 LATE = "the manager was not running, or too late, when it was due"
 
 log = structlog.get_logger()
@@ -47,7 +47,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Due times from ``due_ms`` on that came while the routine was paused."""
+    """Due times from ``due_ms`` on that came while the routine was paused, or was about to be taken away."""
 
     routine: Routine
     due_ms: int
@@ -107,8 +107,8 @@ class Scheduler:
         """When each routine is to be started next: its due time, and its delay by jitter."""
         self._paused: dict[ProgramKey, Pause] = {}
         """Those whose due time came while they were paused; ``until_ms`` is not known yet."""
-        self._pauses_over: list[Pause] = []
-        """What is still to be put on record of pauses."""
+        self._to_skip: list[Pause] = []
+        """What is still to be put on record of pauses, and of routines that were changed or taken away."""
         self._claiming_ms: int | None = None
         """The oldest of the starts that are being put on record."""
         self._looked_at_pauses_ms = 0
@@ -158,8 +158,18 @@ class Scheduler:
 
     def _forget(self, key: ProgramKey) -> None:
         self._end_pause(key)
-        self._routines.pop(key, None)
+        if routine := self._routines.pop(key, None):
+            self._give_up_what_came(routine)
         self._due.remove(key)
+
+    def _give_up_what_came(self, routine: Routine) -> None:
+        """Have a due time put on record that has come, and was to be started later, perhaps for its jitter."""
+        at_ms, now_ms = self._due.get(routine.program.key), self._clock.now_ms()
+        if at_ms is None:
+            return
+        due_ms = at_ms - routine.delay_ms
+        if due_ms <= now_ms:
+            self._to_skip.append(Pause(routine, due_ms, now_ms, GONE))
 
     def _follow(self, program: Program, seen_to_ms: int | None) -> None:
         known, now_ms = self._routines.get(program.key), self._clock.now_ms()
@@ -176,6 +186,8 @@ class Scheduler:
         self._repeated_until_ms = max(self._repeated_until_ms, seen_to_ms or 0)
         if known is None or known.schedule != routine.schedule:
             self._end_pause(program.key)
+            if known is not None:
+                self._give_up_what_came(known)
             self._due.put(program.key, due_ms + routine.delay_ms)
         elif known.delay_ms != routine.delay_ms and (at_ms := self._due.get(program.key)) is not None:
             self._due.put(program.key, at_ms - known.delay_ms + routine.delay_ms)
@@ -193,7 +205,7 @@ class Scheduler:
         self._notice_time(now_ms)
         self._look_at_pauses(now_ms)
         taken = self._due.take_due(now_ms)
-        if not taken and not self._pauses_over:
+        if not taken and not self._to_skip:
             return self._seconds_to_next()
         done = await self._tick_or_put_back(taken, now_ms)
         return 0.0 if done else RETRY_SECONDS
@@ -257,11 +269,11 @@ class Scheduler:
         paused = self._paused.pop(key, None)
         if paused is not None:
             until_ms = max(paused.due_ms, self._clock.now_ms())
-            self._pauses_over.append(Pause(paused.routine, paused.due_ms, until_ms, paused.reason))
+            self._to_skip.append(Pause(paused.routine, paused.due_ms, until_ms, paused.reason))
 
     async def _tick_or_put_back(self, taken: list[tuple[ProgramKey, int]], now_ms: int) -> bool:
         """See to due times; should that fail, they stay due, and this is False."""
-        pauses, self._pauses_over = self._pauses_over, []
+        pauses, self._to_skip = self._to_skip, []
         self._claiming_ms = taken[0][1] if taken else None
         try:
             await self._tick(taken, pauses, now_ms)
@@ -342,7 +354,7 @@ class Scheduler:
         )
 
     def _put_back(self, taken: list[tuple[ProgramKey, int]], pauses: Sequence[Pause]) -> None:
-        self._pauses_over = [*pauses, *self._pauses_over]
+        self._to_skip = [*pauses, *self._to_skip]
         for key, at_ms in taken:
             if key in self._routines and self._due.get(key) is None and key not in self._paused:
                 self._due.put(key, at_ms)

@@ -11,6 +11,7 @@ from juvuln.due import (
     LONGEST_COUNTED_GAP,
     LONGEST_SETBACK_MS,
     LONGEST_WAITED_SETBACK_MS,
+    MOST_STALE,
     Decision,
     DueTimes,
     Gap,
@@ -59,6 +60,16 @@ def test_the_same_due_time_put_twice_comes_once() -> None:
     due.put(ONE, 100)
     assert due.take_due(100) == [(ONE, 100)]
     assert len(due) == 0
+
+
+def test_due_times_that_are_set_again_and_again_do_not_add_up() -> None:
+    due = DueTimes()
+    other, often = ProgramKey("test", UUID(int=1)), ProgramKey("test", UUID(int=2))
+    due.put(other, 7)
+    for number in range(3 * MOST_STALE):
+        due.put(often, 5 + number % 3)
+    assert len(due._heap) < 2 * MOST_STALE
+    assert due.take_due(7) == [(other, 7), (often, 5 + (3 * MOST_STALE - 1) % 3)]
 
 
 def test_a_due_time_that_has_come_runs_and_the_next_follows() -> None:

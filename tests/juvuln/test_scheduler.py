@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 from uuid import UUID
@@ -196,3 +196,19 @@ async def test_what_was_due_while_the_manager_was_away_is_missed_even_if_the_rou
         await follow(record, scheduler, clock)
         runs = await until_recorded(record, 2)
     assert runs == [("missed", 5, 55), ("succeeded", 60, 60)]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_due_time_whose_start_is_still_to_come_is_on_record_when_its_routine_is_taken_away_or_changed(
+    record: RunRecord, changed: bool
+) -> None:
+    clock = SetClock([T0_MS + 1])
+    jittery = program(tags=("jitter:1h",))
+    async with running(record, clock) as scheduler:
+        scheduler.update(Changes(added=(jittery,)), {})
+        clock.set(T0_MS + 12_000)
+        if changed:
+            scheduler.update(Changes(changed=(replace(jittery, schedule="@every 1h"),)), {})
+        else:
+            scheduler.update(Changes(removed=(jittery,)), {})
+        assert await until_recorded(record, 1) == [("skipped", 5, 10)]
