@@ -65,16 +65,17 @@ class Runner:
         key = run.program.key
         self._live.begin(run.id)
         with bound_contextvars(run=run.id, program=str(key.uuid), domain=key.domain):
+            result, note = None, None
             try:
                 result = await self._cancellable(run, request)
                 note = await self._failures.ended(run, result.ending)
             except asyncio.CancelledError:
-                self._end(run, self._ending(Outcome.LOST, "the manager ended before the worker answered"))
+                self._end(run, result.ending if result else self._cut_off(run))
                 raise
             except Exception:
                 log.exception("dispatch_failed")
-                result = Result(self._ending(Outcome.LOST, "internal error of the manager; its log has the details"))
-                note = None
+                wrong = "internal error of the manager; its log has the details"
+                result = result or Result(self._ending(Outcome.LOST, wrong))
             closed = replace(
                 result.ending,
                 reason=_joined(result.ending.reason, note),
@@ -156,6 +157,13 @@ class Runner:
         except TimeoutError:
             return False
         return True
+
+    def _cut_off(self, run: Run) -> Ending:
+        """How a run ends when the manager does not wait for it any more."""
+        live = self._live.find(run.id)
+        if live is not None and live.worker is None:
+            return self._ending(Outcome.SKIPPED, "the manager ended before it was handed to a worker")
+        return self._ending(Outcome.LOST, "the manager ended before the worker answered")
 
     def _ending(self, outcome: Outcome, reason: str | None) -> Ending:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)

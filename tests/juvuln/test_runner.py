@@ -14,8 +14,9 @@ from juvuln.policy import Retry
 from juvuln.programs import Program
 from juvuln.runner import Runner
 from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.workers import Worker
 from shared.wire import ErrorKind, Outcome, ProgramError, TaskAnswer, TaskRequest
-from tests.juvuln.support import program
+from tests.juvuln.support import UUID_1, program
 
 
 class Notes:
@@ -58,13 +59,15 @@ SUCCESS = Ending(Outcome.SUCCEEDED, ended_ms=2)
 THREE_MORE = Retry(3, backoff_seconds=0.001)
 
 
-def a_runner(played: Played, notes: Notes, given_up: list[Program] | None = None) -> Runner:
+def a_runner(
+    played: Played, notes: Notes, given_up: list[Program] | None = None, live: LiveRuns | None = None
+) -> Runner:
     async def set_failed(program: Program) -> bool:
         assert given_up is not None
         given_up.append(program)
         return True
 
-    return Runner(played, notes, Clock(), LiveRuns(), Failures(set_failed), lambda: 0.0)
+    return Runner(played, notes, Clock(), LiveRuns() if live is None else live, Failures(set_failed), lambda: 0.0)
 
 
 async def test_a_run_is_closed_with_its_ending_and_the_sizes_of_what_went_in_and_out() -> None:
@@ -75,15 +78,35 @@ async def test_a_run_is_closed_with_its_ending_and_the_sizes_of_what_went_in_and
     assert (result.ending.request_bytes, result.ending.answer_bytes, result.ending.answer_status) == (3, 4, 201)
 
 
-async def test_a_run_that_is_cancelled_is_on_record_as_lost() -> None:
-    notes, played = Notes(), Played(None)
-    running = asyncio.create_task(a_runner(played, notes).execute(a_run()))
+@pytest.mark.parametrize("handed_over", [False, True])
+async def test_a_run_that_is_cut_off_is_on_record_as_lost_only_if_it_was_handed_to_a_worker(handed_over: bool) -> None:
+    notes, played, live, run = Notes(), Played(None), LiveRuns(), a_run()
+    running = asyncio.create_task(a_runner(played, notes, live=live).execute(run))
     await played.waiting.wait()
+    if handed_over:
+        live.hand_over(run.id, Worker(UUID_1, "http://localhost", None, frozenset({"tengo"}), 0.0))
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     ((_, ending),) = notes.closed
-    assert ending.outcome is Outcome.LOST
+    assert ending.outcome is (Outcome.LOST if handed_over else Outcome.SKIPPED)
+
+
+async def test_a_run_whose_end_is_known_is_on_record_with_it_though_its_program_cannot_be_given_up_in_time() -> None:
+    notes, asked = Notes(), asyncio.Event()
+
+    async def hang(_: Program) -> bool:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    runner = Runner(Played(*failing()), notes, Clock(), LiveRuns(), Failures(hang), lambda: 0.0)
+    running = asyncio.create_task(runner.execute(a_run(failures_limit=1)))
+    await asked.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [ending for _, ending in notes.closed] == failing()
 
 
 async def test_a_fault_of_the_manager_loses_the_run_and_closes_its_record() -> None:
