@@ -130,7 +130,15 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
         planning = settings.schedule.planning()
         pauses = Pauses(settings.schedule.paused_domains, record.paused_domains)
         await pauses.read()
-        runner = Runner(dispatcher, record, clock, live, Failures(_set_failed(domains)), random.random)
+        runner = Runner(
+            dispatcher,
+            record,
+            clock,
+            live,
+            Failures(_set_failed(domains)),
+            random.random,
+            lambda program: scheduler.why_not_again(program),  # which comes next: each knows the other
+        )
         scheduler = Scheduler(
             record,
             RoutineRuns(runner, clock),

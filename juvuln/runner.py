@@ -12,6 +12,7 @@ from juvuln.clock import Clock
 from juvuln.dispatch import Result
 from juvuln.failures import Failures
 from juvuln.live import LiveRuns
+from juvuln.programs import Program
 from juvuln.runs.run import Ending, Run
 from shared.wire import ErrorKind, Outcome, TaskRequest
 
@@ -40,7 +41,10 @@ class UnderWay:
 
 
 class Runner:
-    """``spread`` gives a number from 0 to 1, another each time: runs that failed together are not repeated together."""
+    """``spread`` gives a number from 0 to 1, another each time: runs that failed together are not repeated together.
+
+    ``why_not_again`` is asked before a run is repeated: its program may have been mended, paused or taken away.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class Runner:
         live: LiveRuns,
         failures: Failures,
         spread: Callable[[], float],
+        why_not_again: Callable[[Program], str | None],
     ) -> None:
         self._dispatcher = dispatcher
         self._record = record
@@ -57,6 +62,7 @@ class Runner:
         self._live = live
         self._failures = failures
         self._spread = spread
+        self._why_not_again = why_not_again
         self._under_way: dict[str, UnderWay] = {}
         self._stopping = asyncio.Event()
 
@@ -135,9 +141,9 @@ class Runner:
         while run.retry.wants(result.ending.outcome, attempts) and _may_change(result.ending):
             words, pause_seconds = _in_words(result.ending), run.retry.pause_seconds(attempts, self._spread())
             log.info("run_repeated", attempt=attempts + 1, pause_seconds=round(pause_seconds, 3), reason=words)
-            if await self._stopped_within(pause_seconds):
-                told = f"attempt {which} of {run.retry.count + 1}, not repeated because the manager was stopped"
-                return _told(result, told, others, started)
+            stopped = "the manager was stopped" if await self._stopped_within(pause_seconds) else None
+            if why := stopped or self._why_not_again(run.program):
+                return _told(result, f"attempt {which} of {run.retry.count + 1}, not repeated: {why}", others, started)
             again = await self._dispatcher.attempt(replace(run, start_by_ms=None), request)
             attempts += 1
             if again.ending.outcome in NEVER_BEGUN:

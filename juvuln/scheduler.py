@@ -39,7 +39,7 @@ LONGEST_SLEEP_SECONDS = 1.0
 """The wall clock is looked at this often, for it may be set while we sleep."""
 PAUSES_MS = 1000
 """How often it is seen whether a pause is over."""
-GONE = "the program was changed, or is no active routine any more, before its turn came"
+GONE = "the program was changed, or is no active routine any more"
 LATE = "the manager was not running, or too late, when it was due"
 
 log = structlog.get_logger()
@@ -150,6 +150,13 @@ class Scheduler:
         routine = self._routines[key]
         first = from_ms(at_ms - routine.delay_ms)
         return list(islice(due_times(routine.schedule, first), count))
+
+    def why_not_again(self, program: Program) -> str | None:
+        """Why a run of this program by schedule is not to be repeated now, if so."""
+        routine = self._routines.get(program.key)
+        if routine is not None and routine.program.checksum != program.checksum:
+            return "the program has new code"
+        return self._hindrance_to_begin(program.key)
 
     def behind_seconds(self) -> float:
         """How long ago the oldest start should have been that is not on record yet; 0 if there is none."""

@@ -67,7 +67,9 @@ def a_runner(
         given_up.append(program)
         return True
 
-    return Runner(played, notes, Clock(), LiveRuns() if live is None else live, Failures(set_failed), lambda: 0.0)
+    return Runner(
+        played, notes, Clock(), LiveRuns() if live is None else live, Failures(set_failed), lambda: 0.0, lambda _: None
+    )
 
 
 async def test_a_run_is_closed_with_its_ending_and_the_sizes_of_what_went_in_and_out() -> None:
@@ -100,7 +102,7 @@ async def test_a_run_whose_end_is_known_is_on_record_with_it_though_its_program_
         await asyncio.Event().wait()
         raise AssertionError
 
-    runner = Runner(Played(*failing()), notes, Clock(), LiveRuns(), Failures(hang), lambda: 0.0)
+    runner = Runner(Played(*failing()), notes, Clock(), LiveRuns(), Failures(hang), lambda: 0.0, lambda _: None)
     running = asyncio.create_task(runner.execute(a_run(failures_limit=1)))
     await asked.wait()
     running.cancel()
@@ -180,7 +182,17 @@ async def test_a_run_between_two_attempts_ends_when_the_manager_is_stopped() -> 
         await running
     ((_, ending),) = notes.closed
     assert ending.outcome is Outcome.FAILED
-    assert ending.reason == "oh no (attempt 1 of 4, not repeated because the manager was stopped)"
+    assert ending.reason == "oh no (attempt 1 of 4, not repeated: the manager was stopped)"
+
+
+async def test_a_run_whose_program_was_mended_meanwhile_is_not_repeated() -> None:
+    notes, mended = Notes(), "the program has new code"
+    failures = Failures(lambda _: asyncio.sleep(0, result=True))
+    runner = Runner(Played(*failing(2)), notes, Clock(), LiveRuns(), failures, lambda: 0.0, lambda _: mended)
+    await runner.execute(a_run(retry=THREE_MORE))
+    ((_, ending),) = notes.closed
+    assert (ending.outcome, ending.attempts) == (Outcome.FAILED, 1)
+    assert ending.reason == "oh no (attempt 1 of 4, not repeated: the program has new code)"
 
 
 async def test_a_run_that_is_cancelled_by_name_is_closed_as_such_and_its_task_goes_on() -> None:

@@ -212,3 +212,14 @@ async def test_a_due_time_whose_start_is_still_to_come_is_on_record_when_its_rou
         else:
             scheduler.update(Changes(removed=(jittery,)), {})
         assert await until_recorded(record, 1) == [("skipped", 5, 10)]
+
+
+async def test_runs_of_a_program_that_was_mended_or_taken_away_are_not_repeated(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    async with running(record, clock) as scheduler:
+        await follow(record, scheduler, clock)
+        assert scheduler.why_not_again(program()) is None
+        scheduler.update(Changes(changed=(program(revision=1, checksum=b"other"),)), {})
+        assert scheduler.why_not_again(program()) == "the program has new code"
+        scheduler.update(Changes(removed=(program(),)), {})
+        assert scheduler.why_not_again(program()) is not None
