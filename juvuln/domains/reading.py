@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Select, String, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from juvuln.database import transaction
+from juvuln.domains.columns import bytes_of
 from juvuln.domains.fingerprint import read_fingerprint
 from juvuln.domains.notify import is_installed
 from juvuln.domains.tables import programs, revisions
@@ -86,7 +87,7 @@ class DomainReader:
         if row.no_code:
             raise ValueError(f"its newest signed revision, {row.revision}, has no code")
         uuid = row.uuid if isinstance(row.uuid, UUID) else UUID(_checked("uuid", row.uuid, str))
-        before, checksum = known.get(uuid), _bytes(row.checksum)
+        before, checksum = known.get(uuid), bytes_of(row.checksum) or b""
         # Without a checksum nobody can tell whether it is the same code.
         same = before is not None and checksum and (before.revision, before.checksum) == (row.revision, checksum)
         program = Program(
@@ -155,7 +156,7 @@ async def _with_codes(connection: AsyncConnection, wanted: Mapping[Any, Program]
         for row in await connection.execute(query):
             program = wanted[row.uuid]
             if row.revision == program.revision and row.code is not None:
-                code = _bytes(row.code)
+                code = bytes_of(row.code) or b""
                 yield replace(program, code=code, checksum=program.checksum or hashlib.sha256(code).digest())
 
 
@@ -163,7 +164,3 @@ def _checked(column: str, value: Any, kind: type[T]) -> T:
     if not isinstance(value, kind):
         raise ValueError(f"its {column} is {'missing' if value is None else 'of the wrong type'}")
     return value
-
-
-def _bytes(value: Any) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value or b"")

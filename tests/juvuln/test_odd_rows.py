@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from juvuln.api.views import ProgramView, RevisionView
@@ -42,6 +42,8 @@ in_postgresql = st.tuples(
         | {column: st.none() | st.binary(max_size=20) for column in ("code", "checksum")}
     ),
 )
+odd_program: Row = dict.fromkeys(PROGRAM[1:], "") | {"name": "odd", "deadline": 0, "language": "tengo"}
+signed: Row = dict.fromkeys(REVISION[2:], "") | {"revision": 0, "signed": "now"}
 fitting = {"type": "webhook", "state": "active"}
 
 
@@ -91,6 +93,8 @@ def test_sqlite_where_every_column_holds_anything(tmp_path: Path) -> None:
 
         @settings(max_examples=50, deadline=None)
         @given(rows=st.lists(in_sqlite, max_size=4), as_expected=st.booleans())
+        @example(rows=[(odd_program, signed | {"checksum": 2**40})], as_expected=True)
+        @example(rows=[(odd_program, signed | {"code": 2**40})], as_expected=True)
         def check(rows: list[tuple[Row, Row]], as_expected: bool) -> None:
             write(rows, as_expected, sound)
             runner.run(read_everything(store, reader, sound))
