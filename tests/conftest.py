@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
@@ -11,18 +12,24 @@ from tests.support.databases import DatabaseServer, PostgresServer, SqliteFolder
 
 
 def pytest_configure() -> None:
-    """Under `make fuzz` the property tests look at more examples than in `make test`."""
+    """In `make test` the property tests look at the same examples each time, under `make fuzz` at more and others."""
+    settings.register_profile("test", derandomize=True)
+    settings.load_profile("test")
     if chosen := os.environ.get("HYPOTHESIS_MAX_EXAMPLES"):
         settings.register_profile("fuzz", max_examples=int(chosen), deadline=None)
         settings.load_profile("fuzz")
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """One PostgreSQL for the whole session; each test makes databases of its own in it."""
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
-    yield server
-    server.close()
+def postgres_server() -> Iterator[PostgresServer]:
+    """One PostgreSQL for the whole session; each test makes databases of its own in it.
+
+    Not in pytest's folder, which the next session closes to others: as root, PostgreSQL runs as another user.
+    """
+    with TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder))
+        yield server
+        server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

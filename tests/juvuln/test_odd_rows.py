@@ -26,19 +26,20 @@ Row = dict[str, Any]
 
 words = st.sampled_from(["webhook", "routine", "module", "active", "tengo", "", "0s", "latest"])
 texts = st.one_of(words, st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
-anything = st.one_of(texts, st.none(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.binary(max_size=20))
+something = st.one_of(texts, st.integers(-(2**63), 2**63 - 1), st.floats(), st.binary(max_size=20))
+anything = something | st.none()
 in_sqlite = st.tuples(
-    st.fixed_dictionaries({column: anything.filter(lambda value: value is not None) for column in PROGRAM[1:]}),
+    st.fixed_dictionaries(dict.fromkeys(PROGRAM[1:], something)),
     st.fixed_dictionaries({"revision": st.integers(0, 9), **dict.fromkeys(REVISION[2:], anything)}),
 )
-stamps = st.sampled_from(["now", "infinity", "-infinity", "4713-01-01 BC", "294276-12-31", None])
+stamps = st.sampled_from(["now", "infinity", "-infinity", "4713-01-01 BC", "294276-12-31"])
 in_postgresql = st.tuples(
     st.fixed_dictionaries(
         dict.fromkeys(PROGRAM[1:5], texts)
         | {"deadline": st.integers(-(2**31), 2**31 - 1), "language": texts, "tags": st.lists(texts, max_size=3)}
     ),
     st.fixed_dictionaries(
-        {"revision": st.integers(-(2**31), 2**31 - 1), "created": stamps.filter(bool), "signed": stamps}
+        {"revision": st.integers(-(2**31), 2**31 - 1), "created": stamps, "signed": stamps | st.none()}
         | {column: st.none() | st.binary(max_size=20) for column in ("code", "checksum")}
     ),
 )
