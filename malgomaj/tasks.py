@@ -102,20 +102,26 @@ class Tasks:
                 self._executors.note_success(task.domain)
         except TaskFailed as failure:
             done, outcome, error = None, failure.outcome, failure.error
+        except asyncio.CancelledError:
+            # Nobody is left to be told, but those who read the log and the figures.
+            self._note_end(progress, Outcome.CANCELLED, _caller_gone(), began)
+            raise
         finally:
             self._logs.end(task.run_id, progress.log)
-        duration_ms = (time.perf_counter() - began) * 1000
-        self._meter.note_ended(outcome, duration_ms)
-        self._log_end(progress, outcome, error, duration_ms)
+        duration_ms = self._note_end(progress, outcome, error, began)
         # Where the executor has not answered, it or its program may be gone.
         kept_seconds = self._kept_seconds if progress.compiled and done is not None else None
         return Ended(outcome, error, duration_ms, kept_seconds, progress, done)
 
-    def _log_end(self, progress: Progress, outcome: Outcome, error: ProgramError | None, duration_ms: float) -> None:
+    def _note_end(self, progress: Progress, outcome: Outcome, error: ProgramError | None, began: float) -> float:
+        """Count and log a run that has ended; gives how long it took (ms)."""
+        duration_ms = (time.perf_counter() - began) * 1000
+        self._meter.note_ended(outcome, duration_ms)
         for line in progress.log.lines:
             self._log.debug("program_log", program_level=line.level, message=line.message, at_ms=line.at_ms)
         facts = {"error": str(error)} if error else {}
         self._log.info("run_ended", outcome=outcome.value, duration_ms=round(duration_ms, 3), **facts)
+        return duration_ms
 
     async def _run_in_time(self, task: Task, progress: Progress) -> Frame:
         """The deadline counts from now on, whatever comes before the run itself."""
@@ -276,6 +282,10 @@ def _never_began(task: Task, max_running: int) -> ProgramError:
 def _started_again(crash: TaskFailed) -> LogLine:
     message = f"the run crashed and is started again: {crash}"
     return LogLine(at_ms=time.time_ns() // 1_000_000, level="error", message=message)
+
+
+def _caller_gone() -> ProgramError:
+    return ProgramError(kind=ErrorKind.CANCELLED, message="whoever waited for the answer has gone")
 
 
 def _cancelled_by_stop() -> ProgramError:
