@@ -255,11 +255,11 @@ async def test_names_that_occur_twice_are_refused(juvuln: JuvulnCommand, domain:
 async def test_what_the_server_would_refuse_is_said_with_its_line_before_anything_is_sent(
     juvuln: JuvulnCommand, installation: Installation, folder: Path
 ) -> None:
-    (folder / "clock" / "tick.tengo").write_text(TICK.replace("*/5", "*/61"))
+    (folder / "clock" / "tick.tengo").write_text(TICK.replace("*/5", "*/0"))
     (folder / "program.yaml").write_text(MANIFEST.replace("2000", "70000"))
     refused = await push(juvuln, folder, "--yes")
     assert refused.status == 1
-    assert f"{folder}/clock/tick.tengo:2: schedule: second: the step in '*/61'" in refused.err
+    assert f"{folder}/clock/tick.tengo:2: schedule: second: the step in '*/0'" in refused.err
     assert f"{folder}/program.yaml:5: deadline: 70000 is not within 0 to 60000" in refused.err
     assert await programs(installation) == {}
 
