@@ -11,10 +11,10 @@ from pydantic.config import JsonDict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from juvuln.api.checks import NO_SCHEDULE
 from juvuln.clock import from_ms
 from juvuln.domains.columns import is_storable
 from juvuln.domains.store import Revision, Specification
+from juvuln.program_rules import NO_SCHEDULE
 from juvuln.runs.run import RecordedRun, Trigger
 from juvuln.schedule_pattern import schedule_pattern
 from shared.module_names import MODULE_NAME

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from juvuln.program_rules import name_must_be_importable, schedule_must_fire
 from juvuln.schedule import ScheduleError, first_due, parse_schedule
 from shared.module_names import module_name_fault
 from shared.wire import MAX_DEADLINE_MS, ProgramState, ProgramType
@@ -13,8 +14,6 @@ TENGO = "tengo"
 DEFAULT_DEADLINE_MS = 1000
 MAX_TEXT = 255
 MAX_TAGS = 100
-NO_SCHEDULE = ("", "0s")
-"""What stands for none; the second is what a Self-host database has where nobody chose one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,9 @@ def value_faults(name: str, specification: Specification, sent: Collection[str],
         "tags": _tags_fault(specification.tags),
     }
     found = {field: fault for field, fault in faults.items() if fault and field in sent}
-    if specification.type == ProgramType.MODULE.value and not {"name", "type"}.isdisjoint(sent):
+    if name_must_be_importable(specification.type, sent):
         found |= _with("name", module_name_fault(name))
-    if _counts_on_schedule(specification, sent):
+    if schedule_must_fire(specification.type, specification.state, specification.schedule, sent):
         found |= _with("schedule", _schedule_fault(specification.schedule, now))
     return found
 
@@ -91,14 +90,6 @@ def as_json(value: object) -> object:
 
 def _with(field: str, fault: str | None) -> dict[str, str]:
     return {field: fault} if fault else {}
-
-
-def _counts_on_schedule(specification: Specification, sent: Collection[str]) -> bool:
-    """A routine needs a schedule when it gets one, becomes one or starts; elsewhere one that is given must be good."""
-    if specification.type == ProgramType.ROUTINE.value:
-        starts = "state" in sent and specification.state == ProgramState.ACTIVE.value
-        return starts or not {"schedule", "type"}.isdisjoint(sent)
-    return "schedule" in sent and specification.schedule not in NO_SCHEDULE
 
 
 def _text_fault(text: str) -> str | None:
