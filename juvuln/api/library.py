@@ -5,8 +5,8 @@ from aiohttp import web
 from juvuln.api.guards import require_worker
 from juvuln.api.queries import whole
 from juvuln.api.services import Services
-from juvuln.domains.columns import is_storable
 from juvuln.programs import LARGEST_REVISION
+from juvuln.storable import is_storable
 from shared.http import Answer, Parameter, Refusal, Route
 
 

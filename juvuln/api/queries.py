@@ -6,8 +6,8 @@ from uuid import UUID
 
 from aiohttp import web
 
-from juvuln.domains.columns import is_storable
 from juvuln.domains.listing import SORTED_CHARACTERS, Position
+from juvuln.storable import UNSTORABLE, is_storable
 from shared.http import Refusal
 
 CURSOR = rf"[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}/[^\x00]{{0,{SORTED_CHARACTERS}}}"
@@ -35,7 +35,7 @@ def texts(request: web.Request, name: str) -> Sequence[str]:
     """All the values of a parameter that may be repeated."""
     values = request.query.getall(name, [])
     if not all(map(is_storable, values)):
-        raise Refusal(400, f"{name}: holds a character that cannot be stored")
+        raise Refusal(400, f"{name}: {UNSTORABLE}")
     return values
 
 

@@ -12,11 +12,11 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from juvuln.clock import from_ms
-from juvuln.domains.columns import is_storable
 from juvuln.domains.store import Revision, Specification
-from juvuln.program_rules import NO_SCHEDULE
+from juvuln.program_rules import MAX_TAGS, MAX_TEXT, NO_SCHEDULE
 from juvuln.runs.run import RecordedRun, Trigger
 from juvuln.schedule_pattern import schedule_pattern
+from juvuln.storable import UNSTORABLE, is_storable
 from shared.module_names import MODULE_NAME
 from shared.wire import MAX_DEADLINE_MS, LogLine, ModuleUse, Outcome, ProgramError, ProgramState, ProgramType
 
@@ -35,13 +35,14 @@ class ScheduleShape:
 
 Schedule = Annotated[
     str,
-    StringConstraints(max_length=255),
+    StringConstraints(max_length=MAX_TEXT),
     ScheduleShape,
     Field(description="When a routine starts: `0 45 23 * * 6`, `@every 90s`, `TZ=Europe/Stockholm 0 0 6 * * *`."),
 ]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255), Field(json_schema_extra={"pattern": STORABLE})]
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=255), Field(json_schema_extra={"pattern": STORABLE})]
-Tags = Annotated[list[Tag], Field(max_length=100)]
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_TEXT), Field(json_schema_extra={"pattern": STORABLE})
+]
+Tags = Annotated[list[Text], Field(max_length=MAX_TAGS)]
 Deadline = Annotated[
     int, Field(ge=0, le=MAX_DEADLINE_MS, strict=True, description="Milliseconds; 0 asks for the longest that there is.")
 ]
@@ -81,14 +82,14 @@ class ClientModel(BaseModel):
     def _storable(cls, value: object) -> object:
         texts = value if isinstance(value, list) else [value]
         if not all(is_storable(text) for text in texts if isinstance(text, str)):
-            raise ValueError("holds a character that cannot be stored")
+            raise ValueError(UNSTORABLE)
         return value
 
 
 class NewProgram(ClientModel):
     model_config = ConfigDict(extra="ignore", frozen=True, json_schema_extra={**FIELDS_BY_TYPE, "example": EXAMPLE})
 
-    name: Name
+    name: Text
     type: ProgramType
     state: ProgramState
     schedule: Schedule = ""
@@ -104,7 +105,7 @@ class ProgramChanges(ClientModel):
         extra="ignore", frozen=True, json_schema_extra={**CHANGES_BY_TYPE, "example": {"state": "inactive", "tags": []}}
     )
 
-    name: Name | None = None
+    name: Text | None = None
     type: ProgramType | None = None
     state: ProgramState | None = None
     schedule: Schedule | None = None

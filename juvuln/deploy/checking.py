@@ -145,7 +145,7 @@ def _shown(text: str, place: Place | None, files: Mapping[str, LocalProgram]) ->
 
 def _value_faults(step: Step, local: LocalProgram, now: datetime) -> list[str]:
     found = value_faults(local.name, local.specification, step.sent_fields, now)
-    faults = [f"{local.place_of(field)}: {field}: {fault}" for field, fault in found.items()]
+    faults = [f"{local.place_of(field)}: {field}: {fault}" for field, fault in found]
     if step.uploads and local.code is not None and not local.code.strip():
         faults.append(f"{local.title}:1: there is no code in it")
     return [harmless(fault) for fault in faults]

@@ -5,15 +5,12 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from juvuln.program_rules import name_must_be_importable, schedule_must_fire
-from juvuln.schedule import ScheduleError, first_due, parse_schedule
-from shared.module_names import module_name_fault
+from juvuln.program_rules import MAX_TAGS, MAX_TEXT, rule_faults
+from juvuln.storable import UNSTORABLE, is_storable
 from shared.wire import MAX_DEADLINE_MS, ProgramState, ProgramType
 
 TENGO = "tengo"
 DEFAULT_DEADLINE_MS = 1000
-MAX_TEXT = 255
-MAX_TAGS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +62,10 @@ def changes(old: Specification, new: Specification) -> tuple[Change, ...]:
     return tuple(Change(name, before, after) for name, before, after in pairs if before != after)
 
 
-def value_faults(name: str, specification: Specification, sent: Collection[str], now: datetime) -> dict[str, str]:
-    """What the server would refuse, by the field at fault. Only the fields that are ``sent`` to it count."""
+def value_faults(
+    name: str, specification: Specification, sent: Collection[str], now: datetime
+) -> Sequence[tuple[str, str]]:
+    """What the server would refuse, each with the field at fault. Only the fields that are ``sent`` to it count."""
     faults = {
         "name": _text_fault(name) if name else "is empty",
         "type": _choice_fault(specification.type, [one.value for one in ProgramType]),
@@ -76,29 +75,21 @@ def value_faults(name: str, specification: Specification, sent: Collection[str],
         "language": _choice_fault(specification.language, [TENGO]),
         "tags": _tags_fault(specification.tags),
     }
-    found = {field: fault for field, fault in faults.items() if fault and field in sent}
-    if name_must_be_importable(specification.type, sent):
-        found |= _with("name", module_name_fault(name))
-    if schedule_must_fire(specification.type, specification.state, specification.schedule, sent):
-        found |= _with("schedule", _schedule_fault(specification.schedule, now))
-    return found
+    alone = [(field, fault) for field, fault in faults.items() if fault and field in sent]
+    at_fault = {field for field, _ in alone}
+    together = rule_faults(name, specification, sent, UTC, now)
+    return [*alone, *((field, fault) for field, fault in together if field not in at_fault)]
 
 
 def as_json(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _with(field: str, fault: str | None) -> dict[str, str]:
-    return {field: fault} if fault else {}
-
-
 def _text_fault(text: str) -> str | None:
     """Why the database could not hold a text."""
     if len(text) > MAX_TEXT:
         return f"has {len(text)} characters, and may have {MAX_TEXT}"
-    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
-        return "holds a character that cannot be stored"
-    return None
+    return None if is_storable(text) else UNSTORABLE
 
 
 def _choice_fault(value: str, choices: Sequence[str]) -> str | None:
@@ -115,14 +106,6 @@ def _tags_fault(tags: Sequence[str]) -> str | None:
     if len(tags) > MAX_TAGS:
         return f"there are {len(tags)}, and there may be {MAX_TAGS}"
     return next((f"{tag!r} {fault}" for tag in tags if (fault := _text_fault(tag) if tag else "is empty")), None)
-
-
-def _schedule_fault(schedule: str, now: datetime) -> str | None:
-    try:
-        first_due(parse_schedule(schedule, UTC), now)
-    except ScheduleError as error:
-        return str(error)
-    return None
 
 
 def _shown(value: object) -> str:

@@ -55,11 +55,6 @@ class StoredTags(TypeDecorator[list[str]]):
         return [tag for tag in value if isinstance(tag, str)] if isinstance(value, list) else []
 
 
-def is_storable(text: str) -> bool:
-    """Whether every database can store it: PostgreSQL has room for neither NUL nor halves of surrogate pairs."""
-    return "\0" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
-
-
 def text_of(value: Any) -> str:
     """What a column of texts says, as text that every client can be sent."""
     if isinstance(value, bytes):

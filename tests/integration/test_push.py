@@ -256,11 +256,12 @@ async def test_what_the_server_would_refuse_is_said_with_its_line_before_anythin
     juvuln: JuvulnCommand, installation: Installation, folder: Path
 ) -> None:
     (folder / "clock" / "tick.tengo").write_text(TICK.replace("*/5", "*/0"))
-    (folder / "program.yaml").write_text(MANIFEST.replace("2000", "70000"))
+    (folder / "program.yaml").write_text(MANIFEST.replace("2000", "70000").replace("2024", "overlap:x"))
     refused = await push(juvuln, folder, "--yes")
     assert refused.status == 1
     assert f"{folder}/clock/tick.tengo:2: schedule: second: the step in '*/0'" in refused.err
     assert f"{folder}/program.yaml:5: deadline: 70000 is not within 0 to 60000" in refused.err
+    assert f"{folder}/program.yaml:6: tags: tag 'overlap:x': 'x' is none of skip, queue" in refused.err
     assert await programs(installation) == {}
 
 

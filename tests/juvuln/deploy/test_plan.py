@@ -128,6 +128,8 @@ def test_whoever_did_not_sign_is_told_what_does_not_run() -> None:
         ("a", Specification("webhook", language="lua"), ["language"], "language"),
         ("a", Specification("webhook", tags=("",)), ["tags"], "tags"),
         ("a", Specification("webhook", tags=("a",) * 101), ["tags"], "tags"),
+        ("a", Specification("webhook", tags=("mine", "overlap:x")), ["tags"], "tags"),
+        ("a", Specification("webhook", tags=("jitter:soon",)), ["tags"], "tags"),
         ("a", Specification("routine"), ["type"], "schedule"),
         ("a", Specification("routine", schedule="0 0 0 30 2 *"), ["schedule"], "schedule"),
         ("a", Specification("routine", schedule="soon"), ["state"], "schedule"),
@@ -137,5 +139,5 @@ def test_whoever_did_not_sign_is_told_what_does_not_run() -> None:
 def test_what_the_server_would_refuse_is_known_and_only_what_is_sent_counts(
     name: str, specification: Specification, sent: list[str], field: str
 ) -> None:
-    assert list(value_faults(name, specification, sent, NOW)) == [field]
-    assert value_faults(name, specification, [], NOW) == {}
+    assert [at_fault for at_fault, _ in value_faults(name, specification, sent, NOW)] == [field]
+    assert value_faults(name, specification, [], NOW) == []
