@@ -3,9 +3,9 @@
 import asyncio
 import hashlib
 import re
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import aiohttp
 import structlog
@@ -13,6 +13,7 @@ import structlog
 from malgomaj.errors import LibraryAway, ModuleMissing, TaskFailed
 from malgomaj.meter import Fetched
 from malgomaj.peer import Peer, SharedSecret
+from malgomaj.shelves import Shelves
 from malgomaj.single_flight import SingleFlight
 from shared.errors import SelfhostError
 from shared.http import connection_fault
@@ -62,17 +63,6 @@ class _Copy:
     """That of the domain's programs when the Library was asked, where the manager says so."""
 
 
-@dataclass(slots=True)
-class _Shelf:
-    """The copies of one domain, those used least lately first."""
-
-    copies: OrderedDict[ModuleRef, _Copy] = field(default_factory=OrderedDict)
-    bytes: int = 0
-
-    def oldest(self) -> ModuleRef:
-        return next(iter(self.copies))
-
-
 class Library:
     """The client of the Library."""
 
@@ -92,9 +82,8 @@ class Library:
         self._secret = secret
         self._kept_seconds = kept_seconds
         self._max_bytes = max_bytes
-        self._max_kept_bytes = max_kept_bytes
         self._clock = clock
-        self._shelves: dict[str, _Shelf] = {}
+        self._copies: Shelves[ModuleRef, _Copy] = Shelves(MAX_KEPT_MODULES, max_kept_bytes)
         self._fetches: SingleFlight[tuple[ModuleRef, str | None], Module] = SingleFlight()
         self._away = False
         self.fetches: Counter[Fetched] = Counter()
@@ -105,13 +94,11 @@ class Library:
 
         Without a state, which only our manager tells, any will do.
         """
-        shelf = self._shelves.get(ref.domain)
-        copy = shelf.copies.get(ref) if shelf else None
-        if shelf is None or copy is None or copy.checked_at + self._kept_seconds <= self._clock():
+        copy = self._copies.get(ref.domain, ref)
+        if copy is None or copy.checked_at + self._kept_seconds <= self._clock():
             return None
         if state is not None and copy.state != state:
             return None
-        shelf.copies.move_to_end(ref)
         return copy.module
 
     def fetch(self, ref: ModuleRef, state: str | None = None) -> "asyncio.Task[Module]":
@@ -125,12 +112,12 @@ class Library:
         await self._fetches.close()
 
     async def _fetch(self, ref: ModuleRef, state: str | None) -> Module:
-        copy = self._shelves.get(ref.domain, _Shelf()).copies.get(ref)
+        copy = self._copies.get(ref.domain, ref)
         try:
             module = await self._ask(ref, copy.module if copy else None)
         except ModuleMissing:
             self.fetches[Fetched.MISSING] += 1
-            self._drop(ref)
+            self._copies.drop(ref.domain, ref)
             raise
         except LibraryAway as error:
             self.fetches[Fetched.AWAY] += 1
@@ -142,7 +129,7 @@ class Library:
             return copy.module
         self._away = False
         self.fetches[Fetched.UNCHANGED if copy and module.code is copy.module.code else Fetched.NEW] += 1
-        self._keep(ref, module, state)
+        self._copies.put(ref.domain, ref, _Copy(module, self._clock(), state), len(module.code))
         return module
 
     async def _ask(self, ref: ModuleRef, known: Module | None) -> Module:
@@ -181,26 +168,6 @@ class Library:
             if len(code) > self._max_bytes:
                 raise ModuleMissing(f"module '{ref}' exceeds limits.source_bytes ({self._max_bytes} bytes)")
         return bytes(code)
-
-    def _keep(self, ref: ModuleRef, module: Module, state: str | None) -> None:
-        """Where there is no room, the domain that has most gives up what it used least lately."""
-        self._drop(ref)
-        shelf = self._shelves.setdefault(ref.domain, _Shelf())
-        shelf.copies[ref] = _Copy(module, self._clock(), state)
-        shelf.bytes += len(module.code)
-        while sum(len(each.copies) for each in self._shelves.values()) > MAX_KEPT_MODULES:
-            self._drop(max(self._shelves.values(), key=lambda each: len(each.copies)).oldest())
-        while sum(each.bytes for each in self._shelves.values()) > self._max_kept_bytes:
-            self._drop(max(self._shelves.values(), key=lambda each: each.bytes).oldest())
-
-    def _drop(self, ref: ModuleRef) -> None:
-        shelf = self._shelves.get(ref.domain)
-        copy = shelf.copies.pop(ref, None) if shelf else None
-        if shelf is None or copy is None:
-            return
-        shelf.bytes -= len(copy.module.code)
-        if not shelf.copies:
-            del self._shelves[ref.domain]
 
     def _note_away(self, reason: str) -> None:
         if not self._away:
