@@ -12,6 +12,8 @@ ANY_TEXT, ANY_CHARACTER = "any text", "any character"
 WILDCARDS = "%_\\"
 PROGRAM_LENGTH = len("programs/") + 36
 """How long the part of a resource is that names a single program."""
+REMEMBERED_ANSWERS = 256
+"""Of each user: a webhook is called again and again with one question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Policies:
         self._general: dict[str, list[Policy]] = defaultdict(list)
         self._of_program: dict[tuple[str, str], list[Policy]] = defaultdict(list)
         self._denying: set[str] = set()
+        self._answers: dict[tuple[str, str], bool] = {}
         for policy in policies:
             start = policy.resource[:PROGRAM_LENGTH]
             if len(start) == PROGRAM_LENGTH and not any(sign in start for sign in WILDCARDS):
@@ -41,8 +44,15 @@ class Policies:
 
     def allow(self, action: Action, resource: str) -> bool:
         """Whether some policy allows and none denies."""
+        question = (action, resource)
+        if (known := self._answers.get(question)) is not None:
+            return known
         of_program = self._of_program.get((action, resource[:PROGRAM_LENGTH]), ())
-        return is_allowed([*self._general.get(action, ()), *of_program], action, resource)
+        allowed = is_allowed([*self._general.get(action, ()), *of_program], action, resource)
+        if len(self._answers) == REMEMBERED_ANSWERS:
+            self._answers.clear()
+        self._answers[question] = allowed
+        return allowed
 
     def allow_all(self, action: Action, beginning: str) -> bool:
         """Whether everything that begins so is allowed, as far as that is seen without looking at each."""

@@ -22,6 +22,8 @@ from juvuln.postgresql import CONNECT_TIMEOUT_SECONDS, connect, parse_postgresql
 from shared.errors import ConfigurationError, SelfhostError
 
 SQLITE_BUSY_TIMEOUT_MS = 5_000
+# FULL: a commit that was answered outlives a power cut. The writer's group commits keep the price low.
+SQLITE_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
 
 
 class DatabaseError(SelfhostError):
@@ -67,13 +69,13 @@ def database_place(url: str) -> str:
     """Where the database is, without credentials: hosts and name, or the file. Raises ConfigurationError."""
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
-        return _sqlite_path(url)
+        return sqlite_path(url)
     if scheme in ("postgresql", "postgres") and rest:
         return parse_postgresql_url(url).place
     raise ConfigurationError("a database URL begins with postgresql:// or sqlite:///")
 
 
-def _sqlite_path(url: str) -> str:
+def sqlite_path(url: str) -> str:
     """The file that a SQLite URL names, as it stands there. Raises ConfigurationError."""
     path = url.removeprefix("sqlite:///")
     if path in (url, "", ":memory:"):
@@ -88,7 +90,7 @@ def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow:
     """
     check_database_url(url)
     if url.startswith("sqlite:"):
-        return _sqlite_engine(_sqlite_path(url), create=create, pool_size=pool_size, overflow=overflow)
+        return _sqlite_engine(sqlite_path(url), create=create, pool_size=pool_size, overflow=overflow)
 
     target = parse_postgresql_url(url)
     return create_async_engine(
@@ -102,7 +104,7 @@ def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow:
 
 
 def _sqlite_engine(path: str, *, create: bool, pool_size: int, overflow: int) -> AsyncEngine:
-    address = f"file:{quote(path)}?mode={'rwc' if create else 'rw'}"
+    address = _sqlite_address(path, create=create)
 
     def open_once() -> None:
         if create:
@@ -129,9 +131,8 @@ def _sqlite_engine(path: str, *, create: bool, pool_size: int, overflow: int) ->
     @event.listens_for(engine.sync_engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        # FULL: a commit that was answered outlives a power cut. The writer's group commits keep the price low.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
+        for pragma in SQLITE_PRAGMAS:
+            cursor.execute(pragma)
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -149,6 +150,23 @@ def _sqlite_engine(path: str, *, create: bool, pool_size: int, overflow: int) ->
             raise DisconnectionError
 
     return engine
+
+
+def connect_sqlite(path: str) -> sqlite3.Connection:
+    """A connection to a file that is there, for one thread; its transactions are for the caller to begin and end.
+
+    Raises sqlite3.Error.
+    """
+    connection = sqlite3.connect(
+        _sqlite_address(path, create=False), uri=True, timeout=SQLITE_BUSY_TIMEOUT_MS / 1000, isolation_level=None
+    )
+    for pragma in SQLITE_PRAGMAS:
+        connection.execute(pragma)
+    return connection
+
+
+def _sqlite_address(path: str, *, create: bool) -> str:
+    return f"file:{quote(path)}?mode={'rwc' if create else 'rw'}"
 
 
 def _make_private(path: str) -> None:

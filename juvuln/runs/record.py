@@ -16,19 +16,19 @@ from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Select, bindparam, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Select, select, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from juvuln.database import DatabaseError, open_engine, transaction
 from juvuln.programs import Changes, Program
 from juvuln.runs.followed import all_followed, follow, forget, look_no_further_back
 from juvuln.runs.meter import RunMeter, WriteMeter
-from juvuln.runs.migrate import VERSION_TABLE, migrate
+from juvuln.runs.migrate import migrate
 from juvuln.runs.paused_domains import PausedDomains
 from juvuln.runs.retention import prune_many, prune_old
 from juvuln.runs.run import Ending, RecordedRun, Run, Trigger
 from juvuln.runs.tables import WHAT, runs
+from juvuln.runs.writing import Writing, open_writing
 from shared.news import News
 from shared.wire import LogLine, ModuleUse, Outcome, ProgramError, ProgramType
 
@@ -72,6 +72,9 @@ class Batch:
     in_doubt: bool = False
     """Whether all of it was said to the database, and only the commit is to come."""
 
+    def come_into_doubt(self) -> None:
+        self.in_doubt = True
+
     def __len__(self) -> int:
         return sum(len(claim.rows) for claim in self.claims) + len(self.endings) + len(self.owed)
 
@@ -79,8 +82,11 @@ class Batch:
 class RunRecord:
     """Open it with :func:`open_record`."""
 
-    def __init__(self, engine: AsyncEngine, manager: str, report_problem: Callable[[str | None], None]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, writing: Writing, manager: str, report_problem: Callable[[str | None], None]
+    ) -> None:
         self._engine = engine
+        self._writing = writing
         self.manager = manager
         """The name of this manager in it."""
         self.meter = RunMeter()
@@ -137,7 +143,7 @@ class RunRecord:
     def close(self, run: Run, ending: Ending) -> None:
         """Close a run that was claimed. It is written soon, and not given up; the first ending of a run counts."""
         self.meter.note_ended(run, ending)
-        self._endings.append({"run_id": run.id, **_ending_columns(ending)})
+        self._endings.append({"id": run.id, **_ending_columns(ending)})
         self._closed += 1
         self._idle.clear()
         if len(self._endings) == 1:
@@ -264,18 +270,8 @@ class RunRecord:
                     self._idle.set()
 
     async def _write_batch(self, batch: "Batch") -> set[str]:
-        async with transaction(self._engine, WHAT) as connection:
-            await _insert_new(connection, batch.owed)
-            rows = [row for claim in batch.claims for row in claim.rows]
-            added = await _insert_new(connection, [row for row in rows if "outcome" not in row])
-            added |= await _insert_new(connection, [row for row in rows if "outcome" in row])
-            if batch.endings:
-                await connection.execute(_CLOSE, batch.endings)
-            if not batch.claims and not batch.endings:
-                # Nothing waits, but an earlier batch failed: see whether the database can be written again.
-                await connection.execute(_PROBE)
-            batch.in_doubt = True
-        return added
+        rows = [*batch.owed, *(row for claim in batch.claims for row in claim.rows)]
+        return await self._writing.write(rows, batch.endings, batch.come_into_doubt)
 
     def _keep_for_later(self, batch: "Batch", error: Exception) -> None:
         """After a batch that failed: tell who waits, keep the endings, and have the writer try again."""
@@ -286,7 +282,7 @@ class RunRecord:
             rows = [row for claim in batch.claims for row in claim.rows]
             lost = [_ending_columns(_not_started(row["claimed_ms"])) for row in rows]
             batch.owed += [row if "outcome" in row else row | ending for row, ending in zip(rows, lost, strict=True)]
-            batch.endings += [{"run_id": row["id"], **ending} for row, ending in zip(rows, lost, strict=True)]
+            batch.endings += [{"id": row["id"], **ending} for row, ending in zip(rows, lost, strict=True)]
             error = ClaimInDoubtError(WHAT, reason)
         self.writes.errors += 1
         self._endings = batch.endings + self._endings
@@ -318,41 +314,13 @@ async def open_record(url: str, manager: str, report_problem: Callable[[str | No
     engine = open_engine(url, create=True)
     try:
         await migrate(engine, WHAT)
-        yield RunRecord(engine, manager, report_problem)
+        writing = open_writing(url)
+        try:
+            yield RunRecord(engine, writing, manager, report_problem)
+        finally:
+            await writing.close()
     finally:
         await engine.dispose()
-
-
-_ENDING_COLUMNS = (
-    "outcome",
-    "ended_ms",
-    "reason",
-    "started_ms",
-    "duration_ms",
-    "worker",
-    "error",
-    "log",
-    "modules",
-    "request_bytes",
-    "answer_bytes",
-    "answer_status",
-    "attempts",
-)
-_CLOSE = (
-    update(runs)
-    .where(runs.c.id == bindparam("run_id"), runs.c.outcome.is_(None))
-    .values({name: bindparam(name) for name in _ENDING_COLUMNS})
-)
-_PROBE = text(f"UPDATE {VERSION_TABLE} SET version_num = version_num")  # noqa: S608 - a constant
-
-
-async def _insert_new(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[str]:
-    """Insert the rows, of the same columns, whose due time is not on record yet; gives their ids."""
-    if not rows:
-        return set()
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(runs).on_conflict_do_nothing().returning(runs.c.id)
-    return set((await connection.execute(statement, rows)).scalars())
 
 
 def _not_started(claimed_ms: int) -> Ending:
