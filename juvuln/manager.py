@@ -45,7 +45,7 @@ from juvuln.runs.record import RunRecord, open_record
 from juvuln.scheduler import Scheduler
 from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens
-from juvuln.workers import WorkerRegistry
+from juvuln.workers import Sweep, WorkerRegistry
 from shared.config import make_state_dir, shared_secret
 from shared.daemon import supervise
 from shared.errors import ConfigurationError
@@ -297,12 +297,12 @@ async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator
 
 
 async def _sweep_workers(services: Services) -> None:
-    settings = services.settings.worker
+    settings, clock = services.settings.worker, services.clock
+    sweep = Sweep(services.workers, settings.timeout, settings.sweep_seconds, clock.monotonic_seconds())
     while True:
         await asyncio.sleep(settings.sweep_seconds)
-        reason = f"was silent for {settings.timeout:g} s"
-        for worker in services.workers.expire(services.clock.monotonic_seconds() - settings.timeout, reason):
-            log.warning("worker_dropped", worker=worker.name, runs=worker.runs, reason=reason)
+        for worker in sweep.look(clock.monotonic_seconds()):
+            log.warning("worker_dropped", worker=worker.name, runs=worker.runs, reason=sweep.reason)
 
 
 async def _prune(services: Services) -> None:

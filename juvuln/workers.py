@@ -227,6 +227,11 @@ class WorkerRegistry:
         if known := self._known.get(uuid):
             known.worker.unreachable = True
 
+    def excuse(self, seconds: float, now_seconds: float) -> None:
+        """Count so much less as silence of the workers that are here."""
+        for worker in self.all():
+            worker.seen_seconds = min(worker.seen_seconds + seconds, now_seconds)
+
     def expire(self, silent_since_seconds: float, reason: str) -> list[Worker]:
         """Lose the workers not heard of since then; gives them."""
         silent = [worker for worker in self.all() if worker.seen_seconds < silent_since_seconds]
@@ -268,3 +273,27 @@ class WorkerRegistry:
         """Wait until there is a worker that could not be chosen before."""
         self._arrival.clear()
         await self._arrival.wait()
+
+
+@dataclass(slots=True)
+class Sweep:
+    """Drops workers that are silent. While the manager itself stood still it heard nobody, so that is no silence."""
+
+    workers: WorkerRegistry
+    timeout_seconds: float
+    interval_seconds: float
+    looked_seconds: float
+    """When it last looked, by the monotonic clock."""
+
+    @property
+    def reason(self) -> str:
+        """Why a worker was lost, to complete a sentence about it."""
+        return f"was silent for {self.timeout_seconds:g} s"
+
+    def look(self, now_seconds: float) -> list[Worker]:
+        """Lose the workers that were silent for too long; gives them. To be called at every interval."""
+        stood_still_seconds = now_seconds - self.looked_seconds - self.interval_seconds
+        self.looked_seconds = now_seconds
+        if stood_still_seconds > 0:
+            self.workers.excuse(stood_still_seconds, now_seconds)
+        return self.workers.expire(now_seconds - self.timeout_seconds, self.reason)

@@ -61,6 +61,23 @@ async def test_the_runs_of_a_worker_that_falls_silent_are_lost_and_what_it_says_
     assert first == lost
 
 
+async def test_a_manager_that_stood_still_for_longer_than_a_worker_may_be_silent_gives_none_up_for_it(
+    installation: Installation, domain: Domain
+) -> None:
+    uuid = await domain.add("sleeper", SLEEPER.format(2500), deadline_ms=30_000)
+    manager = installation.manager(WORKER__TIMEOUT="1.5", WORKER__SWEEP_SECONDS="0.2")
+    await manager.start()
+    await installation.worker().start()
+    await installation.until_ready()
+    call = asyncio.create_task(installation.webhook(uuid))
+    await _until_at_a_worker(installation)
+    manager.signal(signal.SIGSTOP)
+    await asyncio.sleep(2)  # the time that passes is what this test is about
+    manager.signal(signal.SIGCONT)
+    assert (await call).body == b"slept well"
+    assert manager.events("worker_dropped") == []
+
+
 async def test_runs_that_were_sent_together_are_each_lost_with_their_worker_and_each_on_record_once(
     installation: Installation, domain: Domain
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from juvuln.workers import (
     REMEMBERED_CONTENTS,
     Content,
+    Sweep,
     UnusableSubscriberError,
     Worker,
     WorkerRegistry,
@@ -71,6 +72,27 @@ def test_a_silent_worker_is_dropped_and_a_talking_one_stays() -> None:
     assert [dropped.uuid for dropped in registry.expire(20.0, "was silent")] == [UUID_1]
     assert UUID_2 in registry
     assert UUID_1 not in registry
+
+
+def test_a_manager_that_stood_still_gives_its_workers_the_time_to_report_before_it_drops_them() -> None:
+    registry = WorkerRegistry()
+    registry.subscribe(worker(UUID_1, seen=0.0))
+    registry.subscribe(worker(UUID_2, seen=0.0))
+    sweep = Sweep(registry, timeout_seconds=30, interval_seconds=5, looked_seconds=0.0)
+    assert sweep.look(5.0) == []
+    registry.report(UUID_2, 0, 1005.0)  # the first that is heard after it stood still
+    assert sweep.look(1010.0) == []  # to both, the thousand seconds were five
+    assert {known.seen_seconds for known in registry.all()} == {1000.0, 1010.0}
+    dropped = [(now, gone.uuid) for now in (1015, 1020, 1025, 1030, 1035) for gone in sweep.look(float(now))]
+    assert dropped == [(1035, UUID_1)]
+
+
+def test_a_manager_that_looks_on_time_drops_a_silent_worker_when_its_time_is_over() -> None:
+    registry = WorkerRegistry()
+    registry.subscribe(worker(UUID_1, seen=0.0))
+    sweep = Sweep(registry, timeout_seconds=30, interval_seconds=5, looked_seconds=0.0)
+    dropped = [now for now in range(5, 60, 5) if sweep.look(float(now))]
+    assert dropped == [35]
 
 
 def test_a_worker_restarted_at_the_same_address_replaces_the_one_before() -> None:
