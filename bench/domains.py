@@ -84,7 +84,7 @@ async def manager_of(folder: Path, urls: Sequence[str]) -> AsyncIterator[tuple[D
     file = folder / "domains.yaml"
     named = {f"domain-{number}": url for number, url in enumerate(urls)}
     file.write_text(yaml.safe_dump({"domains": named}), encoding="utf-8")
-    settings = {"DOMAINFILE": str(file), "LOG__LEVEL": "error"}
+    settings = {"DOMAINFILE": str(file)}
     async with (
         daemon("juvuln", folder, free_port(), "/healthz", **settings) as manager,
         aiohttp.ClientSession(f"http://127.0.0.1:{manager.port}") as session,

@@ -116,7 +116,7 @@ def children(pid: int) -> list[int]:
 async def worker_alone(folder: Path) -> AsyncIterator[tuple[Daemon, str]]:
     """A worker without a manager, and the credentials that it takes tasks with."""
     async with subscriber_desk() as (desk, told):
-        settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{desk}", "LOG__LEVEL": "warning"}
+        settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{desk}"}
         async with daemon("malgomaj", folder, free_port(), "/readyz", **settings) as worker:
             yield worker, (await told).rpartition("@")[0]
 
@@ -130,7 +130,7 @@ async def both_daemons(
     file.write_text(yaml.safe_dump({"domains": dict(urls)}), encoding="utf-8")
     port = free_port()
     async with AsyncExitStack() as stack:
-        manager = daemon("juvuln", folder, port, "/readyz", DOMAINFILE=str(file), LOG__LEVEL="error")
+        manager = daemon("juvuln", folder, port, "/readyz", DOMAINFILE=str(file))
         places = [folder / f"worker-{number}" for number in range(workers)]
         for place in places:
             place.mkdir()
@@ -141,5 +141,5 @@ async def both_daemons(
 
 def worker_of(manager_port: int, place: Path, folder: Path) -> AbstractAsyncContextManager[Daemon]:
     """A worker with its state in ``place``, for the manager whose state is in ``folder``."""
-    settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{manager_port}", "LOG__LEVEL": "error"}
+    settings = {"PROGRAM_MANAGER__AUTHORITY": f"127.0.0.1:{manager_port}"}
     return daemon("malgomaj", place, free_port(), "/readyz", SECRET_FILE=str(folder / "secret"), **settings)

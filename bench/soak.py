@@ -105,7 +105,7 @@ async def make_domain(folder: Path, name: str) -> SoakDomain:
 async def manager_of(folder: Path, domains: Sequence[SoakDomain]) -> AsyncIterator[Installation]:
     file = folder / "domains.yaml"
     file.write_text(yaml.safe_dump({"domains": {each.name: each.url for each in domains}}), encoding="utf-8")
-    settings = {"DOMAINFILE": str(file), "LOG__LEVEL": "error"}
+    settings = {"DOMAINFILE": str(file)}
     async with daemon("juvuln", folder, free_port(), "/healthz", **settings) as manager:
         yield Installation(manager, folder)
 
