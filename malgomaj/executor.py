@@ -12,7 +12,7 @@ from malgomaj.errors import ExecutorGone, TaskFailed, WorkerError
 from malgomaj.meter import ExecutorEnd, ExecutorMeter
 from malgomaj.programs import CompiledPrograms
 from shared.wire import ErrorKind, LogLine, Outcome, ProgramError
-from tengo_bridge.answers import check_answer
+from tengo_bridge.answers import check_answer, goroutines_of
 from tengo_bridge.compiling import CompileOrder, too_large
 from tengo_bridge.frames import Frame, FrameDecoder, FrameError, Kind, encode
 from tengo_bridge.process import CRASH_SECONDS, spawn_process, wait_for_death
@@ -99,6 +99,8 @@ class Executor(asyncio.Protocol):
         self.languages: tuple[str, ...] = ()
         self.users = 0
         self.used_at = 0.0
+        self.goroutines = 0
+        """As many as it said that it has, when it was last asked."""
         self._process = process
         self._options = options
         self._on_crash: Callable[[ProgramError], None] | None = on_crash
@@ -198,6 +200,10 @@ class Executor(asyncio.Protocol):
         """Whether the program is compiled here; if so it is kept for longer."""
         return self.programs.use(key, self._loop.time())
 
+    def ask(self) -> None:
+        """Have it say how many goroutines it has: what programs leave behind in it shows there."""
+        self._send(Frame(Kind.PING))
+
     def forget_expired(self) -> None:
         self._forget(self.programs.expire(self._loop.time()))
 
@@ -263,6 +269,8 @@ class Executor(asyncio.Protocol):
             self.languages = tuple(frame.meta.get("languages", ()))
             if not self._ready.done():
                 self._ready.set_result(None)
+        elif frame.kind is Kind.PONG:
+            self.goroutines = goroutines_of(frame)
         elif expected := self._expected.get(frame.id):
             check_answer(frame, to_compile=expected.compiles is not None)
             del self._expected[frame.id]

@@ -73,6 +73,11 @@ class Executors:
         """Of the processes alive."""
         return [executor.pid for executor in self._alive]
 
+    @property
+    def goroutines(self) -> int:
+        """Of all of them, as each said within the last seconds."""
+        return sum(executor.goroutines for executor in self._alive)
+
     def backing_off(self) -> dict[str, int]:
         """The domains that are refused for now, and how often their executors crashed in the last minute."""
         now = asyncio.get_running_loop().time()
@@ -114,6 +119,8 @@ class Executors:
             self._retire_idle(asyncio.get_running_loop().time())
             for executor in self._by_domain.values():
                 executor.forget_expired()
+            for executor in self._alive:
+                executor.ask()
             self._forget_crashes(asyncio.get_running_loop().time())
 
     async def stop(self) -> None:

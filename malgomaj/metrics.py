@@ -58,6 +58,7 @@ class ExecutorMetrics(Collector):
         ended = [([end], executors.meter.ended[end]) for end in ExecutorEnd]
         yield counters("malgomaj_executors_ended", "Executors that have ended, and why", ["reason"], ended)
         yield gauge("malgomaj_executor_runs", "Runs and compiles under way in executors", executors.runs)
+        yield gauge("malgomaj_executor_goroutines", "Goroutines of all executors", executors.goroutines)
         yield gauge("malgomaj_domains_backing_off", "Domains slowed down for crashes", len(executors.backing_off()))
         memory = [resident_bytes(pid) for pid in executors.pids]
         yield gauge("malgomaj_executor_memory_bytes", "Resident memory of all executors", sum(memory))

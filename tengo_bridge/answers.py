@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from shared.wire import Outcome, ProgramError, TaskAnswer
 from tengo_bridge.frames import Frame, FrameError, Kind
@@ -32,6 +32,10 @@ class _Refused(BaseModel):
     error: ProgramError
 
 
+class _Pong(BaseModel):
+    goroutines: int = Field(ge=0)
+
+
 _TO_COMPILE: Mapping[Kind, type[BaseModel]] = {Kind.COMPILED: _Compiled, Kind.NEEDS: _Needs, Kind.REFUSED: _Refused}
 
 
@@ -45,6 +49,11 @@ def check_answer(frame: Frame, *, to_compile: bool) -> None:
         raise FrameError(f"the answer to a run is a {frame.kind.name} frame")
     else:
         _check_done(frame)
+
+
+def goroutines_of(pong: Frame) -> int:
+    """How many goroutines an executor says that it has. Raises a ValueError if it says nonsense."""
+    return _Pong.model_validate(pong.meta).goroutines
 
 
 def _check_done(frame: Frame) -> None:

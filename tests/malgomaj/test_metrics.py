@@ -88,6 +88,18 @@ async def test_a_crashed_executor_is_told_from_one_that_ended(worker: RunningWor
     await until(noticed, "the crash is counted")
 
 
+async def test_goroutines_of_executors_are_told(worker: RunningWorker) -> None:
+    async with asyncio.TaskGroup() as group:
+        held = [group.create_task(worker.run(SLEEPER)) for _ in range(20)]
+
+        async def one_for_each_run() -> bool:
+            return (await figures(worker))["malgomaj_executor_goroutines"] > len(held)
+
+        await until(one_for_each_run, "the executor has told of its runs")
+        for each in held:
+            each.cancel()
+
+
 async def test_the_process_and_its_version_are_told(worker: RunningWorker) -> None:
     told = await figures(worker)
     assert told["malgomaj_ready"] == 1

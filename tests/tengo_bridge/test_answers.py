@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tengo_bridge.answers import check_answer
+from tengo_bridge.answers import check_answer, goroutines_of
 from tengo_bridge.frames import Frame, FrameError, Kind
 
 ERROR = {"kind": "runtime", "message": "no", "stack": ["main:1:1"]}
@@ -48,3 +48,13 @@ def test_proper_answers_are_taken(kind: Kind, meta: dict[str, Any], to_compile: 
 def test_anything_else_is_not(kind: Kind, meta: dict[str, Any], to_compile: bool) -> None:
     with pytest.raises((FrameError, ValueError)):
         check_answer(Frame(kind, 1, meta), to_compile=to_compile)
+
+
+def test_an_executor_tells_how_many_goroutines_it_has() -> None:
+    assert goroutines_of(Frame(Kind.PONG, 0, {"runs": 0, "goroutines": 7, "heap_bytes": 1})) == 7
+
+
+@pytest.mark.parametrize("meta", [{}, {"goroutines": -1}, {"goroutines": "many"}])
+def test_a_number_of_goroutines_that_cannot_be_is_not_taken(meta: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="goroutines"):
+        goroutines_of(Frame(Kind.PONG, 0, meta))
