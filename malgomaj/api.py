@@ -8,8 +8,9 @@ from aiohttp import web
 
 from malgomaj.answers import answer
 from malgomaj.batch import answer_batch
-from malgomaj.errors import Busy, Draining
+from malgomaj.errors import Busy, Draining, SourceNeeded, WrongDigest
 from malgomaj.executors import Executors
+from malgomaj.kept_sources import KeptSources
 from malgomaj.meter import TaskMeter
 from malgomaj.plate import Plate
 from malgomaj.run_logs import RunLogs
@@ -59,6 +60,7 @@ class Api:
     def __init__(
         self,
         tasks: Tasks,
+        sources: KeptSources,
         plate: Plate,
         turns: Turns,
         executors: Executors,
@@ -71,6 +73,7 @@ class Api:
         limits: TaskLimits,
     ) -> None:
         self._tasks = tasks
+        self._sources = sources
         self._plate = plate
         self._turns = turns
         self._executors = executors
@@ -132,7 +135,12 @@ class Api:
         """Run a task to its end. Raises Refusal if it cannot be begun."""
         self._check(task)
         try:
-            return await self._tasks.run(task)
+            return await self._tasks.run(self._sources.complete(task))
+        except SourceNeeded as error:
+            self._meter.sources_needed += 1
+            raise Refusal(409, str(error)) from error
+        except WrongDigest as error:
+            raise Refusal(422, str(error)) from error
         except Busy as error:
             self._meter.refused_busy += 1
             raise Refusal(429, str(error), {"Retry-After": str(math.ceil(error.retry_after_seconds))}) from error
@@ -192,6 +200,7 @@ TASK_ANSWERS = {
     ),
     400: Answer("Not JSON, or a language that is not run here."),
     401: Answer("No credentials, or wrong ones."),
+    409: Answer("The task came with the digest of its source code, which is not kept here; nothing ran."),
     413: Answer("The source code or the body is too large."),
     422: Answer("Fields are missing or wrong."),
     429: Answer(

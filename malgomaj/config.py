@@ -54,6 +54,8 @@ class CacheSection(Section):
     """About how much memory the compiled programs of one domain may take. A larger one is kept, alone."""
     library_bytes: CacheBytes = 64 * MEBIBYTE
     """How much memory the modules' source code may take."""
+    sources_bytes: CacheBytes = 64 * MEBIBYTE
+    """How much of the source code that came with tasks is kept, so that the manager need not send it again; 0: none."""
 
 
 class ManagerSection(Section):

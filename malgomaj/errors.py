@@ -38,6 +38,14 @@ class Draining(WorkerError):
     """The worker is about to end and takes nothing new."""
 
 
+class SourceNeeded(WorkerError):
+    """The task came without its source code, and that is not kept here. Nothing of it ran."""
+
+
+class WrongDigest(WorkerError):
+    """The source code that came is not that of the digest beside it. Nothing of it ran."""
+
+
 class ModuleMissing(WorkerError):
     """The Library does not have the module, or no signed revision of it."""
 

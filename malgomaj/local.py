@@ -145,7 +145,7 @@ async def _compile(executor: Executor, sources: Sources) -> tuple[str, Sequence[
     Raises NotCompiled, or TaskFailed if the executor dies.
     """
     main = sources.main
-    source = source_key(Source(DOMAIN, TENGO, main.name, main.code))
+    source = source_key(Source.of(DOMAIN, TENGO, main.name, main.code))
 
     def key(modules: Mapping[str, bytes]) -> str:
         return program_key(source, {name: hashlib.sha256(code).digest() for name, code in modules.items()})

@@ -21,6 +21,8 @@ class TaskMeter:
         """Answered with 429."""
         self.refused_draining = 0
         """Answered with 503, as the worker is about to end."""
+        self.sources_needed = 0
+        """Answered with 409, as their source code was not kept any more."""
         self.cache_hits = 0
         """Runs whose program was found compiled."""
         self.cache_misses = 0

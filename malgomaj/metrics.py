@@ -11,6 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from malgomaj.executors import Executors
+from malgomaj.kept_sources import KeptSources
 from malgomaj.meter import ExecutorEnd, Fetched, TaskMeter
 from malgomaj.modules import Library
 from malgomaj.plate import Plate
@@ -24,10 +25,13 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class TaskMetrics(Collector):
     """What it is asked to run, and what comes of it."""
 
-    def __init__(self, meter: TaskMeter, plate: Plate, turns: Turns, connections: ConnectionCount) -> None:
+    def __init__(
+        self, meter: TaskMeter, plate: Plate, turns: Turns, sources: KeptSources, connections: ConnectionCount
+    ) -> None:
         self._meter = meter
         self._plate = plate
         self._turns = turns
+        self._sources = sources
         self._connections = connections
 
     def collect(self) -> Iterator[Metric]:
@@ -42,6 +46,10 @@ class TaskMetrics(Collector):
         yield gauge("malgomaj_load_seconds", "The sum of the deadlines of the tasks under way", self._plate.load / 1000)
         yield counter("malgomaj_cache_hits", "Runs whose program was there compiled", meter.cache_hits)
         yield counter("malgomaj_cache_misses", "Runs whose program had to be compiled", meter.cache_misses)
+        yield gauge(
+            "malgomaj_sources_bytes", "Source code kept, so that it need not be sent again", self._sources.kept_bytes
+        )
+        yield counter("malgomaj_sources_needed", "Tasks whose source code was asked for again", meter.sources_needed)
         yield gauge("malgomaj_http_connections", "Connections that are open", self._connections.open)
 
 

@@ -7,7 +7,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tengo_bridge.compiling import Import
 
@@ -16,30 +16,35 @@ MIN_KEPT_SECONDS = 1.0
 
 
 class Source(NamedTuple):
-    """A program as it came with a task."""
+    """A program without its modules."""
 
     domain: str
     language: str
     file: str
     """The name that stands in error positions."""
-    code: bytes
+    digest: str
+    """SHA-256 of its code (64 hex digits)."""
+
+    @classmethod
+    def of(cls, domain: str, language: str, file: str, code: bytes) -> Self:
+        return cls(domain, language, file, hashlib.sha256(code).hexdigest())
 
 
 def source_key(source: Source) -> str:
     """Names the program without its modules (64 hex digits)."""
-    return _digest((source.domain, source.language, source.file), source.code)
+    return _digest(tuple(source))
 
 
 def program_key(source: str, modules: Mapping[str, bytes]) -> str:
     """Names the program of that source key with exactly these modules: SHA-256 of their code by name."""
     if not modules:
         return source
-    return _digest((source, *sorted(modules.items())), b"")
+    return _digest((source, *sorted(modules.items())))
 
 
-def _digest(head: tuple[object, ...], rest: bytes) -> str:
-    # As Python writes a tuple it tells its own end, so that no two pairs of head and rest read the same.
-    return hashlib.sha256(repr(head).encode() + rest).hexdigest()
+def _digest(facts: tuple[object, ...]) -> str:
+    # As Python writes a tuple, no two read the same.
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
 @dataclass(slots=True)

@@ -192,7 +192,7 @@ class Tasks:
 
     async def _compiled(self, executor: Executor, task: Task, progress: Progress) -> str:
         """The key under which the executor holds the program, with the modules as they are now, compiled."""
-        source = Source(task.domain, task.language, task.program_name or task.program_uuid, task.source_code)
+        source = _source(task)
         source_name = source_key(source)
         imports = executor.programs.imports(source_name)
         if not imports and executor.note_used(source_name):
@@ -208,7 +208,7 @@ class Tasks:
             self._meter.cache_misses += 1
         while not executor.note_used(key):
             answer = await executor.compile(
-                CompileOrder(key, source.language, source.file, source.code, modules.sources())
+                CompileOrder(key, source.language, source.file, task.source_code, modules.sources())
             )
             needed = await _learn(answer, needed, modules)
             if answer.kind is Kind.COMPILED:
@@ -218,6 +218,13 @@ class Tasks:
         progress.modules = modules.uses(one.name for one in needed)
         progress.compiled = True
         return key
+
+
+def _source(task: Task) -> Source:
+    file = task.program_name or task.program_uuid
+    if task.source_digest is None:
+        return Source.of(task.domain, task.language, file, task.source_code)
+    return Source(task.domain, task.language, file, task.source_digest)
 
 
 async def _still_there(imports: tuple[Import, ...], modules: ModuleSet) -> tuple[Import, ...]:

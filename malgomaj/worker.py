@@ -19,6 +19,7 @@ from malgomaj.config import WorkerSettings
 from malgomaj.egress import load_egress
 from malgomaj.executor_options import executor_options
 from malgomaj.executors import Executors, open_executors
+from malgomaj.kept_sources import KeptSources
 from malgomaj.meter import TaskMeter
 from malgomaj.metrics import ExecutorMetrics, LibraryMetrics, TaskMetrics
 from malgomaj.modules import Library
@@ -121,10 +122,12 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         clock = asyncio.get_running_loop().time
         logs, meter, count = RunLogs(), TaskMeter(), ConnectionCount()
         kept = kept_seconds(settings)
+        sources = KeptSources(settings.cache.sources_bytes)
         tasks = Tasks(executors, library, parts.plate, turns, logs, meter, kept_seconds=kept, clock=clock)
         limits = TaskLimits(settings.limits.source_bytes, settings.limits.body_bytes)
         api = Api(
             tasks,
+            sources,
             parts.plate,
             turns,
             executors,
@@ -136,7 +139,7 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
             limits=limits,
         )
         collectors = [
-            TaskMetrics(meter, parts.plate, turns, count),
+            TaskMetrics(meter, parts.plate, turns, sources, count),
             ExecutorMetrics(executors),
             LibraryMetrics(library),
         ]

@@ -24,6 +24,9 @@ MAX_BATCH_TASKS = 128
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 """Of its JSON."""
 
+SOURCES_EXTENSION = "sources"
+"""That a worker keeps source code that comes with its digest, and then takes the digest instead."""
+
 LATEST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 
@@ -133,7 +136,7 @@ class Subscriber(Authority):
     version: Annotated[str, StringConstraints(max_length=64)] | None = None
     """Ours, like ``extensions``."""
     extensions: Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=32)] = []
-    """Which calls beyond the contract it takes, such as ``batch``."""
+    """What it takes beyond the contract: ``batch``, ``sources``."""
 
 
 class Load(WireModel):
@@ -163,7 +166,11 @@ class Task(WireModel):
     language: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     program_uuid: Annotated[str, StringConstraints(min_length=36, max_length=36)]
     source_code: Base64
+    """Empty where ``source_digest`` stands for it."""
     http: TaskRequest | None = None
+    source_digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Ours: SHA-256 of the source code. With the source code it asks that this be kept for the domain; without, it
+    stands for what was kept. If that is not there any more, the task is refused with 409, and not begun."""
     program_name: Annotated[str, StringConstraints(max_length=255)] | None = None
     """Ours: the file name in error positions; without it the uuid stands there."""
     run_id: Annotated[str, StringConstraints(max_length=64)] | None = None

@@ -5,7 +5,7 @@ import pytest
 from malgomaj.programs import CompiledPrograms, Source, program_key, source_key
 from tengo_bridge.compiling import Import
 
-SOURCE = Source("test", "tengo", "greet", b"x := 1")
+SOURCE = Source.of("test", "tengo", "greet", b"x := 1")
 
 
 @pytest.mark.parametrize(
@@ -14,9 +14,9 @@ SOURCE = Source("test", "tengo", "greet", b"x := 1")
         SOURCE._replace(domain="other"),
         SOURCE._replace(language="lua"),
         SOURCE._replace(file="greet2"),  # it stands in error positions
-        SOURCE._replace(code=b"x := 2"),
+        Source.of("test", "tengo", "greet", b"x := 2"),
         SOURCE._replace(domain="test2", language="engo"),
-        SOURCE._replace(file="gree", code=b"tx := 1"),  # the same bytes, parted elsewhere
+        Source.of("test", "tengo", "gree", b"tx := 1"),  # the same bytes, parted elsewhere
     ],
 )
 def test_whatever_differs_in_the_source_makes_another_key(other: Source) -> None:
