@@ -22,6 +22,8 @@ from juvuln.postgresql import CONNECT_TIMEOUT_SECONDS, connect, parse_postgresql
 from shared.errors import ConfigurationError, SelfhostError
 
 SQLITE_BUSY_TIMEOUT_MS = 5_000
+POSTGRESQL_REFUSALS = frozenset({"22", "23", "44", "54", "P0"})
+"""Classes of errors that are about values: data, constraints, views, limits, and what a trigger raises."""
 # FULL: a commit that was answered outlives a power cut. The writer's group commits keep the price low.
 SQLITE_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
 
@@ -33,6 +35,10 @@ class DatabaseError(SelfhostError):
         super().__init__(f"{what}: {reason}")
         self.what = what
         self.reason = reason
+
+
+class RefusedError(DatabaseError):
+    """The database is well, and does not take these values: trying again would change nothing."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -191,8 +197,17 @@ def database_errors(what: str) -> Iterator[None]:
         sqlite3.Error,
         OSError,
         ValueError,
+        OverflowError,
     ) as error:
-        raise DatabaseError(what, _reason(error)) from error
+        kind = RefusedError if _is_of_the_values(error) else DatabaseError
+        raise kind(what, _reason(error)) from error
+
+
+def _is_of_the_values(error: Exception) -> bool:
+    """Whether what a driver raised is about the values that it was given."""
+    if isinstance(error, asyncpg.PostgresError):
+        return error.sqlstate is not None and error.sqlstate[:2] in POSTGRESQL_REFUSALS
+    return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | UnicodeError | OverflowError)
 
 
 def _reason(error: BaseException) -> str:

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +18,9 @@ from pydantic import TypeAdapter
 from sqlalchemy import Select, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from juvuln.database import DatabaseError, open_engine, transaction
+from juvuln.database import DatabaseError, RefusedError, open_engine, transaction
 from juvuln.programs import Changes, Program
+from juvuln.runs.batch import Batch, Claim
 from juvuln.runs.followed import all_followed, follow, forget, look_no_further_back
 from juvuln.runs.meter import RunMeter, WriteMeter
 from juvuln.runs.migrate import migrate
@@ -43,40 +43,6 @@ _modules = TypeAdapter(list[ModuleUse])
 
 class ClaimInDoubtError(DatabaseError):
     """Nobody knows whether a claim was written. It will be, as of runs that were lost; they must not be started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Rows that wait to be written, and who waits for it."""
-
-    rows: list[dict[str, Any]]
-    answer: "asyncio.Future[set[str]]"
-
-    def succeed(self, added: set[str]) -> None:
-        if not self.answer.done():
-            self.answer.set_result({row["id"] for row in self.rows} & added)
-
-    def fail(self, error: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-@dataclass(slots=True)
-class Batch:
-    """What goes into one transaction."""
-
-    claims: list[Claim]
-    endings: list[dict[str, Any]]
-    owed: list[dict[str, Any]]
-    """Rows of claims that were in doubt."""
-    in_doubt: bool = False
-    """Whether all of it was said to the database, and only the commit is to come."""
-
-    def come_into_doubt(self) -> None:
-        self.in_doubt = True
-
-    def __len__(self) -> int:
-        return sum(len(claim.rows) for claim in self.claims) + len(self.endings) + len(self.owed)
 
 
 class RunRecord:
@@ -250,50 +216,57 @@ class RunRecord:
                 continue
             batch = Batch(self._claims, self._endings, self._owed)
             self._claims, self._endings, self._owed = [], [], []
-            began = time.perf_counter()
             closed = self._closed
-            try:
-                added = await self._write_batch(batch)
-            except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear and endings must stay
-                self._keep_for_later(batch, error)
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                self.writes.rows.add(len(batch))
-                self.writes.seconds.add(time.perf_counter() - began)
-                for claim in batch.claims:
-                    claim.succeed(added)
+            if await self._write_or_keep(batch):
                 self.failing = False
                 self._settled = closed
                 self._attempted.tell()
                 self._report_problem(None)
                 if not self._claims and not self._endings:
                     self._idle.set()
+            else:
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _write_or_keep(self, batch: Batch) -> bool:
+        """Write a batch, but for what the database refuses. False if it cannot be written now; then it is kept."""
+        left = [batch]
+        while left:
+            part, began = left.pop(), time.perf_counter()
+            try:
+                added = await self._write_batch(part)
+            except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits must hear and endings must stay
+                self.writes.errors += 1
+                if not isinstance(error, RefusedError) or part.in_doubt:
+                    self._keep_for_later([*left, part], error)
+                    return False
+                left += reversed(_without_what_is_refused(part, error))
+            else:
+                self.writes.rows.add(len(part))
+                self.writes.seconds.add(time.perf_counter() - began)
+                for claim in part.claims:
+                    claim.succeed(added)
+        return True
 
     async def _write_batch(self, batch: "Batch") -> set[str]:
         rows = [*batch.owed, *(row for claim in batch.claims for row in claim.rows)]
         return await self._writing.write(rows, batch.endings, batch.come_into_doubt)
 
-    def _keep_for_later(self, batch: "Batch", error: Exception) -> None:
-        """After a batch that failed: tell who waits, keep the endings, and have the writer try again."""
+    def _keep_for_later(self, batches: Sequence[Batch], error: Exception) -> None:
+        """After the last of the batches failed, which go last to first: tell who waits, keep the endings, try again."""
         reason = error.reason if isinstance(error, DatabaseError) else repr(error)
-        if batch.in_doubt:
-            # The commit itself failed and may have been done. What was claimed is not going to be run: it is put on
-            # record as lost, or, if it is there after all, closed.
-            rows = [row for claim in batch.claims for row in claim.rows]
-            lost = [_ending_columns(_not_started(row["claimed_ms"])) for row in rows]
-            batch.owed += [row if "outcome" in row else row | ending for row, ending in zip(rows, lost, strict=True)]
-            batch.endings += [{"id": row["id"], **ending} for row, ending in zip(rows, lost, strict=True)]
-            error = ClaimInDoubtError(WHAT, reason)
-        self.writes.errors += 1
-        self._endings = batch.endings + self._endings
-        self._owed = batch.owed + self._owed
+        for batch in batches:
+            if batch.in_doubt:
+                _have_it_end(batch)
+            for claim in batch.claims:
+                claim.fail(ClaimInDoubtError(WHAT, reason) if batch.in_doubt else error)
+            self._endings = batch.endings + self._endings
+            self._owed = batch.owed + self._owed
         self.failing = True
         self._attempted.tell()
         self._work.set()
-        for claim in batch.claims:
-            claim.fail(error)
         self._report_problem(f"cannot be written: {reason}")
-        log.error("record_not_written", reason=reason, claims=len(batch.claims), endings=len(batch.endings))
+        whole = Batch.of(batches)
+        log.error("record_not_written", reason=reason, claims=len(whole.claims), endings=len(whole.endings))
 
     async def _written(self) -> None:
         """Wait until the runs closed so far are so on record; while it cannot be written nobody waits."""
@@ -321,6 +294,39 @@ async def open_record(url: str, manager: str, report_problem: Callable[[str | No
             await writing.close()
     finally:
         await engine.dispose()
+
+
+def _have_it_end(batch: Batch) -> None:
+    """The commit itself failed and may have been done. What was claimed is not going to be run: it is put on record as
+    lost, or, if it is there after all, closed.
+    """
+    rows = [row for claim in batch.claims for row in claim.rows]
+    lost = [_ending_columns(_not_started(row["claimed_ms"])) for row in rows]
+    batch.owed += [row if "outcome" in row else row | ending for row, ending in zip(rows, lost, strict=True)]
+    batch.endings += [{"id": row["id"], **ending} for row, ending in zip(rows, lost, strict=True)]
+
+
+def _without_what_is_refused(batch: Batch, error: RefusedError) -> list[Batch]:
+    """What to write instead of a batch that was refused: its halves, or, if it is one run, as little as can be said."""
+    parts = batch.parts()
+    if len(parts) > 1:
+        middle = len(parts) // 2
+        return [Batch.of(parts[:middle]), Batch.of(parts[middle:])]
+    for claim in batch.claims:
+        claim.fail(error)
+    for row in batch.owed:
+        log.error("run_refused_by_record", run=row["id"], reason=error.reason)
+    bare = [_bare(ending, error.reason) for ending in batch.endings]
+    for ending in batch.endings:
+        log.error("ending_refused_by_record", run=ending["id"], outcome=ending["outcome"], reason=error.reason)
+    return [Batch(endings=bare)] if bare != batch.endings else []
+
+
+def _bare(ending: dict[str, Any], refusal: str) -> dict[str, Any]:
+    """The ending of a run whose details the database refuses."""
+    outcome, ended_ms = Outcome(ending["outcome"]), ending["ended_ms"]
+    reason = f"its details could not be written: {refusal}"
+    return {"id": ending["id"], **_ending_columns(Ending(outcome, ended_ms, reason))}
 
 
 def _not_started(claimed_ms: int) -> Ending:

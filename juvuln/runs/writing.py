@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
-from juvuln.database import connect_sqlite, database_errors, sqlite_path
+from juvuln.database import RefusedError, connect_sqlite, database_errors, sqlite_path
 from juvuln.postgresql import PostgresqlUrl, connect, parse_postgresql_url
 from juvuln.runs.migrate import VERSION_TABLE
 from juvuln.runs.tables import WHAT, runs
@@ -77,7 +77,7 @@ class Writing(Protocol):
 
         Gives the ids of those that were not on record yet, by id or due time; the others are left alone, as are runs
         that are closed already. With nothing to write, tries whether the database can be written. ``before_commit`` is
-        called when only the commit is to come. Raises DatabaseError.
+        called when only the commit is to come. Raises DatabaseError, RefusedError.
         """
 
     async def close(self) -> None:
@@ -203,4 +203,7 @@ def _firsts(endings: Sequence[Row]) -> Sequence[Row]:
 
 
 def _json(rows: Sequence[Row]) -> str:
-    return to_json(rows).decode()
+    try:
+        return to_json(rows).decode()
+    except PydanticSerializationError as error:
+        raise RefusedError(WHAT, str(error)) from error

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import inspect, text
 
 from juvuln.clock import new_run_id
-from juvuln.database import DatabaseError, open_engine, transaction
-from juvuln.programs import Changes
+from juvuln.database import DatabaseError, RefusedError, open_engine, transaction
+from juvuln.programs import Changes, ProgramKey
+from juvuln.runs.batch import Batch
 from juvuln.runs.migrate import _upgrade
-from juvuln.runs.record import Batch, RunRecord, open_record
+from juvuln.runs.record import RunRecord, open_record
 from juvuln.runs.run import Ending, Run, Trigger
 from juvuln.runs.tables import runs
 from shared.errors import StartError
@@ -276,6 +277,70 @@ async def test_a_claim_that_cannot_be_written_raises_and_an_ending_is_kept_for_l
     assert recorded.ending is not None
     assert problems[0] == "cannot be written: database or disk is full"
     assert problems[-1] is None
+
+
+REFUSE = {
+    "sqlite": (
+        "CREATE TRIGGER refuse BEFORE UPDATE ON runs WHEN NEW.worker = 'odd' BEGIN SELECT RAISE(ABORT, 'odd'); END",
+    ),
+    "postgresql": (
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'odd'; END $$",
+        "CREATE TRIGGER refuse BEFORE UPDATE ON runs FOR EACH ROW WHEN (NEW.worker = 'odd') EXECUTE FUNCTION refuse()",
+    ),
+}
+"""Has the database refuse an ending that names a worker 'odd'."""
+
+
+async def refuse_odd_workers(record: RunRecord) -> None:
+    async with transaction(record._engine, "record") as connection:
+        for statement in REFUSE[connection.dialect.name]:
+            await connection.execute(text(statement))
+
+
+async def test_an_ending_that_the_database_refuses_is_written_without_its_details_and_keeps_no_other(
+    record: RunRecord,
+) -> None:
+    await refuse_odd_workers(record)
+    claimed = [run(number, NOW_MS + number) for number in range(10)]
+    await record.claim(claimed)
+    for number, each in enumerate(claimed):
+        worker, line = "odd" if number in {3, 7} else "even", LogLine(at_ms=NOW_MS, level="info", message="hello")
+        record.close(each, Ending(Outcome.FAILED, ended_ms=NOW_MS + number, worker=worker, log=[line]))
+    later = run(10, NOW_MS + 10)
+    async with asyncio.timeout(10):
+        assert await record.claim([later]) == {later.id}
+        await record.flush()
+    found = {each.id: each.ending for each in await record.history("test", limit=20)}
+    assert found.pop(later.id) is None
+    endings = [found[each.id] for each in claimed]
+    assert [ending and (ending.outcome, ending.ended_ms - NOW_MS) for ending in endings] == [
+        (Outcome.FAILED, number) for number in range(10)
+    ]
+    without = [number for number, ending in enumerate(endings) if ending and not ending.log]
+    assert without == [3, 7]
+    assert endings[3] == Ending(Outcome.FAILED, NOW_MS + 3, "its details could not be written: odd")
+    assert not record.failing
+
+
+async def test_a_claim_that_the_database_refuses_fails_by_itself(record: RunRecord) -> None:
+    good = [run(1, NOW_MS + 1), run(3, NOW_MS + 3)]
+    bad = replace(run(2), program=replace(program(), key=ProgramKey("\ud800", UUID_1)))
+    first, refused, last = await asyncio.gather(
+        record.claim([good[0]]), record.claim([bad]), record.claim([good[1]]), return_exceptions=True
+    )
+    assert (first, last) == ({good[0].id}, {good[1].id})
+    assert isinstance(refused, RefusedError)
+
+
+async def test_a_number_that_is_too_large_for_the_database_leaves_no_run_open(record: RunRecord) -> None:
+    it = run(1, NOW_MS)
+    await record.claim([it])
+    record.close(it, Ending(Outcome.SUCCEEDED, NOW_MS, answer_bytes=2**40))
+    async with asyncio.timeout(10):
+        recorded = await record.get("test", it.id)
+    assert recorded is not None
+    assert recorded.ending is not None
+    assert recorded.ending.outcome is Outcome.SUCCEEDED
 
 
 async def test_after_a_failure_the_record_says_by_itself_that_it_is_well_again(

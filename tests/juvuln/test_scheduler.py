@@ -17,7 +17,8 @@ from juvuln.policy import Policy
 from juvuln.programs import Changes
 from juvuln.routine import Planning
 from juvuln.routine_runs import RoutineRuns
-from juvuln.runs.record import Batch, RunRecord, open_record
+from juvuln.runs.batch import Batch
+from juvuln.runs.record import RunRecord, open_record
 from juvuln.runs.run import Ending, RecordedRun, Run
 from juvuln.scheduler import Scheduler
 from shared.wire import Outcome

@@ -1,0 +1,56 @@
+"""What goes into one transaction of the record, and who waits for it."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Rows that wait to be written, and who waits for it."""
+
+    rows: list[dict[str, Any]]
+    answer: "asyncio.Future[set[str]]"
+
+    def succeed(self, added: set[str]) -> None:
+        if not self.answer.done():
+            self.answer.set_result({row["id"] for row in self.rows} & added)
+
+    def fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+@dataclass(slots=True)
+class Batch:
+    claims: list[Claim] = field(default_factory=list)
+    endings: list[dict[str, Any]] = field(default_factory=list)
+    owed: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of claims that were in doubt."""
+    in_doubt: bool = False
+    """Whether all of it was said to the database, and only the commit is to come."""
+
+    def come_into_doubt(self) -> None:
+        self.in_doubt = True
+
+    def __len__(self) -> int:
+        return sum(len(claim.rows) for claim in self.claims) + len(self.endings) + len(self.owed)
+
+    def parts(self) -> "list[Batch]":
+        """What can be written by itself, in the order in which it goes into the transaction."""
+        return [
+            *(Batch(owed=[row]) for row in self.owed),
+            *(Batch(claims=[claim]) for claim in self.claims),
+            *(Batch(endings=[ending]) for ending in self.endings),
+        ]
+
+    @classmethod
+    def of(cls, parts: "Iterable[Batch]") -> Self:
+        """All of them in one."""
+        whole = cls()
+        for part in parts:
+            whole.owed += part.owed
+            whole.claims += part.claims
+            whole.endings += part.endings
+        return whole
