@@ -55,8 +55,9 @@ def pull_programs(
 
     reader = DomainReader(connect(server, domain, token, profile))
     local = read_folder(folder) if folder.exists() else []
-    pulled = _pull(reader, programs, signed=signed)
-    steps = plan_pull(pulled, local, folder, _present(folder))
+    domain_has = reader.programs()
+    pulled = _pull(reader, _chosen(domain_has, programs) if programs else domain_has, signed=signed)
+    steps = plan_pull(pulled, local, domain_has, folder, _present(folder))
     if not force:
         _refuse_to_lose(steps)
     write_pull(steps)
@@ -69,15 +70,11 @@ def pull_programs(
         _print(steps, folder)
 
 
-def _pull(reader: "DomainReader", wanted: Iterable[str] | None, *, signed: bool) -> "Sequence[Pulled]":
-    from juvuln.deploy.domain import by_name
+def _pull(reader: "DomainReader", programs: "Iterable[RemoteProgram]", *, signed: bool) -> "Sequence[Pulled]":
     from juvuln.deploy.pulled import Pulled
 
-    programs = reader.programs()
-    if wanted:
-        programs = _chosen(programs, wanted)
     pulled = []
-    for program in by_name(programs, lambda _: True).values():
+    for program in programs:
         revision = reader.newest(program, signed=signed)
         pulled.append(Pulled(program, reader.code(program, revision) if revision else None))
     return pulled

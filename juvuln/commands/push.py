@@ -96,18 +96,16 @@ def _planned(folder: Path, reader: "DomainReader", *, sign: bool, prune: bool) -
 
     from juvuln.clock import Clock
     from juvuln.deploy.checking import Modules, check_plan
-    from juvuln.deploy.domain import by_name
     from juvuln.deploy.folder import read_folder
+    from juvuln.deploy.matching import paired
     from juvuln.deploy.plan import gone_from, make_plan
 
     local = read_folder(folder)
     if prune and not local:
         raise UsageError(f"{folder} holds no program: with --prune that would deactivate all that the domain has")
     remote = reader.programs()
-    names = {program.name for program in local}
-    matching = {name: reader.with_newest(one) for name, one in by_name(remote, names.__contains__).items()}
-    gone = gone_from(local, remote) if prune else ()
-    plan = make_plan(local, matching, sign=sign, gone=gone)
+    pairs = [(here, there and reader.with_newest(there)) for here, there in paired(local, remote)]
+    plan = make_plan(pairs, sign=sign, gone=gone_from(pairs, remote) if prune else ())
     checked = asyncio.run(check_plan(plan, Modules(plan, remote, reader), Clock().now()))
     return plan, checked
 
@@ -143,17 +141,17 @@ def _print_note(plan: "Plan") -> None:
 def _carry_out(
     plan: "Plan", checked: "Checked", client: "ApiClient", done: dict[str, str], *, say: bool, quiet: bool
 ) -> None:
-    """Each program with which it is through is added to ``done``, with its uuid."""
+    """Each program with which it is through is added to ``done`` by the step's key, with its uuid."""
     from juvuln.deploy.carry_out import carry_out
     from shared.terminal import harmless
 
     steps = checked.in_order(plan.work)
     try:
         for step, uuid in carry_out(client, steps):
-            done[step.name] = uuid
+            done[step.key] = uuid
             if say:
                 print(uuid if quiet else f"done: {', '.join(step.actions)} {harmless(step.name)}", flush=True)
     except BaseException:
-        left = [harmless(step.name) for step in steps if step.name not in done]
+        left = [harmless(step.name) for step in steps if step.key not in done]
         print(f"{PROGRAM}: not done, or in part: {', '.join(left)}; push again completes it", file=sys.stderr)
         raise

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from juvuln.deploy.domain import DomainReader, RemoteProgram, by_name, module_code
+from juvuln.deploy.domain import DomainError, DomainReader, RemoteProgram, module_code
 from juvuln.deploy.folder import LocalProgram
+from juvuln.deploy.matching import by_name
 from juvuln.deploy.plan import ACTIVE, Plan, Step
 from juvuln.deploy.specification import TENGO, Specification, value_faults
 from shared.excerpt import Place, excerpt
@@ -29,21 +30,24 @@ class Checked:
     warnings: Sequence[str]
     """What does not compile, and is in the domain as it is here."""
     imports: Mapping[str, frozenset[str]]
-    """The folder's modules in the import graph of each program, by name."""
+    """The folder's modules in the import graph of each program, by the keys of their steps."""
 
     def in_order(self, steps: Iterable[Step]) -> Sequence[Step]:
         """What is imported before what imports it; what is to be deactivated last."""
         # The import graph of an importer holds more of the folder's modules than that of each module in it.
-        return sorted(steps, key=lambda step: (step.local is None, len(self.imports.get(step.name, ())), step.name))
+        return sorted(steps, key=lambda step: (step.local is None, len(self.imports.get(step.key, ())), step.name))
 
 
 class Modules:
     """Where imports lead once a plan is carried out: to the folder's modules first, then to the domain's."""
 
     def __init__(self, plan: Plan, domain: Iterable[RemoteProgram], reader: DomainReader) -> None:
-        self._steps = {step.name: step for step in plan.steps}
-        self._local = {name: step for name, step in self._steps.items() if _is_module_of_folder(step)}
-        self._domain = [one for one in domain if one.name not in self._steps and is_module(one.specification)]
+        self._changing = {step.name for step in plan.work}
+        # Where a name stands for several, the server takes the highest revision, of two the one of the lower uuid.
+        modules = sorted(filter(_is_module_of_folder, plan.steps), key=lambda step: step.key, reverse=True)
+        self._local = {step.name: step for step in sorted(modules, key=lambda step: step.revision or 0)}
+        in_folder = {step.name for step in plan.steps}
+        self._domain = by_name(one for one in domain if one.name not in in_folder and is_module(one.specification))
         self._reader = reader
         self._fetched: dict[tuple[str, int | None], bytes | None] = {}
 
@@ -61,10 +65,9 @@ class Modules:
     def changes(self, imported: str) -> bool:
         """Whether the plan does anything to what an import of that name leads to, be it only that it is deactivated."""
         try:
-            step = self._steps.get(parse_import(imported)[0])
+            return parse_import(imported)[0] in self._changing
         except UnusableImport:
             return False
-        return step is not None and not step.unchanged
 
     async def code(self, imported: str) -> bytes | None:
         """What an import of that name would get; None if there is no such module."""
@@ -78,12 +81,22 @@ class Modules:
 
     async def _from_domain(self, name: str, revision: int | None) -> bytes | None:
         step = self._local.get(name)
-        module = step.remote if step else by_name(self._domain, name.__eq__).get(name)
+        module = step.remote if step else self._only(name)
         if module is None:
             return None
         if (name, revision) not in self._fetched:
             self._fetched[name, revision] = await asyncio.to_thread(module_code, self._reader, module, revision)
         return self._fetched[name, revision]
+
+    def _only(self, name: str) -> RemoteProgram | None:
+        """The domain's module of that name. Raises DomainError where there are several."""
+        found = self._domain.get(name, ())
+        if len(found) > 1:
+            raise DomainError(
+                f"the domain has several modules called {harmless(name)} ({', '.join(one.uuid for one in found)}); "
+                "rename or deactivate one: nobody can tell which is meant"
+            )
+        return found[0] if found else None
 
 
 async def check_plan(plan: Plan, modules: Modules, now: datetime) -> Checked:
@@ -98,7 +111,7 @@ async def check_plan(plan: Plan, modules: Modules, now: datetime) -> Checked:
             faults += _value_faults(step, step.local, now)
             asked: set[str] = set()
             errors = await _compile(compiler, step.local, modules, asked)
-            imports[step.name] = frozenset(found.name for name in asked if (found := modules.local(name)))
+            imports[step.key] = frozenset(found.key for name in asked if (found := modules.local(name)))
             was_so_before = step.unchanged and not any(map(modules.changes, asked))
             (warnings if was_so_before else faults).extend(error_text(error, step.local, modules) for error in errors)
     return Checked(faults, warnings, imports)

@@ -1,7 +1,7 @@
 """What a domain has, as far as a push or a pull needs to know it, by way of the API."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,21 +81,6 @@ class DomainReader:
         # The original API server may have left the checksum out.
         checksum = view["checksum"] or hashlib.sha256(self._client.code(program.uuid, number)).hexdigest()
         return Revision(number, checksum, view["signed"] is not None)
-
-
-def by_name(programs: Iterable[RemoteProgram], wanted: Callable[[str], bool]) -> dict[str, RemoteProgram]:
-    """The programs whose names are ``wanted``. Raises DomainError where a name stands for several."""
-    found: dict[str, RemoteProgram] = {}
-    for program in programs:
-        if not wanted(program.name):
-            continue
-        if other := found.get(program.name):
-            raise DomainError(
-                f"the domain has several programs called {harmless(program.name)} ({other.uuid}, {program.uuid}); "
-                "rename or delete one: nobody can tell which is meant"
-            )
-        found[program.name] = program
-    return found
 
 
 def module_code(reader: DomainReader, module: RemoteProgram, number: int | None) -> bytes | None:

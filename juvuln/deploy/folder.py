@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from juvuln.deploy.header import read_header
-from juvuln.deploy.manifest import MANIFEST, SUFFIX, Entry, read_manifest
+from juvuln.deploy.manifest import MANIFEST, SUFFIX, UUID, Entry, read_manifest
 from juvuln.deploy.said import Said, SayingFault, name_of, specification_of
 from juvuln.deploy.specification import Specification
 from shared.errors import SelfhostError
@@ -40,6 +40,11 @@ class LocalProgram:
     def title(self) -> str:
         """What error positions call it."""
         return str(self.file) if self.file else self.place
+
+    @property
+    def uuid(self) -> str | None:
+        """Which of the domain's programs it is, as far as that is said."""
+        return self.entry.uuid if self.entry else None
 
     def place_of(self, field: str) -> str:
         """Where a field is said, or could be."""
@@ -161,7 +166,10 @@ def _cannot_be_read(error: OSError) -> None:
 
 def _repeated(programs: Iterable[LocalProgram]) -> Iterator[str]:
     first: dict[str, LocalProgram] = {}
+    uuids: dict[str, LocalProgram] = {}
     for program in programs:
-        if other := first.get(program.name):
+        other = first.setdefault(program.name, program)
+        if other is not program and None in (other.uuid, program.uuid):
             yield f"{program.place}: another program is called {harmless(program.name)} too: {other.place}"
-        first.setdefault(program.name, program)
+        elif program.uuid and (same := uuids.setdefault(program.uuid, program)) is not program:
+            yield f"{program.place}: another program has this {UUID} too: {same.place}"

@@ -13,6 +13,7 @@ MANIFEST = "program.yaml"
 SUFFIX = ".tengo"
 PROGRAMS = "programs"
 FILE = "file"
+UUID = "uuid"
 
 _NULL = "tag:yaml.org,2002:null"
 
@@ -28,6 +29,8 @@ class Entry:
     """Its file in the same folder, as far as that is said."""
     has_code: bool
     """False where ``file`` is null: the program has no code."""
+    uuid: str | None
+    """Which of the domain's programs it is, where the name stands for several."""
     place: str
 
     @property
@@ -62,17 +65,20 @@ def read_manifest(content: bytes, path: str) -> Sequence[Entry]:
 def _entry(key: str | None, node: Any, path: str, entry_place: str) -> Entry:
     said: dict[str, Said] = {}
     file = None if key is None else key if key.endswith(SUFFIX) else f"{key}{SUFFIX}"
-    has_code = True
+    has_code, uuid = True, None
     for name, (at, value) in _pairs(node, path).items():
         place = _place(path, at)
         if name == FILE:
             has_code = value.tag != _NULL
             file = _file(value, path) if has_code else None
+        elif name == UUID:
+            uuid = _text(value, path).lower()
         elif name in KEYS:
             said[name] = Said(_value(name, value, path), place)
         else:
-            raise unknown_key(name, place, f" and {FILE}" + ("" if key else f", or {PROGRAMS} above all of them"))
-    return Entry(key, said, file, has_code, entry_place)
+            more = "" if key else f", or {PROGRAMS} above all of them"
+            raise unknown_key(name, place, f", {FILE} and {UUID}{more}")
+    return Entry(key, said, file, has_code, uuid, entry_place)
 
 
 def _pairs(node: Any, path: str) -> dict[str, tuple[Any, Any]]:

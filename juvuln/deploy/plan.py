@@ -1,12 +1,13 @@
 """What a push would do: the programs of a folder against those of a domain. Values and pure functions."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from juvuln.deploy.domain import RemoteProgram
 from juvuln.deploy.folder import LocalProgram
+from juvuln.deploy.matching import Pair
 from juvuln.deploy.specification import Change, changes
 from shared.wire import ProgramState
 
@@ -38,6 +39,11 @@ class Step:
         known = self.local or self.remote
         assert known is not None
         return known.name
+
+    @property
+    def key(self) -> str:
+        """What tells it from the others: several programs of a domain may have one name."""
+        return self.remote.uuid if self.remote else self.name
 
     @property
     def actions(self) -> tuple[Action, ...]:
@@ -105,23 +111,16 @@ class Plan:
         return [step for step in self.steps if not step.unchanged]
 
 
-def make_plan(
-    local: Iterable[LocalProgram],
-    remote: Mapping[str, RemoteProgram],
-    *,
-    sign: bool,
-    gone: Iterable[RemoteProgram] = (),
-) -> Plan:
-    """``remote`` are the domain's programs by name, with their newest revisions; ``gone`` what is to be deactivated."""
-    programs = sorted(local, key=lambda program: program.name)
-    steps = [_step(program, remote.get(program.name), sign=sign) for program in programs]
+def make_plan(pairs: Iterable[Pair], *, sign: bool, gone: Iterable[RemoteProgram] = ()) -> Plan:
+    """``pairs`` have the domain's programs with their newest revisions; ``gone`` is what is to be deactivated."""
+    steps = [_step(local, remote, sign=sign) for local, remote in sorted(pairs, key=lambda pair: pair[0].name)]
     return Plan([*steps, *map(_deactivation, gone)])
 
 
-def gone_from(local: Iterable[LocalProgram], remote: Iterable[RemoteProgram]) -> Sequence[RemoteProgram]:
+def gone_from(pairs: Iterable[Pair], domain: Iterable[RemoteProgram]) -> Sequence[RemoteProgram]:
     """The active programs of a domain that the folder has not."""
-    kept = {program.name for program in local}
-    return [one for one in remote if one.specification.state == ACTIVE and one.name not in kept]
+    kept = {remote.uuid for _, remote in pairs if remote}
+    return [one for one in domain if one.specification.state == ACTIVE and one.uuid not in kept]
 
 
 def _step(local: LocalProgram, remote: RemoteProgram | None, *, sign: bool) -> Step:

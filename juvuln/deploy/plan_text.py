@@ -42,7 +42,7 @@ def unsigned_note(plan: Plan) -> str | None:
 
 
 def plan_json(plan: Plan, done: Mapping[str, str], *, carried_out: bool) -> dict[str, object]:
-    """``done`` has the uuids of the programs with which the plan is through, by name."""
+    """``done`` has the uuids of the programs with which the plan is through, by the key of the step."""
     return {
         "done": carried_out,
         "programs": [_step_json(step, done) for step in plan.steps],
@@ -94,13 +94,13 @@ def _shows_state(step: Step) -> bool:
 def _step_json(step: Step, done: Mapping[str, str]) -> dict[str, object]:
     return {
         "name": step.name,
-        "uuid": step.remote.uuid if step.remote else done.get(step.name),
+        "uuid": step.remote.uuid if step.remote else done.get(step.key),
         "file": str(step.local.file) if step.local and step.local.file else None,
         "actions": [str(action) for action in step.actions],
         "changes": {change.field: {"old": as_json(change.old), "new": as_json(change.new)} for change in step.changes},
         "revision": step.revision,
         "signed": step.signed,
-        "done": step.unchanged or step.name in done,
+        "done": step.unchanged or step.key in done,
     }
 
 

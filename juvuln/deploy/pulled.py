@@ -8,7 +8,8 @@ from pathlib import Path
 from juvuln.deploy.domain import RemoteProgram
 from juvuln.deploy.file_names import file_name, folded
 from juvuln.deploy.folder import LocalProgram, as_found_in
-from juvuln.deploy.manifest import MANIFEST, SUFFIX
+from juvuln.deploy.manifest import MANIFEST, SUFFIX, UUID
+from juvuln.deploy.matching import by_name, meant
 from juvuln.deploy.said import SayingFault
 from juvuln.deploy.specification import Specification, changes
 from shared.wire import ProgramType
@@ -51,10 +52,19 @@ class PullStep:
 
 
 def plan_pull(
-    pulled: Iterable[Pulled], local: Iterable[LocalProgram], root: Path, present: Mapping[Path, Sequence[str]]
+    pulled: Sequence[Pulled],
+    local: Iterable[LocalProgram],
+    domain: Iterable[RemoteProgram],
+    root: Path,
+    present: Mapping[Path, Sequence[str]],
 ) -> Sequence[PullStep]:
-    """A step for each program. ``present`` has the names of all that is in the folders already."""
-    known = {program.name: program for program in local}
+    """A step for each program. ``domain`` are all that it has, ``present`` the names of all that is in the folders.
+
+    Raises SayingFault where one of the folder may be several of those that are pulled.
+    """
+    named = by_name(domain)
+    wanted = {one.program.name for one in pulled}
+    known = {found.uuid: here for here in local if here.name in wanted and (found := meant(here, named))}
     taken = {folder: {folded(name) for name in names} for folder, names in present.items()}
 
     def new_file(program: str, folder: Path) -> Path:
@@ -62,23 +72,35 @@ def plan_pull(
         taken[folder].add(folded(name))
         return folder / name
 
-    return [_step(one, known.get(one.program.name), root, new_file) for one in pulled]
+    return [
+        _step(one, known.get(one.program.uuid), root, new_file, has_twin=len(named[one.program.name]) > 1)
+        for one in pulled
+    ]
 
 
-def _step(pulled: Pulled, local: LocalProgram | None, root: Path, new_file: Callable[[str, Path], Path]) -> PullStep:
+def _step(
+    pulled: Pulled,
+    local: LocalProgram | None,
+    root: Path,
+    new_file: Callable[[str, Path], Path],
+    *,
+    has_twin: bool,
+) -> PullStep:
     folder = local.folder if local else root
     file = local.file if local else None
     if file is None and (pulled.code is not None or local is None):
         file = new_file(pulled.program.name, folder)
     # A file whose code is gone in the domain stays: what is here is not deleted.
     writes_code = pulled.code is not None and (local is None or local.code != pulled.code)
-    entry = _entry(pulled, local, file, folder)
+    entry = _entry(pulled, local, file, folder, has_twin=has_twin)
     changed = writes_code or entry is not None
     writing = Writing.NEW if local is None else Writing.CHANGED if changed else Writing.UNCHANGED
     return PullStep(pulled, writing, file if pulled.code is not None else None, writes_code, entry)
 
 
-def _entry(pulled: Pulled, local: LocalProgram | None, file: Path | None, folder: Path) -> EntryWriting | None:
+def _entry(
+    pulled: Pulled, local: LocalProgram | None, file: Path | None, folder: Path, *, has_twin: bool
+) -> EntryWriting | None:
     """What a manifest must say so that a push finds the program as the domain has it; None if it is so already."""
     program = pulled.program
     wanted: dict[str, object] = program.specification.as_json()
@@ -91,13 +113,15 @@ def _entry(pulled: Pulled, local: LocalProgram | None, file: Path | None, folder
         return EntryWriting(folder / MANIFEST, local.entry.key, differing) if differing else None
     assert file is not None
     code = pulled.code if pulled.code is not None or local is None else local.code
-    if code is not None and _says(file, code) == (program.name, program.specification):
+    if code is not None and not has_twin and _says(file, code) == (program.name, program.specification):
         return None
     values = _without_defaults(wanted)
     if file.name != program.name + SUFFIX:
         values = {"name": program.name, **values}
     if code is None:
         values["file"] = None
+    if has_twin:
+        values[UUID] = program.uuid
     return EntryWriting(folder / MANIFEST, file.name, values)
 
 

@@ -100,12 +100,32 @@ async def test_only_the_named_programs_are_pulled(juvuln: JuvulnCommand, domain:
     assert (await juvuln("program", "pull", str(tmp_path / "d"), "four")).status == 4
 
 
-async def test_a_name_that_stands_for_two_programs_is_refused_unless_one_of_them_is_meant(
+async def test_programs_of_one_name_are_told_apart_by_their_uuids_and_a_push_changes_nothing(
+    juvuln: JuvulnCommand, installation: Installation, domain: Domain, tmp_path: Path
+) -> None:
+    twins = [await domain.add("twin", f"export {{a: {number}}}\n", kind="module") for number in range(3)]
+    await domain.revise(twins[1], "export {b: 1}\n")  # the highest revision, which is the one that is imported
+    await domain.add("importer", 'x := import("twin").b\n')
+    before = await everything(installation)
+    folder = tmp_path / "pulled"
+    await juvuln.good("program", "pull", str(folder), str(twins[0]))
+    assert [path.name for path in folder.glob("*.tengo")] == ["twin.tengo"]
+    assert "nothing to do" in (await juvuln.good("program", "push", str(folder))).text
+    await juvuln.good("program", "pull", str(folder))
+    assert "0 of 4 programs written" in (await juvuln.good("program", "pull", str(folder))).text
+    pushed = await juvuln.good("program", "push", str(folder), "--yes", "--prune")
+    assert ("nothing to do" in pushed.text, pushed.err) == (True, "")
+    assert await everything(installation) == before
+
+
+async def test_a_file_that_may_be_either_of_two_programs_is_not_written_over(
     juvuln: JuvulnCommand, domain: Domain, tmp_path: Path
 ) -> None:
-    first = await domain.add("twin", "x := 1\n")
+    await domain.add("twin", "x := 1\n")
+    await juvuln.good("program", "pull", str(tmp_path / "d"))
     await domain.add("twin", "x := 2\n")
-    refused = await juvuln("program", "pull", str(tmp_path / "d"))
-    assert (refused.status, "several programs called twin" in refused.err) == (1, True)
-    await juvuln.good("program", "pull", str(tmp_path / "d"), str(first))
-    assert (tmp_path / "d" / "twin.tengo").read_text() == "x := 1\n"
+    refused = await juvuln("program", "pull", str(tmp_path / "d"), "--force")
+    assert refused.status == 1
+    assert (
+        f"{tmp_path}/d/program.yaml:2: the domain has several programs called twin; say in program.yaml" in refused.err
+    )

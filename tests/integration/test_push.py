@@ -16,6 +16,7 @@ from juvuln.database import transaction
 from juvuln.deploy.carry_out import carry_out
 from juvuln.deploy.domain import DomainError, DomainReader
 from juvuln.deploy.folder import read_folder
+from juvuln.deploy.matching import paired
 from juvuln.deploy.plan import Step, make_plan
 from juvuln.domains.create import ROOT_UUID
 from juvuln.domains.tables import group_policies
@@ -241,12 +242,21 @@ async def test_who_sits_at_a_terminal_is_asked(
     assert len(await programs(installation)) == (0 if status else 3)
 
 
-async def test_names_that_occur_twice_are_refused(juvuln: JuvulnCommand, domain: Domain, folder: Path) -> None:
-    await domain.add("sums", MODULE, kind="module")
+async def test_names_that_occur_twice_are_refused_unless_a_uuid_says_which_is_meant(
+    juvuln: JuvulnCommand, domain: Domain, folder: Path
+) -> None:
+    first = await domain.add("sums", MODULE, kind="module", deadline_ms=1000)
     await domain.add("sums", MODULE, kind="module")
     refused = await push(juvuln, folder, "--yes")
     assert refused.status == 1
-    assert "several programs called sums" in refused.err
+    assert f"{folder}/program.yaml:2: the domain has several programs called sums; say in program.yaml" in refused.err
+    (folder / "program.yaml").write_text(MANIFEST.replace("sums.tengo: {}", f"sums.tengo: {{uuid: {first}}}"))
+    assert (await plan(juvuln, folder))["sums"] == ["unchanged"]
+    (folder / "program.yaml").write_text(MANIFEST.replace("sums.tengo: {}", f"sums.tengo: {{uuid: {uuid4()}}}"))
+    refused = await push(juvuln, folder, "--yes")
+    assert refused.status == 1
+    assert f"{folder}/program.yaml:2: the domain has no program called sums with the uuid" in refused.err
+    (folder / "program.yaml").write_text(MANIFEST)
     (folder / "clock" / "sums.tengo").write_text(MODULE)
     refused = await push(juvuln, folder, "--yes")
     assert f"{folder}/clock/sums.tengo:1: another program is called sums too" in refused.err
@@ -317,8 +327,9 @@ async def test_what_somebody_changed_since_the_plan_is_left_alone(
 
     def steps() -> Sequence[Step]:
         reader = DomainReader(client)
-        found = {one.name: reader.with_newest(one) for one in reader.programs()}
-        return [step for step in make_plan(read_folder(folder), found, sign=False).work if step.name == "halve"]
+        found = [reader.with_newest(one) for one in reader.programs()]
+        plan = make_plan(paired(read_folder(folder), found), sign=False)
+        return [step for step in plan.work if step.name == "halve"]
 
     for method, path, content in (("PUT", "", b'{"deadline": 7}'), ("POST", "/code", b"x := 3\n")):
         planned = await asyncio.to_thread(steps)
@@ -334,7 +345,7 @@ async def test_what_somebody_changed_since_the_plan_is_left_alone(
 async def test_what_somebody_created_since_the_plan_is_not_created_again(
     client: ApiClient, installation: Installation, domain: Domain, folder: Path
 ) -> None:
-    plan = make_plan(read_folder(folder), {}, sign=False)
+    plan = make_plan(paired(read_folder(folder), []), sign=False)
     await domain.add("sums", MODULE, kind="module")
     with pytest.raises(DomainError, match="somebody has just created sums"):
         await asyncio.to_thread(list, carry_out(client, plan.work))

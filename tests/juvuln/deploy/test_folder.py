@@ -123,6 +123,14 @@ def test_hidden_folders_and_other_files_are_left_alone(tmp_path: Path) -> None:
         ({"a.tengo": "", "program.yaml": "programs:\n  a: {}\n  b: {file: a.tengo}"}, "program.yaml:3: a.tengo has a"),
         ({"program.yml": "programs: {}"}, "program.yml:1: the specifications are read from a file called program.yaml"),
         ({"a.tengo": "export 1", "b/a.tengo": "export 1"}, "b/a.tengo:1: another program is called a too"),
+        (
+            {"program.yaml": "programs:\n  a: {uuid: 1, type: x, file: null}\n  b: {name: a, type: x, file: null}"},
+            "program.yaml:3: another program is called a too",
+        ),
+        (
+            {"program.yaml": "programs:\n  a: {uuid: A, type: x, file: null}\n  b: {uuid: a, type: x, file: null}"},
+            "program.yaml:3: another program has this uuid too",
+        ),
     ],
 )
 def test_a_fault_is_said_with_its_file_and_line(tmp_path: Path, files: dict[str, str | bytes], expected: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from juvuln.commands.terminal import Terminal
 from juvuln.deploy.domain import RemoteProgram, Revision
 from juvuln.deploy.folder import LocalProgram
+from juvuln.deploy.matching import paired
 from juvuln.deploy.plan import Action, Plan, gone_from, make_plan
 from juvuln.deploy.plan_text import format_plan, unsigned_note
 from juvuln.deploy.specification import Specification, value_faults
@@ -74,7 +75,8 @@ def test_once_a_plan_is_carried_out_the_next_finds_nothing_to_do(
     there = {name: remote(name, one[0], one[1], signed=one[2]) for name, one in domain.items()}
 
     def plan_for(there: dict[str, RemoteProgram]) -> Plan:
-        return make_plan(here, there, sign=sign, gone=gone_from(here, there.values()) if prune else ())
+        pairs = paired(here, there.values())
+        return make_plan(pairs, sign=sign, gone=gone_from(pairs, there.values()) if prune else ())
 
     plan = plan_for(there)
     assert len(format_plan(plan, Terminal()).splitlines()) >= min(1, len(plan.steps))
@@ -101,17 +103,17 @@ def test_once_a_plan_is_carried_out_the_next_finds_nothing_to_do(
 def test_a_program_is_compared_with_the_newest_revision_and_field_by_field(
     here: LocalProgram, there: RemoteProgram | None, sign: bool, actions: list[Action]
 ) -> None:
-    (step,) = make_plan([here], {"a": there} if there else {}, sign=sign).steps
+    (step,) = make_plan([(here, there)], sign=sign).steps
     assert list(step.actions) == actions
 
 
 def test_whoever_did_not_sign_is_told_what_does_not_run() -> None:
-    here, there = [local("a"), local("b", code=None), local("c")], {"a": remote("a", signed=False), "c": remote("c")}
-    plan = make_plan(here, there, sign=False)
+    here, there = [local("a"), local("b", code=None), local("c")], [remote("a", signed=False), remote("c")]
+    plan = make_plan(paired(here, there), sign=False)
     assert "unchanged  a        revision 4, unsigned\n" in format_plan(plan, Terminal())
     assert unsigned_note(plan) == "the newest code of 1 program is not signed, and does not run; --sign signs it"
-    assert unsigned_note(make_plan(here, {}, sign=False)) is not None
-    assert unsigned_note(make_plan(here, there, sign=True)) is None
+    assert unsigned_note(make_plan(paired(here, []), sign=False)) is not None
+    assert unsigned_note(make_plan(paired(here, there), sign=True)) is None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from juvuln.deploy.domain import RemoteProgram, Revision
 from juvuln.deploy.file_names import file_name, folded
 from juvuln.deploy.folder import read_folder
+from juvuln.deploy.matching import paired
 from juvuln.deploy.plan import make_plan
 from juvuln.deploy.pulled import Pulled, Writing, plan_pull
 from juvuln.deploy.specification import Specification
@@ -58,7 +59,7 @@ def pulled(programs: dict[str, tuple[Specification, bytes | None]]) -> list[Pull
 
 def pull(programs: list[Pulled], root: Path) -> list[Writing]:
     present = {root: [path.name for path in root.iterdir()]}
-    steps = plan_pull(programs, read_folder(root), root, present)
+    steps = plan_pull(programs, read_folder(root), [one.program for one in programs], root, present)
     write_pull(steps)
     return [step.writing for step in steps]
 
@@ -73,7 +74,7 @@ def test_pull_then_push_changes_nothing(programs: dict[str, tuple[Specification,
         found = pulled(programs)
         assert set(pull(found, inside)) <= {Writing.NEW}
         assert [path.name for path in Path(folder).iterdir()] == ["inside"]
-        plan = make_plan(read_folder(inside), {one.program.name: one.program for one in found}, sign=True)
+        plan = make_plan(paired(read_folder(inside), [one.program for one in found]), sign=True)
         assert [step.name for step in plan.work] == []
         assert sorted(step.name for step in plan.steps) == sorted(programs)
         assert set(pull(found, inside)) <= {Writing.UNCHANGED}
@@ -115,7 +116,7 @@ def test_what_a_file_says_of_itself_is_not_said_again(tmp_path: Path) -> None:
 
 
 def test_a_manifest_of_one_program_takes_no_other() -> None:
-    (step,) = plan_pull(pulled({"new": (Specification("webhook"), b"x := 1")}), [], Path("d"), {})
+    (step,) = plan_pull(pulled({"new": (Specification("webhook"), b"x := 1")}), [], [], Path("d"), {})
     assert step.entry is not None
     with pytest.raises(WritingError, match="describes one program"):
         manifest_with(b"type: webhook\n", [step.entry], "d/program.yaml")
