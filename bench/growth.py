@@ -10,8 +10,9 @@ import base64
 import json
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import record_growth, report
@@ -31,7 +32,8 @@ DOMAINS = 4
 """For many callers: one domain alone refuses more than it may have waiting."""
 READS_BODY = 'cgi := import("cgi"); cgi.response.write(string(len(cgi.request.body())))'
 
-Points = AsyncIterator[Point]
+Points = AsyncIterator[Sequence[Point]]
+"""One for each of the curves that are measured together."""
 
 
 async def _rounds(load: Load, effort: Effort) -> Sequence[float]:
@@ -45,7 +47,7 @@ async def callers(folder: Path, effort: Effort) -> Points:
         requests = [task_request(worker.port, credentials, each) for each in contents]
         for count in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512):
             load = Load(worker.port, requests, callers=count, seconds=effort.seconds)
-            yield point(count, await _rounds(load, effort))
+            yield [point(count, await _rounds(load, effort))]
 
 
 async def workers(folder: Path, effort: Effort) -> Points:
@@ -54,14 +56,14 @@ async def workers(folder: Path, effort: Effort) -> Points:
         place.mkdir()
         async with both_daemons(place, await demo_domain(place), workers=count) as (manager, _):
             load = Load(manager.port, [greet_request(manager.port)], callers=64, seconds=effort.seconds)
-            yield point(count, await _rounds(load, effort))
+            yield [point(count, await _rounds(load, effort))]
 
 
 async def sources(folder: Path, effort: Effort) -> Points:
     async with worker_alone(folder) as (worker, credentials):
         for size in (100, 1_000, 10_000, 100_000, 1_000_000):
             request = task_request(worker.port, credentials, task(f"{TRIVIAL} //".ljust(size, "x")))
-            yield point(size, await _rounds(Load(worker.port, [request], seconds=effort.seconds), effort))
+            yield [point(size, await _rounds(Load(worker.port, [request], seconds=effort.seconds), effort))]
 
 
 async def bodies(folder: Path, effort: Effort) -> Points:
@@ -70,7 +72,7 @@ async def bodies(folder: Path, effort: Effort) -> Points:
             http = {"headers": {}, "body": base64.b64encode(b"x" * size).decode()}
             content = json.dumps(json.loads(task(READS_BODY)) | {"http": http}).encode()
             load = Load(worker.port, [task_request(worker.port, credentials, content)], seconds=effort.seconds)
-            yield point(size, await _rounds(load, effort))
+            yield [point(size, await _rounds(load, effort))]
 
 
 async def programs(folder: Path, effort: Effort) -> Points:
@@ -79,7 +81,7 @@ async def programs(folder: Path, effort: Effort) -> Points:
         for count in (1, 10, 100, 1_000, 4_000):
             contents = [task(f"x := {number}") for number in range(count)]
             requests = [task_request(worker.port, credentials, each) for each in contents]
-            yield point(count, await _rounds(Load(worker.port, requests, seconds=effort.seconds), effort))
+            yield [point(count, await _rounds(Load(worker.port, requests, seconds=effort.seconds), effort))]
 
 
 async def domains(folder: Path, effort: Effort) -> Points:
@@ -87,7 +89,7 @@ async def domains(folder: Path, effort: Effort) -> Points:
     async with worker_alone(folder) as (worker, credentials):
         for count in (1, 4, 16, 64):
             requests = await _one_task_each(worker.port, credentials, count)
-            yield point(count, await _rounds(Load(worker.port, requests, seconds=effort.seconds), effort))
+            yield [point(count, await _rounds(Load(worker.port, requests, seconds=effort.seconds), effort))]
 
 
 async def memory(folder: Path, _effort: Effort) -> Points:
@@ -95,7 +97,7 @@ async def memory(folder: Path, _effort: Effort) -> Points:
     async with worker_alone(folder) as (worker, credentials):
         for count in (1, 4, 16, 64):
             await _one_task_each(worker.port, credentials, count)
-            yield point(count, [sum(map(memory_mb, [worker.pid, *children(worker.pid)]))])
+            yield [point(count, [sum(map(memory_mb, [worker.pid, *children(worker.pid)]))])]
 
 
 async def _one_task_each(port: int, credentials: str, domains: int) -> Sequence[bytes]:
@@ -108,39 +110,67 @@ async def _one_task_each(port: int, credentials: str, domains: int) -> Sequence[
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    name: str
-    title: str
-    over: str
-    unit: str
+    """What gives these curves, which have no points yet."""
+
+    curves: Sequence[Curve]
     measure: Callable[[Path, Effort], Points]
 
 
+def _one(name: str, title: str, over: str, unit: str, measure: Callable[[Path, Effort], Points]) -> Growth:
+    return Growth([Curve(name, title, over, unit, ())], measure)
+
+
+def _record(database: str, measure: Callable[[Path, Effort], Points]) -> Growth:
+    titles = {
+        "insert": "To put 1,000 runs on record",
+        "list": "To list the 20 newest runs of a program",
+        "retention": "To drop the 1,000 oldest runs",
+    }
+    over = f"rows in the record ({database})"
+    return Growth(
+        [Curve(f"record-{database.lower()}-{name}", title, over, "ms", ()) for name, title in titles.items()], measure
+    )
+
+
 GROWTHS = (
-    Growth("callers", "Cached trivial tasks of four domains", "callers", "/s", callers),
-    Growth("workers", "Webhooks, 64 callers", "workers on this machine", "/s", workers),
-    Growth("sources", "Cached tasks, 32 callers", "bytes of source", "/s", sources),
-    Growth("bodies", "Tasks that read a body, 32 callers", "bytes of body", "/s", bodies),
-    Growth("programs", "Trivial tasks in turn, 32 callers", "programs of one domain", "/s", programs),
-    Growth("domains", "Trivial tasks in turn, 32 callers", "domains", "/s", domains),
-    Growth("memory", "Memory of the worker and its executors", "domains with an executor", "MB", memory),
-    Growth("record-insert", "To put 1,000 runs on record", "rows in the record (SQLite)", "ms", record_growth.insert),
-    Growth("record-list", "To list the 20 newest runs of a program", "rows in the record", "ms", record_growth.newest),
-    Growth("record-retention", "To drop the 1,000 oldest runs", "rows in the record", "ms", record_growth.retention),
+    _one("callers", "Cached trivial tasks of four domains", "callers", "/s", callers),
+    _one("workers", "Webhooks, 64 callers", "workers on this machine", "/s", workers),
+    _one("sources", "Cached tasks, 32 callers", "bytes of source", "/s", sources),
+    _one("bodies", "Tasks that read a body, 32 callers", "bytes of body", "/s", bodies),
+    _one("programs", "Trivial tasks in turn, 32 callers", "programs of one domain", "/s", programs),
+    _one("domains", "Trivial tasks in turn, 32 callers", "domains", "/s", domains),
+    _one("memory", "Memory of the worker and its executors", "domains with an executor", "MB", memory),
+    _record("SQLite", record_growth.sqlite),
+    _record("PostgreSQL", record_growth.postgresql),
 )
+NAMES = [curve.name for growth in GROWTHS for curve in growth.curves]
+
+
+def chosen(names: str) -> Sequence[Growth]:
+    """What gives these curves, all of it for an empty text. ValueError for a name that is none."""
+    wanted = {name.strip() for name in names.split(",") if name.strip()}
+    if unknown := sorted(wanted - set(NAMES)):
+        raise ValueError(f"{', '.join(unknown)}: no such name; there are {', '.join(NAMES)}")
+    return [each for each in GROWTHS if not wanted or wanted & {curve.name for curve in each.curves}]
 
 
 async def measured(growths: Sequence[Growth], effort: Effort) -> Sequence[Curve]:
     curves = []
     for each in growths:
-        points = []
-        with tempfile.TemporaryDirectory() as folder:
-            async for found in each.measure(Path(folder), effort):
-                points.append(found)
-                least, most = found.spread
-                shown = f"{found.value:.4g} {each.unit} ({least:.4g} to {most:.4g})"
-                print(f"{each.name:<18} {found.at:>10g}: {shown}", flush=True)
-        curves.append(Curve(each.name, each.title, each.over, each.unit, points))
+        began, steps = time.perf_counter(), []
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            async for points in each.measure(Path(folder), effort):
+                steps.append(points)
+                for curve, found in zip(each.curves, points, strict=True):
+                    print(_line(curve, found), flush=True)
+        print(f"in {time.perf_counter() - began:.0f} s", flush=True)
+        curves += [replace(curve, points=of) for curve, of in zip(each.curves, zip(*steps, strict=True), strict=True)]
     return curves
+
+
+def _line(curve: Curve, found: Point) -> str:
+    least, most = found.spread
+    return f"{curve.name:<28} {found.at:>10g}: {found.value:.4g} {curve.unit} ({least:.4g} to {most:.4g})"
 
 
 def publish(curves: Sequence[Curve]) -> None:
@@ -161,16 +191,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="short rounds, and the record to 100,000 rows only")
     options = parser.parse_args()
     configure_logging("bench", log_format="console", level="error")
-    wanted = {name.strip() for name in options.only.split(",") if name.strip()}
-    if unknown := sorted(wanted - {each.name for each in GROWTHS}):
-        print(
-            f"bench: {', '.join(unknown)}: no such name; there are {', '.join(e.name for e in GROWTHS)}",
-            file=sys.stderr,
-        )
+    try:
+        growths = chosen(options.only)
+    except ValueError as error:
+        print(f"bench: {error}", file=sys.stderr)
         return 2
-    growths = [each for each in GROWTHS if not wanted or each.name in wanted]
     curves = asyncio.run(measured(growths, QUICK if options.quick else Effort()))
-    if options.quick or wanted:
+    if options.quick or options.only:
         print("Part of the curves, or a quick run: bench/results stays as it is.")
     else:
         publish(curves)

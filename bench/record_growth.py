@@ -1,13 +1,15 @@
-"""The record of runs over its length, in SQLite: to insert, to list, to drop what is old."""
+"""The record of runs over its length, in SQLite and in PostgreSQL: to insert, to list, to drop what is old."""
 
 import asyncio
 import itertools
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from uuid import UUID
+
+import asyncpg
 
 from bench.curves import Point, point
 from bench.rounds import QUICK, Effort
@@ -16,26 +18,40 @@ from juvuln.programs import Program, ProgramKey
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.runs.run import Run, Trigger
 from shared.wire import ProgramType
+from tests.support.databases import DatabaseServer, PostgresServer, SqliteFolder
 
 LENGTHS = (10_000, 100_000, 1_000_000, 10_000_000)
 QUICK_LENGTHS = LENGTHS[:2]
 PROGRAMS = 1_000
 FILLED_AT_ONCE = 100_000
+FILLING_CACHE_KIB = 512 * 1024
 T0_MS = 1_700_000_000_000
-AT_ONCE = 1_000
-"""Runs put on record in one round."""
-OLD = 1_000
-"""Runs dropped in one round."""
-KEEP = 100_000_000
+AT_ONCE = PROGRAMS
+"""Runs put on record in one round, and dropped in one round: one of each program."""
+KEEP = 10_000
+"""The default of runs.keep_per_program: as many as each program has in the longest record."""
 LISTED = 20
 
 COLUMNS = (
-    "id, domain, program_uuid, program_name, trigger, revision, deadline_ms, manager, due_ms, claimed_ms, started_ms, "
-    "ended_ms, outcome, duration_ms, worker"
+    "id",
+    "domain",
+    "program_uuid",
+    "program_name",
+    "trigger",
+    "revision",
+    "deadline_ms",
+    "manager",
+    "due_ms",
+    "claimed_ms",
+    "started_ms",
+    "ended_ms",
+    "outcome",
+    "duration_ms",
+    "worker",
 )
 
-Measure = Callable[[RunRecord, int, int], Awaitable[None]]
-"""Of a record, so many rows long, in the round of that number."""
+Fill = Callable[[int, int], Awaitable[None]]
+"""Add so many rows, from that number on."""
 
 
 def _program(number: int) -> Program:
@@ -61,18 +77,35 @@ def _rows(first: int, count: int) -> Iterator[tuple[object, ...]]:
         yield (new_run_id(at, number), *names, at, at, at, at + 1, *ended)
 
 
-def _fill(file: Path, first: int, count: int) -> None:
-    marks = ", ".join("?" * len(COLUMNS.split(", ")))
+def _parts(first: int, count: int) -> Iterator[Iterator[tuple[object, ...]]]:
+    for part in range(first, first + count, FILLED_AT_ONCE):
+        yield _rows(part, min(FILLED_AT_ONCE, first + count - part))
+
+
+def _fill_sqlite(file: Path, first: int, count: int) -> None:
     with closing(sqlite3.connect(file)) as connection:
-        for part in range(first, first + count, FILLED_AT_ONCE):
+        connection.execute("PRAGMA synchronous = off")
+        connection.execute(f"PRAGMA cache_size = -{FILLING_CACHE_KIB}")
+        for rows in _parts(first, count):
             with connection:
-                rows = _rows(part, min(FILLED_AT_ONCE, first + count - part))
-                connection.executemany(f"INSERT INTO runs ({COLUMNS}) VALUES ({marks})", rows)
+                marks = ", ".join("?" * len(COLUMNS))
+                connection.executemany(f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({marks})", rows)
+
+
+async def _fill_postgresql(url: str, first: int, count: int) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        for rows in _parts(first, count):
+            await connection.copy_records_to_table("runs", records=rows, columns=COLUMNS)
+        # It would do so by itself within a minute.
+        await connection.execute("VACUUM ANALYZE runs")
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
-async def _writing(file: Path) -> AsyncIterator[RunRecord]:
-    async with open_record(f"sqlite:///{file}", "bench", lambda _: None) as record:
+async def _writing(url: str) -> AsyncIterator[RunRecord]:
+    async with open_record(url, "bench", lambda _: None) as record:
         writer = asyncio.create_task(record.write())
         try:
             yield record
@@ -81,46 +114,63 @@ async def _writing(file: Path) -> AsyncIterator[RunRecord]:
             await asyncio.gather(writer, return_exceptions=True)
 
 
-async def _over_length(folder: Path, effort: Effort, measure: Measure) -> AsyncIterator[Point]:
-    file, filled = folder / "juvuln.db", 0
-    async with _writing(file):
+async def sqlite(folder: Path, effort: Effort) -> AsyncIterator[Sequence[Point]]:
+    url = await SqliteFolder(folder).create()
+    file = Path(url.removeprefix("sqlite:///"))
+
+    async def fill(first: int, count: int) -> None:
+        await asyncio.to_thread(_fill_sqlite, file, first, count)
+
+    async for points in _over_length(url, effort, fill):
+        yield points
+
+
+async def postgresql(folder: Path, effort: Effort) -> AsyncIterator[Sequence[Point]]:
+    server: DatabaseServer
+    with closing(PostgresServer(folder / "postgres")) as server:
+        url = await server.create()
+
+        async def fill(first: int, count: int) -> None:
+            await _fill_postgresql(url, first, count)
+
+        async for points in _over_length(url, effort, fill):
+            yield points
+
+
+async def _over_length(url: str, effort: Effort, fill: Fill) -> AsyncIterator[Sequence[Point]]:
+    """At each length: what an insert, a list and a drop take, in ms."""
+    filled, numbers = 0, itertools.count()
+    async with _writing(url):
         pass  # it makes the tables
     for length in QUICK_LENGTHS if effort == QUICK else LENGTHS:
-        await asyncio.to_thread(_fill, file, filled, length - filled)
-        filled, took = length, []
-        async with _writing(file) as record:
-            for number in range(effort.rounds):
-                began = time.perf_counter()
-                await measure(record, length, number)
-                took.append((time.perf_counter() - began) * 1000)
-        yield point(length, took)
+        await fill(filled, length - filled)
+        filled = length
+        rounds = []
+        async with _writing(url) as record:
+            for _ in range(effort.rounds):
+                number = next(numbers)
+                rounds.append([await _ms(work(record, number)) for work in (_insert, _list, _drop)])
+        yield [point(length, took) for took in zip(*rounds, strict=True)]
 
 
-def insert(folder: Path, effort: Effort) -> AsyncIterator[Point]:
+async def _ms(work: Awaitable[None]) -> float:
+    began = time.perf_counter()
+    await work
+    return (time.perf_counter() - began) * 1000
+
+
+async def _insert(record: RunRecord, number: int) -> None:
     # Later than everything that is filled in.
-    at = itertools.count(T0_MS + 2 * LENGTHS[-1])
-
-    async def claim(record: RunRecord, _length: int, _number: int) -> None:
-        due = next(at)
-        runs = [Run(new_run_id(due, number), _program(number), Trigger.SCHEDULE, due, due) for number in range(AT_ONCE)]
-        assert len(await record.claim(runs)) == AT_ONCE
-
-    return _over_length(folder, effort, claim)
+    due = T0_MS + 2 * LENGTHS[-1] + number
+    runs = [Run(new_run_id(due, each), _program(each), Trigger.SCHEDULE, due, due) for each in range(AT_ONCE)]
+    assert len(await record.claim(runs)) == AT_ONCE
 
 
-def newest(folder: Path, effort: Effort) -> AsyncIterator[Point]:
-    async def listed(record: RunRecord, length: int, number: int) -> None:
-        found = await record.history("bench", program=UUID(int=number), limit=LISTED)
-        assert len(found) == min(LISTED, length // PROGRAMS)
-
-    return _over_length(folder, effort, listed)
+async def _list(record: RunRecord, number: int) -> None:
+    found = await record.history("bench", program=UUID(int=number), limit=LISTED)
+    assert found
 
 
-def retention(folder: Path, effort: Effort) -> AsyncIterator[Point]:
-    gone = itertools.count(1)
-
-    async def drop(record: RunRecord, _length: int, _number: int) -> None:
-        # It ended a millisecond after it was due.
-        assert await record.prune(T0_MS + 1 + next(gone) * OLD, KEEP) == OLD
-
-    return _over_length(folder, effort, drop)
+async def _drop(record: RunRecord, number: int) -> None:
+    """Those of the oldest second that is left; each ended a millisecond after it was due."""
+    assert await record.prune(T0_MS + 1 + (number + 1) * AT_ONCE, KEEP) == AT_ONCE

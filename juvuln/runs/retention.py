@@ -1,6 +1,9 @@
 """Old runs go, in batches that keep nobody waiting. Each is found by an index, however many there are."""
 
-from sqlalchemy import ColumnElement, Select, delete, exists, select, tuple_
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from juvuln.database import transaction
@@ -20,10 +23,9 @@ async def prune_old(engine: AsyncEngine, ended_before_ms: int) -> int:
 
 async def prune_many(engine: AsyncEngine, keep: int) -> int:
     """Delete all but the newest ``keep`` runs of each program. Raises DatabaseError."""
-    deleted, after = 0, ("", "")
-    while program := await _next_program(engine, after):
-        after = program
-        mine = (runs.c.domain == program[0]) & (runs.c.program_uuid == program[1])
+    deleted = 0
+    for program in await _with_more(engine, keep):
+        mine = (runs.c.domain == program.domain) & (runs.c.program_uuid == program.program_uuid)
         oldest_kept = select(runs.c.id).where(mine).order_by(runs.c.id.desc()).offset(keep - 1).limit(1)
         surplus = select(runs.c.id).where(
             mine, runs.c.id < oldest_kept.scalar_subquery(), runs.c.ended_ms.is_not(None), _is_not_the_last_due()
@@ -32,14 +34,11 @@ async def prune_many(engine: AsyncEngine, keep: int) -> int:
     return deleted
 
 
-async def _next_program(engine: AsyncEngine, after: tuple[str, str]) -> tuple[str, str] | None:
-    """The next program on record in the order of the index: a jump in it, however many runs a program has."""
-    where = tuple_(runs.c.domain, runs.c.program_uuid) > tuple_(*after)
-    query = select(runs.c.domain, runs.c.program_uuid).where(where)
-    query = query.order_by(runs.c.domain, runs.c.program_uuid).limit(1)
+async def _with_more(engine: AsyncEngine, keep: int) -> Sequence[Row[Any]]:
+    """The programs with more runs than that. One pass over an index; to ask of each program costs far more."""
+    count = select(runs.c.domain, runs.c.program_uuid).group_by(runs.c.domain, runs.c.program_uuid)
     async with transaction(engine, WHAT) as connection:
-        row = (await connection.execute(query)).first()
-    return (row.domain, row.program_uuid) if row else None
+        return (await connection.execute(count.having(func.count() > keep))).all()
 
 
 def _is_not_the_last_due() -> ColumnElement[bool]:
