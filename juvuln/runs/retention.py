@@ -1,9 +1,8 @@
 """Old runs go, in batches that keep nobody waiting. Each is found by an index, however many there are."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, select
+from sqlalchemy import ColumnElement, Select, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from juvuln.database import transaction
@@ -24,8 +23,8 @@ async def prune_old(engine: AsyncEngine, ended_before_ms: int) -> int:
 async def prune_many(engine: AsyncEngine, keep: int) -> int:
     """Delete all but the newest ``keep`` runs of each program. Raises DatabaseError."""
     deleted = 0
-    for program in await _with_more(engine, keep):
-        mine = (runs.c.domain == program.domain) & (runs.c.program_uuid == program.program_uuid)
+    for domain, uuid in await _with_more(engine, keep):
+        mine = (runs.c.domain == domain) & (runs.c.program_uuid == uuid)
         oldest_kept = select(runs.c.id).where(mine).order_by(runs.c.id.desc()).offset(keep - 1).limit(1)
         surplus = select(runs.c.id).where(
             mine, runs.c.id < oldest_kept.scalar_subquery(), runs.c.ended_ms.is_not(None), _is_not_the_last_due()
@@ -34,11 +33,12 @@ async def prune_many(engine: AsyncEngine, keep: int) -> int:
     return deleted
 
 
-async def _with_more(engine: AsyncEngine, keep: int) -> Sequence[Row[Any]]:
+async def _with_more(engine: AsyncEngine, keep: int) -> Sequence[tuple[str, str]]:
     """The programs with more runs than that. One pass over an index; to ask of each program costs far more."""
     count = select(runs.c.domain, runs.c.program_uuid).group_by(runs.c.domain, runs.c.program_uuid)
     async with transaction(engine, WHAT) as connection:
-        return (await connection.execute(count.having(func.count() > keep))).all()
+        found = await connection.execute(count.having(func.count() > keep))
+    return [(domain, uuid) for domain, uuid in found]
 
 
 def _is_not_the_last_due() -> ColumnElement[bool]:
