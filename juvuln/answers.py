@@ -86,6 +86,8 @@ class Said:
     log: Sequence[LogLine] = ()
     modules: Sequence[ModuleUse] = ()
     duration_ms: float | None = None
+    waited_ms: float | None = None
+    """How much of it passed before the program was started."""
     attempts: int | None = None
     answer: TaskAnswer | None = None
 
@@ -130,6 +132,7 @@ def _said(report: Report) -> Said:
         log=report.log,
         modules=report.modules,
         duration_ms=report.duration_ms,
+        waited_ms=report.waited_ms,
         attempts=report.attempts,
         answer=report.response,
     )

@@ -94,6 +94,10 @@ class Dispatcher:
         finally:
             self._places.give_back(domain)
 
+    async def end(self, run: Run, worker: Worker) -> bool:
+        """Have a run ended at the worker that has it, which then answers it. False if that is to be asked again."""
+        return worker.ends_runs and await self._client.end_run(worker, run.id)
+
     def _missed(self, run: Run) -> Result | None:
         """What becomes of a run that it is too late to start; None if it is not."""
         now_ms = self._clock.now_ms()
@@ -159,12 +163,18 @@ class Dispatcher:
 
     async def _send(self, worker: Worker, run: Run, task: bytes, *, is_call: bool) -> Result:
         """Have one worker do it. Raises NotStarted."""
-        started_ms = self._clock.now_ms()
+        handed_over_ms = self._clock.now_ms()
         self._live.hand_over(run.id, worker)
+        begun = True
         try:
             said = await self._said(worker, run, task, is_call=is_call)
         except Unanswered as failure:
             said = Said(Outcome.LOST, reason=failure.reason)
+        except NotStarted:
+            begun = False
+            raise
+        finally:
+            self._live.take_back(run.id, begun=begun)
         ending = replace(
             self._ending(said.outcome, said.reason),
             error=said.error,
@@ -172,7 +182,7 @@ class Dispatcher:
             modules=said.modules,
             duration_ms=said.duration_ms,
             attempts=said.attempts,
-            started_ms=started_ms,
+            started_ms=handed_over_ms + round(said.waited_ms or 0),
             worker=worker.name,
         )
         return Result(ending, said.answer)
@@ -185,7 +195,7 @@ class Dispatcher:
         placement = self._workers.place(worker.uuid, _content(run), deadline_ms, lambda: _hurry(in_time))
         try:
             async with in_time:
-                if worker.takes_batches and run.trigger is Trigger.SCHEDULE and not run.may_be_replaced:
+                if worker.takes_batches and run.trigger is Trigger.SCHEDULE:
                     return await self._batches.run(worker, task)
                 return await self._client.run(worker, task, is_call=is_call)
         except TimeoutError as error:

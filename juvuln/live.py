@@ -11,6 +11,10 @@ from shared.news import News
 class LiveRun:
     worker: Worker | None = None
     """Who was handed it last; None while it waits for one."""
+    at_worker: bool = False
+    """Whether that one has it now, as far as can be known."""
+    begun: bool = False
+    """Whether a worker had it, and may have begun it."""
     ending: Ending | None = None
     news: News = field(default_factory=News)
     """Told at every change."""
@@ -42,8 +46,13 @@ class LiveRuns:
 
     def hand_over(self, run_id: str, worker: Worker) -> None:
         run = self._runs[run_id]
-        run.worker = worker
+        run.worker, run.at_worker = worker, True
         run.news.tell()
+
+    def take_back(self, run_id: str, *, begun: bool) -> None:
+        """The worker is not waited for any more; ``begun``: unless it certainly did not begin the run."""
+        run = self._runs[run_id]
+        run.at_worker, run.begun = False, run.begun or begun
 
     def end(self, run_id: str, ending: Ending) -> None:
         run = self._runs.pop(run_id)

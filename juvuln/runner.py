@@ -1,30 +1,33 @@
 """A claimed run, to the end of its record: have it attempted, perhaps again, and close the record whatever happens."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from juvuln.attempts import Tried, joined
 from juvuln.clock import Clock
 from juvuln.dispatch import Result
 from juvuln.failures import Failures
 from juvuln.live import LiveRuns
 from juvuln.programs import Program
 from juvuln.runs.run import Ending, Run
-from shared.wire import ErrorKind, Outcome, TaskRequest
+from juvuln.workers import Worker
+from shared.wire import Outcome, TaskRequest
 
-NEVER_BEGUN = frozenset({Outcome.SKIPPED, Outcome.MISSED})
+ASK_AGAIN_SECONDS = 0.25
 
 log = structlog.get_logger()
 
 
 class Attempts(Protocol):
-    """Who gets one attempt of a run done by workers."""
+    """Who gets one attempt of a run done by workers (:class:`juvuln.dispatch.Dispatcher`)."""
 
     async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result: ...
+    async def end(self, run: Run, worker: Worker) -> bool: ...
 
 
 class Closes(Protocol):
@@ -35,9 +38,16 @@ class Closes(Protocol):
 
 @dataclass(slots=True, eq=False)
 class UnderWay:
+    run: Run
     task: asyncio.Task[Any]
+    tried: Tried | None = None
+    """There once the first attempt has ended."""
     cancelled: str | None = None
-    """Why it was cancelled, if it was."""
+    """Why it is to end early, if it is."""
+    ending: asyncio.Task[None] | None = None
+    """What sees to that."""
+    interrupted: bool = False
+    """Whether its task was cancelled for it."""
 
 
 class Runner:
@@ -84,7 +94,7 @@ class Runner:
                 result = result or Result(self._ending(Outcome.LOST, wrong))
             closed = replace(
                 result.ending,
-                reason=_joined(result.ending.reason, note),
+                reason=joined(result.ending.reason, note),
                 request_bytes=len(request.body) if request else None,
                 answer_bytes=len(result.answer.body) if result.answer else None,
                 answer_status=result.answer.status if result.answer else None,
@@ -93,11 +103,14 @@ class Runner:
             return replace(result, ending=closed)
 
     def cancel(self, run_id: str, reason: str) -> None:
-        """End a run, at its worker too; it is recorded as cancelled. One that has ended is left alone."""
+        """End a run, at its worker too; :meth:`execute` returns when it has ended there. It is not repeated.
+
+        One that has ended is left alone.
+        """
         under_way = self._under_way.get(run_id)
         if under_way is not None and under_way.cancelled is None:
             under_way.cancelled = reason
-            under_way.task.cancel()
+            under_way.ending = asyncio.get_running_loop().create_task(self._end_early(under_way))
 
     def stop(self) -> None:
         """Repeat nothing any more. What is with a worker goes on."""
@@ -123,38 +136,45 @@ class Runner:
     async def _cancellable(self, run: Run, request: TaskRequest | None) -> Result:
         task = asyncio.current_task()
         assert task is not None, "a run is executed in a task"
-        under_way = self._under_way[run.id] = UnderWay(task)
+        under_way = self._under_way[run.id] = UnderWay(run, task)
         try:
-            return await self._attempt_until_it_ends_well(run, request)
+            result = await self._attempt_until_it_ends_well(run, request, under_way)
         except asyncio.CancelledError:
             # Somebody else may have cancelled the task as well, and then it must end.
-            if under_way.cancelled is None or task.uncancel() > 0:
+            if not under_way.interrupted or task.uncancel() > 0:
                 raise
+            if under_way.tried is not None:
+                return under_way.tried.told(under_way.cancelled)
             return Result(self._ending(Outcome.CANCELLED, under_way.cancelled))
         finally:
             del self._under_way[run.id]
+            if under_way.ending is not None:
+                under_way.ending.cancel()
+        return _with_reason(result, under_way.cancelled)
 
-    async def _attempt_until_it_ends_well(self, run: Run, request: TaskRequest | None) -> Result:
-        result = await self._dispatcher.attempt(run, request)
-        attempts = which = 1
-        started, others = result.ending.attempts or 1, dict[int, str]()
-        while run.retry.wants(result.ending.outcome, attempts) and _may_change(result.ending):
-            words, pause_seconds = _in_words(result.ending), run.retry.pause_seconds(attempts, self._spread())
-            log.info("run_repeated", attempt=attempts + 1, pause_seconds=round(pause_seconds, 3), reason=words)
+    async def _end_early(self, under_way: UnderWay) -> None:
+        """Have its worker end a run, whose answer then says that it has ended. Without a worker it ends at once."""
+        live = self._live.find(under_way.run.id)
+        while live is not None and live.at_worker and live.worker is not None:
+            if await self._dispatcher.end(under_way.run, live.worker):
+                return
+            # It may still be on its way there, or the worker cannot be told: then it goes on to its end.
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+        under_way.interrupted = True
+        under_way.task.cancel()
+
+    async def _attempt_until_it_ends_well(self, run: Run, request: TaskRequest | None, under_way: UnderWay) -> Result:
+        tried = under_way.tried = Tried(run.retry, await self._dispatcher.attempt(run, request))
+        while tried.may_go_on():
+            pause_seconds = run.retry.pause_seconds(tried.count, self._spread())
+            log.info(
+                "run_repeated", attempt=tried.count + 1, pause_seconds=round(pause_seconds, 3), reason=tried.in_words
+            )
             stopped = "the manager was stopped" if await self._stopped_within(pause_seconds) else None
-            if why := stopped or self._why_not_again(run.program):
-                return _told(result, f"attempt {which} of {run.retry.count + 1}, not repeated: {why}", others, started)
-            again = await self._dispatcher.attempt(replace(run, start_by_ms=None), request)
-            attempts += 1
-            if again.ending.outcome in NEVER_BEGUN:
-                # What the record says must be true of the attempt that was begun, and may have had its effect.
-                others[attempts] = _in_words(again.ending)
-                continue
-            others[which] = words
-            result, which, started = again, attempts, started + (again.ending.attempts or 1)
-        if attempts == 1:
-            return result
-        return _told(result, f"attempt {which} of {run.retry.count + 1}", others, started)
+            if why := stopped or under_way.cancelled or self._why_not_again(run.program):
+                return tried.told(why)
+            tried.add(await self._dispatcher.attempt(replace(run, start_by_ms=None), request))
+        return tried.told()
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:
@@ -167,7 +187,7 @@ class Runner:
     def _cut_off(self, run: Run) -> Ending:
         """How a run ends when the manager does not wait for it any more."""
         live = self._live.find(run.id)
-        if live is not None and live.worker is None:
+        if live is not None and not (live.at_worker or live.begun):
             return self._ending(Outcome.SKIPPED, "the manager ended before it was handed to a worker")
         return self._ending(Outcome.LOST, "the manager ended before the worker answered")
 
@@ -175,24 +195,11 @@ class Runner:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)
 
 
-def _may_change(ending: Ending) -> bool:
-    """Whether another attempt might end otherwise. What does not compile never will."""
-    return ending.error is None or ending.error.kind is not ErrorKind.COMPILE
-
-
-def _told(result: Result, which: str, others: Mapping[int, str], started: int) -> Result:
-    """The result of the last attempt that was begun, which tells of the others."""
-    in_order = [f"attempt {number}: {words}" for number, words in sorted(others.items())]
-    told = _joined(result.ending.reason, "; ".join([which, *in_order]))
-    return replace(result, ending=replace(result.ending, reason=told, attempts=started))
-
-
-def _in_words(ending: Ending) -> str:
-    why = ending.reason or (str(ending.error) if ending.error else "")
-    return f"{ending.outcome.value}: {why}" if why else ending.outcome.value
-
-
-def _joined(reason: str | None, note: str | None) -> str | None:
-    if reason is None or note is None:
-        return reason or note
-    return f"{reason} ({note})"
+def _with_reason(result: Result, cancelled: str | None) -> Result:
+    """The result of a run that was to end early, for this reason: nobody needs it if it came to its own end."""
+    ending = result.ending
+    if ending.outcome is Outcome.CANCELLED:
+        return replace(result, ending=replace(ending, reason=joined(cancelled, ending.reason)))
+    if ending.outcome is Outcome.LOST:
+        return replace(result, ending=replace(ending, reason=joined(ending.reason, cancelled)))
+    return result

@@ -25,7 +25,6 @@ from juvuln.due import (
     due_times,
     give_up,
 )
-from juvuln.policy import Overlap
 from juvuln.programs import Changes, Program, ProgramKey
 from juvuln.routine import Planning, Routine
 from juvuln.routine_runs import RoutineRuns
@@ -356,7 +355,6 @@ class Scheduler:
             due_ms=due_ms,
             start_by_ms=start_by_ms,
             retry=policy.retry,
-            may_be_replaced=policy.overlap is Overlap.REPLACE,
             failures_limit=policy.failures_limit,
         )
 

@@ -1,10 +1,11 @@
 """The manager's calls of a worker, and what each failure says of the run."""
 
 import errno
-from collections.abc import AsyncIterator, Callable, Sequence, Sized
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Sized
 from contextlib import asynccontextmanager
 
 import aiohttp
+import structlog
 from pydantic import ValidationError
 
 from juvuln.answers import NotStarted, Said, Unanswered, Why, WorkerAnswer, understand
@@ -18,6 +19,9 @@ OUR_OWN_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS)
 """How long the answer may take is for the caller to say."""
+END_TIMEOUT = aiohttp.ClientTimeout(total=5.0, sock_connect=CONNECT_TIMEOUT_SECONDS)
+
+log = structlog.get_logger()
 
 
 class WorkerClient:
@@ -46,11 +50,19 @@ class WorkerClient:
             async for line in _lines(response):
                 heard(_batch_line(line))
 
+    async def end_run(self, worker: Worker, run_id: str) -> bool:
+        """Have a run of a worker that takes this call ended there. False if it has none of this id, or cannot say."""
+        url = f"{worker.base_url}/v1/runs/{run_id}"
+        try:
+            async with self._session.delete(url, headers=_headers(worker), timeout=END_TIMEOUT) as response:
+                return response.status == 204
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.info("run_not_ended_yet", worker=worker.name, run=run_id, reason=_words(error))
+            return False
+
     @asynccontextmanager
     async def _posted(self, worker: Worker, path: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        if worker.credentials is not None:
-            headers["Authorization"] = worker.credentials.header()
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **_headers(worker)}
         try:
             # A redirect is a webhook program's answer, and not for us to follow.
             async with self._session.post(
@@ -62,6 +74,10 @@ class WorkerClient:
         except aiohttp.ClientError as error:
             reason = f"the connection to {worker.name} broke before it answered ({_words(error)})"
             raise Unanswered(reason) from error
+
+
+def _headers(worker: Worker) -> Mapping[str, str]:
+    return {} if worker.credentials is None else {"Authorization": worker.credentials.header()}
 
 
 def _why(error: Exception) -> Why:

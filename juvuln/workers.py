@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.auth import BasicCredentials
 from shared.errors import SelfhostError
-from shared.wire import BATCH_EXTENSION, Subscriber
+from shared.wire import BATCH_EXTENSION, END_EXTENSION, Subscriber
 
 REMEMBERED_CONTENTS = 10_000
 """How much is remembered of what ran lately at a worker."""
@@ -50,6 +50,8 @@ class Worker:
     version: str | None = None
     takes_batches: bool = False
     """Whether it takes many tasks in one call."""
+    ends_runs: bool = False
+    """Whether it can be told to end a run."""
     drained: bool = False
     unreachable: bool = False
     runs: int = 0
@@ -124,6 +126,7 @@ def worker_from(subscriber: Subscriber, now_seconds: float, now_ms: int = 0) -> 
         capacity=subscriber.capacity,
         version=subscriber.version,
         takes_batches=BATCH_EXTENSION in subscriber.extensions,
+        ends_runs=END_EXTENSION in subscriber.extensions,
     )
 
 

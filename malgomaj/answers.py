@@ -33,6 +33,7 @@ def report(task: Task, ended: Ended) -> Report:
         log=ended.progress.log.lines,
         attempts=ended.progress.attempts,
         duration_ms=round(ended.duration_ms, 3),
+        waited_ms=None if ended.progress.waited_ms is None else round(ended.progress.waited_ms, 3),
         modules=ended.progress.modules,
         response=task_answer(ended.done) if ended.done and succeeded and task.http else None,
     )

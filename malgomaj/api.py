@@ -119,6 +119,14 @@ class Api:
                 query=[Parameter("follow", "false: only what there is so far", {"type": "boolean"})],
                 security=("manager",),
             ),
+            Route(
+                "DELETE",
+                "/v1/runs/{run_id}",
+                self.end_run,
+                "End a run whose result is not wanted any more; its task is answered when its program has stopped",
+                END_RUN_ANSWERS,
+                security=("manager",),
+            ),
         ]
 
     async def run_task(self, request: web.Request) -> web.Response:
@@ -165,9 +173,16 @@ class Api:
         run_id = request.match_info["run_id"]
         log = self._logs.find(run_id)
         if log is None:
-            raise Refusal(404, f"no run {run_id!r} is under way here")
+            raise _not_here(run_id)
         to_the_end = request.query.get("follow", "true") != "false"
         return await self._streams.send(request, log.follow(to_the_end=to_the_end), NDJSON)
+
+    async def end_run(self, request: web.Request) -> web.Response:
+        self._authenticate(request)
+        run_id = request.match_info["run_id"]
+        if not self._tasks.end(run_id):
+            raise _not_here(run_id)
+        return web.Response(status=204)
 
     def _authenticate(self, request: web.Request) -> None:
         header = request.headers.get("Authorization", "")
@@ -190,6 +205,10 @@ class Api:
             raise Refusal(413, f"the call's body exceeds limits.body_bytes ({self._limits.body_bytes} bytes)")
 
 
+def _not_here(run_id: str) -> Refusal:
+    return Refusal(404, f"no run {run_id!r} is under way here")
+
+
 RUN_TASK = "Run a program and answer when it has ended"
 TASK_ANSWERS = {
     200: Answer(
@@ -204,8 +223,8 @@ TASK_ANSWERS = {
     413: Answer("The source code or the body is too large."),
     422: Answer("Fields are missing or wrong."),
     429: Answer(
-        "The worker or the domain has enough to do, or the domain's programs crashed executors again and again; "
-        "nothing ran. Retry-After says when to ask again (s)."
+        "The worker or the domain has enough to do, or had until the deadline had passed, or the domain's programs "
+        "crashed executors again and again; nothing ran. Retry-After says when to ask again (s)."
     ),
     500: Answer("The program did not end well: why and where, or a report where the task asks for one."),
     503: Answer("The worker is about to stop."),
@@ -223,4 +242,9 @@ RUN_LOG_ANSWERS = {
     401: Answer("No credentials, or wrong ones."),
     404: Answer("No such run is under way here."),
     429: Answer("Too many logs are followed already."),
+}
+END_RUN_ANSWERS = {
+    204: Answer("It is about to end."),
+    401: Answer("No credentials, or wrong ones."),
+    404: Answer("No such run is under way here."),
 }

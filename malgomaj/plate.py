@@ -12,12 +12,17 @@ class Place:
     ``asyncio.timeout`` would do the same, but it costs several times as much, a good part of a short task.
     """
 
-    __slots__ = ("_cancelled", "_cancelling", "_holder", "_timer", "deadline_ms")
+    __slots__ = ("_cancelled", "_cancelling", "_holder", "_timer", "deadline_ms", "run_id", "unwanted")
 
-    def __init__(self, deadline_ms: int, loop: asyncio.AbstractEventLoop, until: float) -> None:
+    def __init__(
+        self, deadline_ms: int, loop: asyncio.AbstractEventLoop, until: float, run_id: str | None = None
+    ) -> None:
         holder = asyncio.current_task(loop)
         assert holder is not None
         self.deadline_ms = deadline_ms
+        self.run_id = run_id
+        self.unwanted = False
+        """Whether its time is up since nobody wants its result any more."""
         self._holder: asyncio.Task[Any] = holder
         self._cancelling = holder.cancelling()
         self._cancelled = False
@@ -63,9 +68,9 @@ class Plate:
         if len(self._places) >= self._max_tasks:
             raise Busy(f"this worker has as many tasks as it may have (limits.tasks: {self._max_tasks})")
 
-    def add(self, deadline_ms: int, until: float) -> Place:
+    def add(self, deadline_ms: int, until: float, run_id: str | None = None) -> Place:
         """Put on the task that calls this. It has ``until``, by the loop's clock, and must be removed when it ends."""
-        place = Place(deadline_ms, self._loop, until)
+        place = Place(deadline_ms, self._loop, until, run_id)
         self._places.add(place)
         self.load += deadline_ms
         self._empty.clear()
@@ -85,6 +90,14 @@ class Plate:
     async def empty(self) -> None:
         """Wait until everything is answered."""
         await self._empty.wait()
+
+    def end(self, run_id: str) -> bool:
+        """Let the time of a run be up now, since nobody wants its result; False if it is not on the plate."""
+        places = [place for place in self._places if place.run_id == run_id]
+        for place in places:
+            place.unwanted = True
+            place.end()
+        return bool(places)
 
     def end_all(self) -> None:
         """Let the time of everything on the plate be up now."""

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import structlog
 from structlog.contextvars import bind_contextvars
 
-from malgomaj.errors import Busy, ExecutorGone, TaskFailed
+from malgomaj.errors import Busy, Draining, ExecutorGone, TaskFailed, WorkerError
 from malgomaj.executor import Executor
 from malgomaj.executors import Executors
 from malgomaj.meter import TaskMeter
 from malgomaj.modules import Library, ModuleSet
-from malgomaj.plate import Plate
+from malgomaj.plate import Place, Plate
 from malgomaj.programs import Source, program_key, source_key
 from malgomaj.run_logs import RunLog, RunLogs
 from malgomaj.turns import Turn, Turns
@@ -37,9 +37,16 @@ class Progress:
     log: RunLog = field(default_factory=RunLog)
     modules: list[ModuleUse] = field(default_factory=list)
     compiled: bool = False
-    began: bool = False
-    """Whether its turn came."""
+    accepted_seconds: float = field(default_factory=time.perf_counter)
+    """When it was accepted, by the performance counter."""
+    waited_ms: float | None = None
+    """From then until the program was started; None while it is not."""
+    turn: Turn | None = None
+    """Its turn, once that came."""
     attempts: int = 1
+
+    def since_accepted_ms(self) -> float:
+        return (time.perf_counter() - self.accepted_seconds) * 1000
 
 
 class Ended(NamedTuple):
@@ -82,7 +89,7 @@ class Tasks:
         self._log = log.bind()
 
     async def run(self, task: Task) -> Ended:
-        """Run ``task`` to its end. Raises Busy or Draining if it cannot be accepted now.
+        """Run ``task`` to its end. Raises Busy or Draining if it cannot be accepted now, or does not get its turn.
 
         To be called in an asyncio task of its own, since it binds the task's logging context.
         """
@@ -91,8 +98,14 @@ class Tasks:
         _bind_log_context(task)
         return await self._run(task)
 
+    def end(self, run_id: str) -> bool:
+        """Have a run ended whose result is not wanted any more; False if there is none of this id.
+
+        It is answered as cancelled when its program has stopped.
+        """
+        return self._plate.end(run_id)
+
     async def _run(self, task: Task) -> Ended:
-        began = time.perf_counter()
         progress = Progress()
         self._logs.begin(task.run_id, progress.log)
         try:
@@ -104,18 +117,18 @@ class Tasks:
             done, outcome, error = None, failure.outcome, failure.error
         except asyncio.CancelledError:
             # Nobody is left to be told, but those who read the log and the figures.
-            self._note_end(progress, Outcome.CANCELLED, _caller_gone(), began)
+            self._note_end(progress, Outcome.CANCELLED, _caller_gone())
             raise
         finally:
             self._logs.end(task.run_id, progress.log)
-        duration_ms = self._note_end(progress, outcome, error, began)
+        duration_ms = self._note_end(progress, outcome, error)
         # Where the executor has not answered, it or its program may be gone.
         kept_seconds = self._kept_seconds if progress.compiled and done is not None else None
         return Ended(outcome, error, duration_ms, kept_seconds, progress, done)
 
-    def _note_end(self, progress: Progress, outcome: Outcome, error: ProgramError | None, began: float) -> float:
+    def _note_end(self, progress: Progress, outcome: Outcome, error: ProgramError | None) -> float:
         """Count and log a run that has ended; gives how long it took (ms)."""
-        duration_ms = (time.perf_counter() - began) * 1000
+        duration_ms = progress.since_accepted_ms()
         self._meter.note_ended(outcome, duration_ms)
         for line in progress.log.lines:
             self._log.debug("program_log", program_level=line.level, message=line.message, at_ms=line.at_ms)
@@ -126,27 +139,39 @@ class Tasks:
     async def _run_in_time(self, task: Task, progress: Progress) -> Frame:
         """The deadline counts from now on, whatever comes before the run itself."""
         deadline = self._clock() + task.effective_deadline_ms / 1000
-        place = self._plate.add(task.effective_deadline_ms, deadline + ANSWER_SLACK_SECONDS)
+        place = self._plate.add(task.effective_deadline_ms, deadline + ANSWER_SLACK_SECONDS, task.run_id)
         try:
             return await self._run_in_turn(task, deadline, progress)
         except asyncio.CancelledError:
-            if place.time_is_up():
-                raise self._out_of_time(task, progress) from None
-            raise
+            if not place.time_is_up():
+                raise
+            if place.unwanted and progress.turn is not None:
+                await progress.turn.over()
+            raise self._out_of_time(task, place, progress) from None
         finally:
             self._plate.remove(place)
 
-    def _out_of_time(self, task: Task, progress: Progress) -> TaskFailed:
+    def _out_of_time(self, task: Task, place: Place, progress: Progress) -> WorkerError:
+        if place.unwanted:
+            return TaskFailed(Outcome.CANCELLED, _cancelled_by_manager())
+        if progress.turn is None:
+            # Nothing ran, so whoever asked may ask again, here or elsewhere.
+            return self._without_turn(task)
         if self._plate.ended:
             return TaskFailed(Outcome.CANCELLED, _cancelled_by_stop())
-        if not progress.began:
-            return TaskFailed(Outcome.TIMED_OUT, _never_began(task, self._turns.max_running))
         return TaskFailed(Outcome.TIMED_OUT, _deadline_exceeded(task))
+
+    def _without_turn(self, task: Task) -> WorkerError:
+        if self._plate.ended:
+            return Draining("this worker stopped before it was the program's turn")
+        return Busy(
+            f"domain '{task.domain}' had {self._turns.max_running} runs under way all the time (limits.domain_runs), "
+            f"so this one was not started within its deadline of {task.effective_deadline_ms} ms"
+        )
 
     async def _run_in_turn(self, task: Task, deadline: float, progress: Progress) -> Frame:
         """Wait for one of the places that the domain has."""
-        turn = await self._turns.take(task.domain)
-        progress.began = True
+        turn = progress.turn = await self._turns.take(task.domain)
         try:
             return await self._run_again_if_allowed(task, deadline, progress, turn)
         finally:
@@ -181,6 +206,8 @@ class Tasks:
                 key = await self._compiled(executor, task, progress)
                 deadline_ms = max(1, math.ceil((deadline - self._clock()) * 1000))
                 request, body = request_parts(task.http)
+                if progress.waited_ms is None:
+                    progress.waited_ms = progress.since_accepted_ms()
                 done = await executor.run(key, deadline_ms, request, body, progress.log.add, turn.hold)
                 # It may have been forgotten during a long run; otherwise it is kept from now on.
                 progress.compiled = executor.note_used(key)
@@ -278,14 +305,6 @@ def _deadline_exceeded(task: Task, stack: Sequence[str] = ()) -> ProgramError:
     return ProgramError(kind=ErrorKind.DEADLINE, message=message, stack=list(stack))
 
 
-def _never_began(task: Task, max_running: int) -> ProgramError:
-    message = (
-        f"deadline of {task.effective_deadline_ms} ms exceeded; the program never started, since its domain had "
-        f"{max_running} runs under way all the time (limits.domain_runs)"
-    )
-    return ProgramError(kind=ErrorKind.DEADLINE, message=message)
-
-
 def _started_again(crash: TaskFailed) -> LogLine:
     message = f"the run crashed and is started again: {crash}"
     return LogLine(at_ms=time.time_ns() // 1_000_000, level="error", message=message)
@@ -293,6 +312,10 @@ def _started_again(crash: TaskFailed) -> LogLine:
 
 def _caller_gone() -> ProgramError:
     return ProgramError(kind=ErrorKind.CANCELLED, message="whoever waited for the answer has gone")
+
+
+def _cancelled_by_manager() -> ProgramError:
+    return ProgramError(kind=ErrorKind.CANCELLED, message="the run was ended, as the manager asked")
 
 
 def _cancelled_by_stop() -> ProgramError:

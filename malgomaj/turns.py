@@ -14,6 +14,8 @@ class Turn:
     def __init__(self, free: Callable[[], None]) -> None:
         self._free = free
         self._holders = 1
+        self._over: asyncio.Event | None = None
+        """There once somebody waits for its end; mostly nobody does."""
 
     def hold(self) -> Callable[[], None]:
         """Hold on to it for somebody else as well; gives what that one must call, once, to drop it."""
@@ -24,6 +26,15 @@ class Turn:
         self._holders -= 1
         if not self._holders:
             self._free()
+            if self._over is not None:
+                self._over.set()
+
+    async def over(self) -> None:
+        """Wait until nobody holds on to it."""
+        self._over = self._over or asyncio.Event()
+        if not self._holders:
+            self._over.set()
+        await self._over.wait()
 
 
 @dataclass(slots=True)

@@ -20,6 +20,8 @@ MAX_BODY_BYTES = 1024 * 1024
 
 BATCH_EXTENSION = "batch"
 """That a worker takes `POST /v1/tasks/batch`."""
+END_EXTENSION = "end"
+"""That a worker takes `DELETE /v1/runs/{run_id}`."""
 MAX_BATCH_TASKS = 128
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 """Of its JSON."""
@@ -248,6 +250,9 @@ class Report(WireModel):
     attempts: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """How often the run was started: 2 if the executor crashed and the task allowed a retry."""
     duration_ms: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """From the task's acceptance to its end."""
+    waited_ms: Annotated[float, Field(ge=0, le=LATEST_MS)] | None = None
+    """How much of this passed before the program was started: for its turn, an executor, its compilation."""
     modules: list[ModuleUse] = []
     response: TaskAnswer | None = None
 

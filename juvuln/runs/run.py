@@ -34,8 +34,6 @@ class Run:
     """Until when it may be handed to a worker; later it is missed."""
     retry: Retry = NO_RETRY
     """How it is repeated if it does not end well."""
-    may_be_replaced: bool = False
-    """Whether it may be cancelled while it runs, for which it goes to its worker in a call of its own."""
     failures_limit: int = 0
     """After how many failures in a row, this one included, its program is set to failed; 0: never."""
 
@@ -48,7 +46,7 @@ class Ending:
     ended_ms: int
     reason: str | None = None
     started_ms: int | None = None
-    """When it was handed to a worker; None if it never was."""
+    """When the worker started it or, where it does not say, was handed it; None if no worker was."""
     duration_ms: float | None = None
     """How long the worker was busy with it."""
     worker: str | None = None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
+from itertools import pairwise
 
 import pytest
 
@@ -70,6 +71,8 @@ async def test_replace_ends_the_older_run_at_its_worker_too(
     await installation.start()
     cancelled = await until_ended(installation, uuid, "cancelled", 5)
     assert all("replaced by run " in run["reason"] for run in cancelled)
+    for earlier, later in pairwise(run for run in cancelled if run["started"]):
+        assert datetime.fromisoformat(later["started"]) >= datetime.fromisoformat(earlier["ended"])
     assert heard.paths == []
 
 

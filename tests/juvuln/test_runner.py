@@ -46,6 +46,43 @@ class Played:
             raise AssertionError
         return Result(ending, TaskAnswer(status=201, body=b"four") if request else None)
 
+    async def end(self, run: Run, worker: Worker) -> bool:
+        raise AssertionError("no worker has it")
+
+
+class PlayedWorker(Played):
+    """The same, with a worker that has the first attempt until the test says how it ended.
+
+    It is told to end it ``tells`` times in vain, and then does so, unless it ``cannot`` be told.
+    """
+
+    worker = Worker(UUID_1, "http://localhost", None, frozenset({"tengo"}), 0.0)
+
+    def __init__(self, live: LiveRuns, *endings: Ending, tells: int = 0, cannot: bool = False) -> None:
+        super().__init__(*endings)
+        self.live = live
+        self.tells, self.cannot = tells, cannot
+        self.told = asyncio.Event()
+        self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+
+    async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
+        if self.ended.done():
+            return await super().attempt(run, request)
+        self.live.hand_over(run.id, self.worker)
+        self.waiting.set()
+        result = Result(await self.ended)
+        self.live.take_back(run.id, begun=True)
+        return result
+
+    async def end(self, run: Run, worker: Worker) -> bool:
+        assert worker is self.worker
+        self.told.set()
+        self.tells -= 1
+        if self.cannot or self.tells >= 0:
+            return False
+        self.ended.set_result(CANCELLED)
+        return True
+
 
 def a_run(**changes: Any) -> Run:
     return replace(Run(new_run_id(0), program(), Trigger.SCHEDULE, claimed_ms=0), **changes)
@@ -55,6 +92,7 @@ def failing(count: int = 1, **changes: Any) -> list[Ending]:
     return [replace(Ending(Outcome.FAILED, ended_ms=1, reason="oh no"), **changes)] * count
 
 
+CANCELLED = Ending(Outcome.CANCELLED, ended_ms=1, worker="localhost")
 SUCCESS = Ending(Outcome.SUCCEEDED, ended_ms=2)
 THREE_MORE = Retry(3, backoff_seconds=0.001)
 
@@ -205,6 +243,66 @@ async def test_a_run_that_is_cancelled_by_name_is_closed_as_such_and_its_task_go
     runner.cancel(run.id, "too late")
     ((_, ending),) = notes.closed
     assert (ending.outcome, ending.reason) == (Outcome.CANCELLED, "replaced")
+
+
+async def replaced(played: PlayedWorker, **changes: Any) -> Ending:
+    """How a run is recorded that a newer one replaced while the worker had it."""
+    notes, run = Notes(), a_run(**changes)
+    runner = a_runner(played, notes, live=played.live)
+    running = asyncio.create_task(runner.execute(run))
+    await played.waiting.wait()
+    runner.cancel(run.id, "replaced")
+    await played.told.wait()
+    if played.cannot:
+        played.ended.set_result(played.endings.pop(0))  # type: ignore[arg-type]
+    await running
+    ((_, ending),) = notes.closed
+    return ending
+
+
+@pytest.mark.parametrize("tells", [0, 1])
+async def test_a_run_that_a_worker_has_ends_when_the_worker_says_so(tells: int) -> None:
+    ending = await replaced(PlayedWorker(LiveRuns(), tells=tells), retry=THREE_MORE)
+    assert (ending.outcome, ending.reason, ending.worker) == (Outcome.CANCELLED, "replaced", "localhost")
+
+
+@pytest.mark.parametrize(
+    ("own", "reason"),
+    [
+        (SUCCESS, None),
+        (Ending(Outcome.LOST, ended_ms=1, reason="silence"), "silence (replaced)"),
+        (*failing(), "oh no (attempt 1 of 4, not repeated: replaced)"),
+    ],
+)
+async def test_a_run_whose_worker_cannot_be_told_to_end_it_goes_to_its_end_and_is_not_repeated(
+    own: Ending, reason: str | None
+) -> None:
+    ending = await replaced(PlayedWorker(LiveRuns(), own, cannot=True), retry=THREE_MORE)
+    assert (ending.outcome, ending.reason) == (own.outcome, reason)
+
+
+async def test_a_run_that_is_replaced_between_two_attempts_keeps_the_ending_of_the_first() -> None:
+    notes, run = Notes(), a_run(retry=Retry(3, backoff_seconds=600))
+    runner = a_runner(Played(*failing()), notes)
+    running = asyncio.create_task(runner.execute(run))
+    await asyncio.sleep(0)
+    runner.cancel(run.id, "replaced")
+    await running
+    ((_, ending),) = notes.closed
+    assert (ending.outcome, ending.reason) == (Outcome.FAILED, "oh no (attempt 1 of 4, not repeated: replaced)")
+
+
+async def test_a_run_whose_worker_is_asked_to_end_it_is_lost_when_the_manager_ends() -> None:
+    notes, run, played = Notes(), a_run(), PlayedWorker(LiveRuns(), cannot=True)
+    runner = a_runner(played, notes, live=played.live)
+    running = asyncio.create_task(runner.execute(run))
+    await played.waiting.wait()
+    runner.cancel(run.id, "replaced")
+    await played.told.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [ending.outcome for _, ending in notes.closed] == [Outcome.LOST]
 
 
 async def test_a_program_that_fails_so_often_in_a_row_is_set_to_failed_and_the_last_record_says_so() -> None:

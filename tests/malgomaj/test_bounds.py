@@ -63,17 +63,78 @@ async def test_a_program_that_fills_all_its_domains_slots_leaves_the_others_room
         assert (await worker.status())["waiting"] == 0
 
 
-async def test_the_deadline_counts_while_a_run_waits_for_its_turn(tmp_path: Path, manager: LocalManager) -> None:
+async def test_a_run_that_does_not_get_its_turn_within_its_deadline_is_refused(
+    tmp_path: Path, manager: LocalManager
+) -> None:
     async with running_worker(tmp_path, manager, LIMITS__DOMAIN_RUNS="1") as worker:
         busy = asyncio.create_task(worker.run(SLEEP % 1500))
         await until_status(worker, runs=1)
-        report = await worker.report("x := 1", deadline=200)
-        assert (report["outcome"], report["error"]["kind"]) == ("timed_out", "deadline")
-        assert report["error"]["message"] == (
-            "deadline of 200 ms exceeded; the program never started, since its domain had 1 runs under way "
-            "all the time (limits.domain_runs)"
+        refused = await worker.run("x := 1", deadline=200)
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+        assert refused.json["message"] == (
+            "domain 'test' had 1 runs under way all the time (limits.domain_runs), so this one was not started "
+            "within its deadline of 200 ms"
         )
         assert (await busy).status == 200
+
+
+async def test_a_report_tells_how_long_the_program_waited_for_its_start(tmp_path: Path, manager: LocalManager) -> None:
+    async with running_worker(tmp_path, manager, LIMITS__DOMAIN_RUNS="1") as worker:
+        busy = asyncio.create_task(worker.run(SLEEP % 500))
+        await until_status(worker, runs=1)
+        later = asyncio.create_task(worker.report(SLEEP % 1))
+        await until_status(worker, waiting=1)
+        broken = await worker.report("x :=")
+        assert (await busy).status == 200
+        report = await later
+        assert 0 < report["waited_ms"] < report["duration_ms"]
+        assert broken["waited_ms"] is None
+
+
+BEGUN = 'log := import("log"); log.info("begun")\n'
+
+
+async def until_begun(worker: RunningWorker, run_id: str) -> None:
+    """Until a run has logged that it has begun."""
+
+    async def begun() -> bool:
+        return b"begun" in (await worker.request("GET", f"/v1/runs/{run_id}/log?follow=false")).body
+
+    await until(begun, f"run {run_id} has begun")
+
+
+async def end_run(worker: RunningWorker, run_id: str) -> int:
+    return (await worker.request("DELETE", f"/v1/runs/{run_id}")).status
+
+
+async def test_a_run_is_ended_when_its_manager_asks_for_it_and_answered_when_it_has_stopped(
+    tmp_path: Path, manager: LocalManager
+) -> None:
+    async with running_worker(tmp_path, manager, LIMITS__DOMAIN_RUNS="1") as worker:
+        running = asyncio.create_task(worker.report(BEGUN + SLEEP % 30_000, run_id="one"))
+        await until_begun(worker, "one")
+        waiting = asyncio.create_task(worker.report("x := 1", run_id="two"))
+        await until_status(worker, waiting=1)
+        for run_id in ("two", "one"):
+            assert await end_run(worker, run_id) == 204
+        for report in (await waiting, await running):
+            assert (report["outcome"], report["error"]["kind"]) == ("cancelled", "cancelled")
+            assert report["error"]["message"] == "the run was ended, as the manager asked"
+        assert [each["message"] for each in (await running)["log"]] == ["begun"]
+        assert (await worker.status())["runs"] == 0
+        assert await end_run(worker, "one") == 404
+
+
+async def test_a_run_that_does_not_stop_is_answered_as_ended_when_its_executor_is_replaced(
+    tmp_path: Path, manager: LocalManager
+) -> None:
+    async with running_worker(tmp_path, manager, EXECUTORS__GRACE_SECONDS="1") as worker:
+        running = asyncio.create_task(worker.report(BEGUN + UNSTOPPABLE, run_id="one"))
+        await until_begun(worker, "one")
+        assert await end_run(worker, "one") == 204
+        assert (await running)["outcome"] == "cancelled"
+        (_, replaced) = worker.process.events("executor_retired")
+        assert replaced["reason"] == "program_does_not_stop"
 
 
 async def test_a_run_that_does_not_stop_keeps_its_turn_until_its_executor_is_replaced(
