@@ -215,7 +215,7 @@ async def _writing_record(settings: JuvulnSettings, clock: Clock, readiness: Rea
         readiness.set("record of runs", problem)
 
     async with open_record(settings.effective_database, settings.effective_name, report) as record:
-        left_open = await record.close_left_open(clock.now_ms())
+        left_open = await record.managers.begin(clock.now_ms())
         if left_open:
             log.warning("runs_lost_in_an_earlier_life", count=left_open)
         writer = asyncio.create_task(supervise("record", record.write))
@@ -225,7 +225,8 @@ async def _writing_record(settings: JuvulnSettings, clock: Clock, readiness: Rea
             try:
                 async with asyncio.timeout(settings.shutdown_timeout_seconds):
                     await record.flush()
-            except TimeoutError:
+                    await record.managers.leave()
+            except (TimeoutError, DatabaseError):
                 log.error("record_not_complete", reason="cannot be written; open runs will be lost")
             writer.cancel()
             await asyncio.wait({writer})
@@ -282,6 +283,7 @@ async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator
         "scheduler": scheduler.run,
         "domain file": services.domains.follow_file,
         "sweep": lambda: _sweep_workers(services),
+        "managers": lambda: services.record.managers.watch(services.clock.now_ms),
         "retention": lambda: _prune(services),
         "pauses": services.pauses.follow,
     }

@@ -105,7 +105,7 @@ class RunMetrics(Collector):
         yield gauge("juvuln_runs_waiting", "Runs that wait for a slot or a worker", waiting)
         yield gauge("juvuln_runs_under_way", "Runs that a worker has", len(self._live) - waiting)
         yield gauge(
-            "juvuln_runs_left_open", "Runs that were left open before, closed as lost at the start", meter.left_open
+            "juvuln_runs_left_open", "Runs that managers left open that are gone, closed as lost", meter.left_open
         )
         started = [([trigger], meter.started[trigger]) for trigger in Trigger]
         yield counters("juvuln_runs_started", "Runs that a worker took, counted at their end", ["trigger"], started)

@@ -43,7 +43,7 @@ class RunMeter:
         self.due = 0
         """Due times put on record; those that were missed together count as one."""
         self.left_open = 0
-        """Runs that an earlier life of this manager left open, closed as lost at its start."""
+        """Runs that an earlier life of this manager, or another that is gone, left open; they were closed as lost."""
         self.started: Counter[Trigger] = Counter()
         self.ended: Counter[tuple[str, Trigger, Outcome]] = Counter()
         """By domain, what asked for them, and how they ended."""

@@ -15,13 +15,14 @@ from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from juvuln.database import DatabaseError, RefusedError, open_engine, transaction
 from juvuln.programs import Changes, Program
 from juvuln.runs.batch import Batch, Claim
 from juvuln.runs.followed import all_followed, follow, forget, look_no_further_back
+from juvuln.runs.managers import Managers
 from juvuln.runs.meter import RunMeter, WriteMeter
 from juvuln.runs.migrate import migrate
 from juvuln.runs.paused_domains import PausedDomains
@@ -56,6 +57,7 @@ class RunRecord:
         self.manager = manager
         """The name of this manager in it."""
         self.meter = RunMeter()
+        self.managers = Managers(engine, manager, self.meter)
         self.writes = WriteMeter()
         self._report_problem = report_problem
         self.paused_domains = PausedDomains(engine)
@@ -120,18 +122,6 @@ class RunRecord:
         """Wait until everything said so far is written."""
         self._work.set()
         await self._idle.wait()
-
-    async def close_left_open(self, ended_ms: int) -> int:
-        """Close as lost what an earlier life of this manager left open; gives their number."""
-        values = {
-            "outcome": Outcome.LOST.value,
-            "ended_ms": ended_ms,
-            "reason": "the manager ended before the worker answered",
-        }
-        query = update(runs).where(runs.c.manager == self.manager, runs.c.outcome.is_(None)).values(**values)
-        async with transaction(self._engine, WHAT) as connection:
-            self.meter.left_open = (await connection.execute(query)).rowcount
-        return self.meter.left_open
 
     async def follow(self, domain: str, changes: Changes, now_ms: int) -> None:
         """Note which routines are followed from now on, on which schedule, and which not any more."""

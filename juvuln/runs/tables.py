@@ -61,3 +61,13 @@ paused_domains = Table(
     Column("domain", Text, primary_key=True),
     Column("since_ms", BigInteger, nullable=False),
 )
+
+managers = Table(
+    "managers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # Another one after each start.
+    Column("life", Text, nullable=False),
+    # Changes for as long as it is there.
+    Column("beats", BigInteger, nullable=False),
+)

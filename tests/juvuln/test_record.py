@@ -132,7 +132,7 @@ async def test_what_an_earlier_life_left_open_is_closed_as_lost_and_only_that(re
             await record.claim([run(1 if manager == "one" else 2, NOW_MS + (manager == "two"))])
             writer.cancel()
     async with open_record(record_url, "one", lambda _: None) as record:
-        assert await record.close_left_open(NOW_MS + 99) == 1
+        assert await record.managers.begin(NOW_MS + 99) == 1
         newer, older = await record.history("test", limit=10)
         assert newer.ending is None
         assert older.ending is not None
