@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import footprint, report, routines, tasks, webhooks
+from bench import footprint, report, routines, schedule, tasks, webhooks
 from bench.load import LoadError
 from bench.peers import has_node_red
 from bench.rounds import QUICK, Effort, Figures
@@ -38,7 +38,7 @@ MEASUREMENTS = (
     Measurement(("pooled-run",), tasks.pooled_run),
     Measurement(("first-answer", "new-domain"), tasks.first_answer),
     Measurement(("neighbour-ratio",), tasks.neighbour),
-    Measurement(("webhook-ratio", "webhook", "webhook-node-red"), webhooks.webhook),
+    Measurement(("webhook-ratio", "webhook", "webhook-node-red", "generator-headroom-webhook"), webhooks.webhook),
     Measurement(
         ("webhook-added-p50", "webhook-added-p99", "webhook-p50", "webhook-p99", "generator-late"),
         webhooks.webhook_latency,
@@ -46,6 +46,7 @@ MEASUREMENTS = (
     Measurement(("start", "rest-memory"), footprint.rest),
     Measurement(("lag-p99",), routines.lag),
     Measurement(("storm",), routines.storm),
+    Measurement(("tick-claimed", "tick", "tick-claimed-postgresql", "tick-postgresql"), schedule.ticks),
     Measurement(("counted-worker", "counted-manager"), footprint.counting_runs),
     Measurement(("idle-cpu", "idle-memory", "load-domains", "scrape", "change"), footprint.idle),
 )

@@ -27,7 +27,6 @@ from bench.webhooks import demo_domain, greet_request
 from shared.logging import configure_logging
 
 RESULTS = BENCH / "results" / "growth.json"
-PLOTS = BENCH.parent / "docs" / "performance"
 DOMAINS = 4
 """For many callers: one domain alone refuses more than it may have waiting."""
 READS_BODY = 'cgi := import("cgi"); cgi.response.write(string(len(cgi.request.body())))'
@@ -177,9 +176,9 @@ def publish(curves: Sequence[Curve]) -> None:
     """Write the data, the plots, and the document's list of them."""
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(to_json(curves), encoding="utf-8")
-    PLOTS.mkdir(exist_ok=True)
+    report.PLOTS.mkdir(exist_ok=True)
     for each in curves:
-        (PLOTS / f"{each.name}.svg").write_text(svg(each), encoding="utf-8")
+        (report.PLOTS / f"{each.name}.svg").write_text(svg(each), encoding="utf-8")
     images = "\n".join(f"![{each.title}, over {each.over}](performance/{each.name}.svg)\n" for each in curves)
     text = report.put(report.DOCUMENT.read_text(encoding="utf-8"), "growth", f"{report.machine()}\n\n{images}".rstrip())
     report.DOCUMENT.write_text(text, encoding="utf-8")

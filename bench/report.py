@@ -6,27 +6,34 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import bars
 from bench.rows import TARGETS, Row, to_json
 from bench.tools import BENCH
 
 LATEST = BENCH / "results" / "latest.json"
 DOCUMENT = BENCH.parent / "docs" / "performance.md"
+PLOTS = DOCUMENT.with_suffix("")
+"""The folder of the plots that it shows."""
+PLOT = "![How the results compare with what must be](performance/results.svg)"
 
 
 def line(row: Row) -> str:
     """For the terminal."""
     judged = "" if row.met is None else f"  {_verdict(row)} (must {row.must:g}, aim {row.aim:g})"
     least, most = row.spread
-    return f"{row.name:<22} {row.value:>10g} {row.unit:<3} ({least:g} to {most:g}, {row.rounds} rounds){judged}"
+    return f"{row.name:<27} {row.value:>10g} {row.unit:<3} ({least:g} to {most:g}, {row.rounds} rounds){judged}"
 
 
 def publish(rows: Sequence[Row]) -> None:
-    """Write the results, and the document's tables from them."""
+    """Write the results, and the document's tables and plot from them."""
     LATEST.parent.mkdir(exist_ok=True)
+    PLOTS.mkdir(exist_ok=True)
+    (PLOTS / "results.svg").write_text(bars.svg(rows), encoding="utf-8")
     LATEST.write_text(to_json(rows), encoding="utf-8")
     text = DOCUMENT.read_text(encoding="utf-8")
     text = put(text, "machine", machine())
-    text = put(text, "results", "\n".join([table([each for each in rows if each.met is not None]), *missing(rows)]))
+    judged = table([each for each in rows if each.met is not None])
+    text = put(text, "results", "\n".join([judged, *missing(rows), "", PLOT]))
     text = put(text, "beside", table([each for each in rows if each.met is None]))
     DOCUMENT.write_text(text, encoding="utf-8")
 

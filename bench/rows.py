@@ -69,9 +69,18 @@ TARGETS = {
         Target("load-domains", "from the start of the manager until 100 domains of 1,000 programs are read", "s"),
         Target("scrape", "a scrape of /metrics with as many", "ms"),
         Target("change", "to change a program with as many, until the change is in effect", "ms"),
+        Target(
+            "tick-claimed",
+            "a due time of 10,000 at once, record in SQLite: the manager's processor to its claim",
+            "us",
+        ),
+        Target("tick", "the same, until its ending is on record", "us"),
+        Target("tick-claimed-postgresql", "the same with the record in PostgreSQL: to its claim", "us"),
+        Target("tick-postgresql", "the same, until its ending is on record", "us"),
         Target("counted-worker", "what the figures of /metrics cost a run in the worker", "us"),
         Target("counted-manager", "the same in the manager", "us"),
         Target("generator-headroom", "the load generator against a bare Go server ÷ the fastest of the above", "x"),
+        Target("generator-headroom-webhook", "the same with the requests of webhooks", "x"),
         Target("generator-late", "how late the load generator sends at 500/s, p99", "ms"),
     )
 }
@@ -96,6 +105,11 @@ def row(name: str, rounds: Sequence[float]) -> Row:
 def ratios(ours: Iterable[float], theirs: Iterable[float]) -> Sequence[float]:
     """Round by round, as both were measured one after the other."""
     return [our / their for our, their in zip(ours, theirs, strict=True)]
+
+
+def headroom(bare: Iterable[float], measured: Iterable[Sequence[float]]) -> Sequence[float]:
+    """How far the load generator was from its own limit, round by round: its figure ÷ the fastest of the others."""
+    return ratios(bare, (max(figures) for figures in zip(*measured, strict=True)))
 
 
 def to_json(rows: Iterable[Row]) -> str:

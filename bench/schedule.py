@@ -1,21 +1,18 @@
 """What a tick costs: ten thousand routines that are due in the same second, decided on and put on record.
 
-Run it with `python -m bench.schedule [ROUTINES]`. Processor time is that of the manager's process; PostgreSQL's own is
-beside it.
+Processor time is that of this process, which does what the manager does; PostgreSQL's own is beside it.
 """
 
 import asyncio
-import statistics
-import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
 from uuid import UUID
 
+from bench.rounds import Effort, Figures
 from juvuln.clock import Clock
 from juvuln.policy import Policy
 from juvuln.programs import Changes, Program, ProgramKey
@@ -24,12 +21,11 @@ from juvuln.routine_runs import RoutineRuns
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.runs.run import Ending, Run
 from juvuln.scheduler import Scheduler
-from shared.logging import configure_logging
 from shared.wire import Outcome, ProgramType
-from tests.support.databases import DatabaseServer, PostgresServer, SqliteFolder
+from tests.support.databases import PostgresServer, SqliteFolder
 
 T0_MS = 1_700_000_000_000
-TICKS = 5
+ROUTINES = 10_000
 ROUTINE = Program(
     key=ProgramKey("bench", UUID(int=0)),
     name="beat",
@@ -74,47 +70,37 @@ class Instant:
         """There is nothing to stop."""
 
 
-async def measure(url: str, routines: int) -> tuple[Sequence[float], Sequence[float]]:
-    """Processor seconds of deciding and claiming, and of the whole, endings included."""
+async def ticks(folder: Path, effort: Effort) -> Figures:
+    """In microseconds of the manager's processor for each due time: to its claim, and to its ending; by database."""
+    with closing(PostgresServer(folder / "postgres")) as postgresql:
+        sqlite_claims, sqlite_wholes = await _rounds(await SqliteFolder(folder).create(), effort.rounds)
+        claims, wholes = await _rounds(await postgresql.create(), effort.rounds)
+    return {
+        "tick-claimed": sqlite_claims,
+        "tick": sqlite_wholes,
+        "tick-claimed-postgresql": claims,
+        "tick-postgresql": wholes,
+    }
+
+
+async def _rounds(url: str, rounds: int) -> tuple[Sequence[float], Sequence[float]]:
+    """Of deciding and claiming, and of the whole, endings included."""
     async with open_record(url, "bench", lambda _: None) as record:
         writer = asyncio.create_task(record.write())
         clock = SetClock([T0_MS])
         runs = RoutineRuns(Instant(record, clock), clock)
         planning = Planning(UTC, {}, Policy())
         scheduler = Scheduler(record, runs, lambda _: None, lambda _: None, clock, planning)
-        programs = [replace(ROUTINE, key=ProgramKey("bench", UUID(int=number))) for number in range(routines)]
+        programs = [replace(ROUTINE, key=ProgramKey("bench", UUID(int=number))) for number in range(ROUTINES)]
         scheduler.update(Changes(added=tuple(programs)), {})
         claims, wholes = [], []
-        for tick in range(1, TICKS + 1):
+        for tick in range(1, rounds + 1):
             clock.shown_ms.append(T0_MS + tick * 5000)
             began = time.process_time()
             await scheduler.step()
-            claims.append(time.process_time() - began)
+            claims.append((time.process_time() - began) / ROUTINES * 1e6)
             await runs.finished()
             await record.flush()
-            wholes.append(time.process_time() - began)
+            wholes.append((time.process_time() - began) / ROUTINES * 1e6)
         writer.cancel()
     return claims, wholes
-
-
-def row(what: str, seconds: Sequence[float], routines: int) -> None:
-    median = statistics.median(seconds)
-    print(
-        f"{what:<50} {median:6.3f} s  {median / routines * 1e6:5.1f} us each ({min(seconds):.3f} to {max(seconds):.3f})"
-    )
-
-
-async def main(routines: int) -> None:
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        postgresql = PostgresServer(Path(folder) / "postgres")
-        stack.callback(postgresql.close)
-        servers: dict[str, DatabaseServer] = {"SQLite": SqliteFolder(Path(folder)), "PostgreSQL": postgresql}
-        for name, server in servers.items():
-            claims, wholes = await measure(await server.create(), routines)
-            row(f"{name}: {routines} due times decided on and claimed", claims, routines)
-            row(f"{name}: the same, and their endings written", wholes, routines)
-
-
-if __name__ == "__main__":
-    configure_logging("bench", log_format="console", level="error")
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))

@@ -13,7 +13,7 @@ from bench.installation import worker_alone
 from bench.load import Answers, Load, http_request, run_load
 from bench.peers import bare_aiohttp, bare_go, peer_go
 from bench.rounds import Effort, Figures, alternate
-from bench.rows import ratios
+from bench.rows import headroom, ratios
 
 WAITS_50_MS = 'import("times").sleep(50000000)'
 NEW_PROGRAMS = 100
@@ -74,10 +74,9 @@ async def cached_task(folder: Path, effort: Effort) -> Figures:
         await alternate(1, measures)
         found = await alternate(effort.rounds, measures)
     bare = found.pop("bare-go")
-    fastest = [max(figures) for figures in zip(*found.values(), strict=True)]
     return found | {
         "cached-task-ratio": ratios(found["cached-task"], found["cached-task-peer-go"]),
-        "generator-headroom": ratios(bare, fastest),
+        "generator-headroom": headroom(bare, found.values()),
     }
 
 

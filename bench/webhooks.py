@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bench.installation import both_daemons
 from bench.load import Answers, Load, http_request, run_load
-from bench.peers import NODE_RED_PATH, bare_aiohttp, has_node_red, node_red
+from bench.peers import NODE_RED_PATH, bare_aiohttp, bare_go, has_node_red, node_red
 from bench.rounds import Effort, Figures, alternate
-from bench.rows import ratios
+from bench.rows import headroom, ratios
 from examples.demo_domain import make_demo_domain
 
 GREET = "/v1/webhooks/demo/11111111-0000-4000-8000-000000000003"
@@ -30,7 +30,11 @@ async def webhook(folder: Path, effort: Effort) -> Figures:
     """How many in a second; Node-RED's too where it is installed."""
     async with AsyncExitStack() as stack:
         manager, _ = await stack.enter_async_context(both_daemons(folder, await demo_domain(folder)))
-        requests = {"webhook": (manager.port, greet_request(manager.port))}
+        bare_port = await stack.enter_async_context(bare_go())
+        requests = {
+            "webhook": (manager.port, greet_request(manager.port)),
+            "bare-go": (bare_port, greet_request(bare_port)),
+        }
         if has_node_red():
             port = await stack.enter_async_context(node_red(folder))
             requests["webhook-node-red"] = (port, greet_request(port, NODE_RED_PATH))
@@ -42,9 +46,10 @@ async def webhook(folder: Path, effort: Effort) -> Figures:
         measures = {name: partial(per_second, name) for name in requests}
         await alternate(1, measures)
         found = await alternate(effort.rounds, measures)
-    if "webhook-node-red" not in found:
-        return found
-    return found | {"webhook-ratio": ratios(found["webhook"], found["webhook-node-red"])}
+    figures = {"generator-headroom-webhook": headroom(found.pop("bare-go"), found.values()), **found}
+    if "webhook-node-red" in found:
+        figures["webhook-ratio"] = ratios(found["webhook"], found["webhook-node-red"])
+    return figures
 
 
 async def webhook_latency(folder: Path, effort: Effort) -> Figures:
