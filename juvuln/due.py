@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from juvuln.clock import from_ms, to_ms
 from juvuln.policy import Missed
@@ -62,9 +62,9 @@ class DueTimes:
         """The next due times, soonest first: of each routine no more than one."""
         return heapq.nsmallest(count, self._next.items(), key=lambda item: (item[1], str(item[0])))
 
-    def take_due(self, now_ms: int) -> list[tuple[ProgramKey, int]]:
+    def take_due(self, now_ms: int, limit: int) -> list[tuple[ProgramKey, int]]:
         """Take out what is due by now, soonest first. Put back what is not done, and what comes next."""
-        return list(self._take(now_ms))
+        return list(islice(self._take(now_ms), limit))
 
     def _take(self, now_ms: int) -> Iterator[tuple[ProgramKey, int]]:
         while (soonest := self.soonest_ms()) is not None and soonest <= now_ms:

@@ -17,6 +17,10 @@ class ProgramKey:
     domain: str
     uuid: UUID
 
+    def __hash__(self) -> int:
+        # It is asked for some twenty times in each run, and that of a UUID takes as long again.
+        return hash((self.domain, self.uuid.int))
+
     def __str__(self) -> str:
         return f"{self.domain}/{self.uuid}"
 

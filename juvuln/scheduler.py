@@ -36,6 +36,8 @@ from shared.wire import Outcome, ProgramType
 RETRY_SECONDS = 1.0
 LONGEST_SLEEP_SECONDS = 1.0
 """The wall clock is looked at this often, for it may be set while we sleep."""
+DUE_AT_ONCE = 500
+"""What is due in the same second is claimed in parts, so that the first are running while the next go on record."""
 PAUSES_MS = 1000
 """How often it is seen whether a pause is over."""
 GONE = "the program was changed, or is no active routine any more"
@@ -210,7 +212,7 @@ class Scheduler:
         now_ms = self._clock.now_ms()
         self._notice_time(now_ms)
         self._look_at_pauses(now_ms)
-        taken = self._due.take_due(now_ms)
+        taken = self._due.take_due(now_ms, DUE_AT_ONCE)
         if not taken and not self._to_skip:
             return self._seconds_to_next()
         done = await self._tick_or_put_back(taken, now_ms)

@@ -38,10 +38,18 @@ def test_what_is_due_comes_soonest_first_and_only_once() -> None:
     due.put(ONE, 200)
     due.put(TWO, 100)
     assert due.soonest_ms() == 100
-    assert due.take_due(99) == []
-    assert due.take_due(200) == [(TWO, 100), (ONE, 200)]
-    assert due.take_due(1000) == []
+    assert due.take_due(99, 10) == []
+    assert due.take_due(200, 10) == [(TWO, 100), (ONE, 200)]
+    assert due.take_due(1000, 10) == []
     assert due.soonest_ms() is None
+
+
+def test_no_more_is_taken_at_once_than_is_asked_for() -> None:
+    due = DueTimes()
+    due.put(ONE, 100)
+    due.put(TWO, 200)
+    assert due.take_due(300, 1) == [(ONE, 100)]
+    assert due.take_due(300, 1) == [(TWO, 200)]
 
 
 def test_a_due_time_that_was_replaced_or_removed_does_not_come() -> None:
@@ -50,15 +58,15 @@ def test_a_due_time_that_was_replaced_or_removed_does_not_come() -> None:
     due.put(ONE, 300)
     due.put(TWO, 100)
     due.remove(TWO)
-    assert due.take_due(200) == []
-    assert due.take_due(300) == [(ONE, 300)]
+    assert due.take_due(200, 10) == []
+    assert due.take_due(300, 10) == [(ONE, 300)]
 
 
 def test_the_same_due_time_put_twice_comes_once() -> None:
     due = DueTimes()
     due.put(ONE, 100)
     due.put(ONE, 100)
-    assert due.take_due(100) == [(ONE, 100)]
+    assert due.take_due(100, 10) == [(ONE, 100)]
     assert len(due) == 0
 
 
@@ -69,7 +77,7 @@ def test_due_times_that_are_set_again_and_again_do_not_add_up() -> None:
     for number in range(3 * MOST_STALE):
         due.put(often, 5 + number % 3)
     assert len(due._heap) < 2 * MOST_STALE
-    assert due.take_due(7) == [(other, 7), (often, 5 + (3 * MOST_STALE - 1) % 3)]
+    assert due.take_due(7, 10) == [(other, 7), (often, 5 + (3 * MOST_STALE - 1) % 3)]
 
 
 def test_a_due_time_that_has_come_runs_and_the_next_follows() -> None:
