@@ -26,7 +26,7 @@ from shared.wire import (
 
 NOT_THE_PROGRAMS = frozenset({"content-length", "date", "server", "transfer-encoding", "connection", "x-expires"})
 """Headers of a plain answer that are the worker's."""
-BUSY, CREDENTIALS_REFUSED = (429, 503), (401, 403)
+BUSY, CREDENTIALS_REFUSED, SOURCE_NEEDED = (429, 503), (401, 403), 409
 RETRY_AFTER_SECONDS = 1.0
 """When to ask a busy worker again if it does not say."""
 LEAST_RETRY_SECONDS, MOST_RETRY_SECONDS = 0.1, 10.0
@@ -43,6 +43,8 @@ class Why(Enum):
     """Nobody listens there any more."""
     STRANGER = auto()
     """Somebody else listens there, perhaps the same worker in another life."""
+    SOURCE_NEEDED = auto()
+    """It does not keep the source code any more that only the digest was sent of."""
     OURS = auto()
     """This manager has no means left for another connection."""
 
@@ -92,12 +94,17 @@ class Said:
     answer: TaskAnswer | None = None
 
 
-def understand(answer: WorkerAnswer, *, is_call: bool) -> Said:
-    """What a worker's answer says; ``is_call``: of a webhook. Raises NotStarted, Unanswered."""
+def understand(answer: WorkerAnswer, *, is_call: bool, keeps_sources: bool = False) -> Said:
+    """What a worker's answer says; ``is_call``: of a webhook; ``keeps_sources``: that of a worker which may need them.
+
+    Raises NotStarted, Unanswered.
+    """
     if answer.content_type == REPORT_CONTENT_TYPE:
         return _reported(answer)
     failure = _failure(answer)
     if failure is not None:
+        if keeps_sources:
+            _check_source(answer.status)
         return _failed(answer.status, failure.message, _retry_after(answer))
     if is_call:
         return _answered(answer)
@@ -112,6 +119,7 @@ def understand_line(line: BatchLine) -> Said:
         return _said(line.report)
     if line.refusal is None:
         raise Unanswered("the worker's answer cannot be understood (neither a report nor a refusal)")
+    _check_source(line.refusal.code)
     return _failed(line.refusal.code, line.refusal.message, line.refusal.retry_after)
 
 
@@ -146,6 +154,12 @@ def _failure(answer: WorkerAnswer) -> ErrorBody | None:
     except ValidationError:
         return None
     return body if body.code == answer.status else None
+
+
+def _check_source(status: int) -> None:
+    """Raises NotStarted if that is what a worker says which needs the source code."""
+    if status == SOURCE_NEEDED:
+        raise NotStarted(Why.SOURCE_NEEDED, "does not keep the source code that it was sent")
 
 
 def _failed(status: int, message: str, retry_after_seconds: float | None) -> Said:

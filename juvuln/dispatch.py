@@ -19,7 +19,7 @@ from juvuln.fairness import Places
 from juvuln.live import LiveRuns
 from juvuln.runs.run import Ending, Run, Trigger
 from juvuln.worker_client import WorkerClient
-from juvuln.workers import Content, Worker, WorkerRegistry, WorkerState
+from juvuln.workers import Content, SourceForm, Worker, WorkerRegistry, WorkerState
 from shared.wire import Outcome, Task, TaskAnswer, TaskRequest
 
 ANSWER_MARGIN_SECONDS = 5.0
@@ -29,6 +29,8 @@ LAST_WORD_SECONDS = 1.0
 it certainly did not start."""
 LONGEST_NAME = 255
 """What the wire takes of a program's name; a database may hold longer ones."""
+LONGEST_PLAIN_SOURCE_BYTES = 128
+"""Source code that is no longer is sent each time: its digest would save nothing."""
 
 log = structlog.get_logger()
 
@@ -107,17 +109,21 @@ class Dispatcher:
 
     async def _dispatch(self, run: Run, request: TaskRequest | None) -> Result:
         """Try worker after worker until one has taken the run."""
-        task = _task(run, request, self._library_state(run.program.key.domain))
         loop = asyncio.get_running_loop()
         refusals: dict[UUID, Refused] = {}
         began = loop.time()
         while worker := await self._next_worker(run, refusals, began):
+            form = self._source_form(worker, run)
             try:
-                return await self._send(worker, run, task, is_call=request is not None)
+                return await self._send(worker, run, request, form)
             except NotStarted as turn:
-                if worker.uuid not in refusals:
+                rest_seconds = turn.retry_after_seconds
+                if turn.why is Why.SOURCE_NEEDED and form is SourceForm.DIGEST:
+                    self._workers.source_needed(worker.uuid, _content(run))
+                    rest_seconds = 0.0  # it can have it at once
+                elif worker.uuid not in refusals:
                     log.warning("worker_did_not_start_run", worker=worker.name, reason=turn.reason)
-                until = loop.time() + turn.retry_after_seconds
+                until = loop.time() + rest_seconds
                 refusals[worker.uuid] = Refused(worker.name, turn.why, turn.reason, until)
                 self._believe(worker, turn)
         return Result(self._ending(Outcome.SKIPPED, self._no_worker(run.program.language, refusals)))
@@ -161,13 +167,18 @@ class Dispatcher:
             return latest
         return min(latest, began + self._wait_for_worker_seconds)
 
-    async def _send(self, worker: Worker, run: Run, task: bytes, *, is_call: bool) -> Result:
+    def _source_form(self, worker: Worker, run: Run) -> SourceForm:
+        if len(run.program.code) <= LONGEST_PLAIN_SOURCE_BYTES:
+            return SourceForm.WHOLE
+        return self._workers.source_form(worker.uuid, _content(run))
+
+    async def _send(self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm) -> Result:
         """Have one worker do it. Raises NotStarted."""
         handed_over_ms = self._clock.now_ms()
         self._live.hand_over(run.id, worker)
         begun = True
         try:
-            said = await self._said(worker, run, task, is_call=is_call)
+            said = await self._said(worker, run, request, form)
         except Unanswered as failure:
             said = Said(Outcome.LOST, reason=failure.reason)
         except NotStarted:
@@ -187,7 +198,7 @@ class Dispatcher:
         )
         return Result(ending, said.answer)
 
-    async def _said(self, worker: Worker, run: Run, task: bytes, *, is_call: bool) -> Said:
+    async def _said(self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm) -> Said:
         """What the worker says, if it does in time and while it is there. Raises NotStarted, Unanswered."""
         deadline_ms = run.program.effective_deadline_ms
         patience_seconds = deadline_ms / 1000 + ANSWER_MARGIN_SECONDS
@@ -195,15 +206,22 @@ class Dispatcher:
         placement = self._workers.place(worker.uuid, _content(run), deadline_ms, lambda: _hurry(in_time))
         try:
             async with in_time:
-                if worker.takes_batches and run.trigger is Trigger.SCHEDULE:
-                    return await self._batches.run(worker, task)
-                return await self._client.run(worker, task, is_call=is_call)
+                said = await self._ask(worker, run, request, form)
         except TimeoutError as error:
             raise Unanswered(
                 placement.gone or f"{worker.name} did not answer within {patience_seconds:.0f} s"
             ) from error
         finally:
             self._workers.take_away(placement)
+        if form is SourceForm.TO_KEEP:
+            self._workers.source_arrived(worker.uuid, _content(run))
+        return said
+
+    async def _ask(self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm) -> Said:
+        task = _task(run, request, self._library_state(run.program.key.domain), form)
+        if worker.takes_batches and run.trigger is Trigger.SCHEDULE:
+            return await self._batches.run(worker, task)
+        return await self._client.run(worker, task, is_call=request is not None)
 
     def _ending(self, outcome: Outcome, reason: str | None) -> Ending:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)
@@ -229,17 +247,18 @@ def _hurry(in_time: asyncio.Timeout) -> None:
 
 
 def _content(run: Run) -> Content:
-    return run.program.key.domain, run.program.checksum
+    return run.program.key.domain, run.program.digest
 
 
-def _task(run: Run, request: TaskRequest | None, library_state: str) -> bytes:
+def _task(run: Run, request: TaskRequest | None, library_state: str, form: SourceForm) -> bytes:
     program = run.program
     task = Task(
         deadline=program.effective_deadline_ms,
         domain=program.key.domain,
         language=program.language,
         program_uuid=str(program.key.uuid),
-        source_code=program.code,
+        source_code=b"" if form is SourceForm.DIGEST else program.code,
+        source_digest=None if form is SourceForm.WHOLE else program.digest.hex(),
         http=request,
         program_name=program.name[:LONGEST_NAME],
         run_id=run.id,

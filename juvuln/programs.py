@@ -39,6 +39,8 @@ class Program:
     checksum: bytes
     tags: tuple[str, ...] = ()
     code: bytes = field(default=b"", repr=False)
+    digest: bytes = field(default=b"", repr=False)
+    """SHA-256 of the code that is here; ``checksum`` is what its database says."""
 
     @property
     def effective_deadline_ms(self) -> int:

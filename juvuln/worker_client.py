@@ -35,7 +35,7 @@ class WorkerClient:
         """
         async with self._posted(worker, "/v1/tasks", task) as response:
             answer = await _read(response)
-        return understand(answer, is_call=is_call)
+        return understand(answer, is_call=is_call, keeps_sources=worker.keeps_sources)
 
     async def run_batch(self, worker: Worker, tasks: Sequence[bytes], heard: Callable[[BatchLine], None]) -> None:
         """Have several tasks begun, and tell what the worker says of each as it comes.

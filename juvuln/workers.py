@@ -4,18 +4,18 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from uuid import UUID
 
 from shared.auth import BasicCredentials
 from shared.errors import SelfhostError
-from shared.wire import BATCH_EXTENSION, END_EXTENSION, Subscriber
+from shared.wire import BATCH_EXTENSION, END_EXTENSION, SOURCES_EXTENSION, Subscriber
 
 REMEMBERED_CONTENTS = 10_000
 """How much is remembered of what ran lately at a worker."""
 
 Content = tuple[str, bytes]
-"""What a worker compiles once: the code that a domain's program has, by its checksum."""
+"""What a worker compiles once: the code that a domain's program has, by its digest."""
 
 
 class UnusableSubscriberError(SelfhostError):
@@ -29,6 +29,17 @@ class WorkerState(StrEnum):
     UNREACHABLE = "unreachable"
     """It could not be connected to; it gets no new runs until it gives a sign of life."""
     SILENT = "silent"
+
+
+class SourceForm(Enum):
+    """How a worker is sent the source code of a program."""
+
+    WHOLE = auto()
+    """As the contract has it."""
+    TO_KEEP = auto()
+    """With its digest, under which the worker keeps it."""
+    DIGEST = auto()
+    """Its digest alone."""
 
 
 @dataclass(slots=True)
@@ -52,6 +63,8 @@ class Worker:
     """Whether it takes many tasks in one call."""
     ends_runs: bool = False
     """Whether it can be told to end a run."""
+    keeps_sources: bool = False
+    """Whether it keeps source code, to be sent the digest instead."""
     drained: bool = False
     unreachable: bool = False
     runs: int = 0
@@ -127,6 +140,7 @@ def worker_from(subscriber: Subscriber, now_seconds: float, now_ms: int = 0) -> 
         version=subscriber.version,
         takes_batches=BATCH_EXTENSION in subscriber.extensions,
         ends_runs=END_EXTENSION in subscriber.extensions,
+        keeps_sources=SOURCES_EXTENSION in subscriber.extensions,
     )
 
 
@@ -148,11 +162,11 @@ class _Known:
 
     worker: Worker
     placements: set[Placement] = field(default_factory=set)
-    contents: OrderedDict[Content, None] = field(default_factory=OrderedDict)
-    """What ran there lately."""
+    contents: OrderedDict[Content, SourceForm] = field(default_factory=OrderedDict)
+    """What ran there lately, and how its source code is sent if the worker keeps such."""
 
     def note(self, content: Content) -> None:
-        self.contents[content] = None
+        self.contents.setdefault(content, SourceForm.TO_KEEP)
         self.contents.move_to_end(content)
         if len(self.contents) > REMEMBERED_CONTENTS:
             self.contents.popitem(last=False)
@@ -173,11 +187,15 @@ class WorkerRegistry:
         return [known.worker for known in self._known.values()]
 
     def subscribe(self, worker: Worker) -> None:
-        """Add a worker. One with the same uuid is the same and keeps its runs; another at the same address is gone."""
+        """Add a worker. One with the same uuid is the same and keeps its runs; another at the same address is gone.
+
+        Nothing is taken for known to it: it may have been started again.
+        """
         for uuid, known in list(self._known.items()):
             if uuid != worker.uuid and known.worker.base_url == worker.base_url:
                 self.lose(uuid, "was replaced by another at its address")
         known = self._known.setdefault(worker.uuid, _Known(worker))
+        known.contents.clear()
         before = known.worker
         known.worker = replace(
             worker,
@@ -271,6 +289,26 @@ class WorkerRegistry:
             known.placements.remove(placement)
             known.worker.runs -= 1
             known.worker.assigned_ms -= placement.deadline_ms
+
+    def source_form(self, uuid: UUID, content: Content) -> SourceForm:
+        """How to send a worker the source code of this content next."""
+        known = self._known.get(uuid)
+        if known is None or not known.worker.keeps_sources:
+            return SourceForm.WHOLE
+        return known.contents.get(content, SourceForm.TO_KEEP)
+
+    def source_arrived(self, uuid: UUID, content: Content) -> None:
+        """A worker has answered what was sent to be kept."""
+        if (known := self._known.get(uuid)) and known.contents.get(content) is SourceForm.TO_KEEP:
+            known.contents[content] = SourceForm.DIGEST
+
+    def source_needed(self, uuid: UUID, content: Content) -> None:
+        """A worker does not keep what it was sent.
+
+        It has no room for it, so that it gets it whole from now on: otherwise it could be asked in vain each time.
+        """
+        if (known := self._known.get(uuid)) and content in known.contents:
+            known.contents[content] = SourceForm.WHOLE
 
     async def arrival(self) -> None:
         """Wait until there is a worker that could not be chosen before."""

@@ -138,7 +138,7 @@ class Subscriber(Authority):
     version: Annotated[str, StringConstraints(max_length=64)] | None = None
     """Ours, like ``extensions``."""
     extensions: Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=32)] = []
-    """What it takes beyond the contract: ``batch``, ``sources``."""
+    """What it takes beyond the contract: ``batch``, ``end``, ``sources``."""
 
 
 class Load(WireModel):

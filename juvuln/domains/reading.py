@@ -101,6 +101,7 @@ class DomainReader:
             checksum=checksum,
             tags=tuple(map(sys.intern, row.tags)),
             code=before.code if before is not None and same else b"",
+            digest=before.digest if before is not None and same else b"",
         )
         return before if before is not None and program == before else program
 
@@ -157,7 +158,8 @@ async def _with_codes(connection: AsyncConnection, wanted: Mapping[Any, Program]
             program = wanted[row.uuid]
             if row.revision == program.revision and row.code is not None:
                 code = bytes_of(row.code) or b""
-                yield replace(program, code=code, checksum=program.checksum or hashlib.sha256(code).digest())
+                digest = hashlib.sha256(code).digest()
+                yield replace(program, code=code, digest=digest, checksum=program.checksum or digest)
 
 
 def _checked(column: str, value: Any, kind: type[T]) -> T:

@@ -1,5 +1,6 @@
 """Values that the tests of the manager's middle are made of."""
 
+import hashlib
 from dataclasses import replace
 from uuid import UUID
 
@@ -18,6 +19,7 @@ PROGRAM = Program(
     revision=0,
     checksum=b"sum",
     code=b"x := 1",
+    digest=hashlib.sha256(b"x := 1").digest(),
 )
 
 

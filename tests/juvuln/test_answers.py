@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from juvuln.answers import NotStarted, Unanswered, Why, WorkerAnswer, understand
-from shared.wire import REPORT_CONTENT_TYPE, Outcome
+from juvuln.answers import NotStarted, Unanswered, Why, WorkerAnswer, understand, understand_line
+from shared.wire import REPORT_CONTENT_TYPE, BatchLine, Outcome, TaskRefusal
 
 
 def plain(status: int, body: bytes = b"", content_type: str = "text/plain", **headers: str) -> WorkerAnswer:
@@ -62,6 +62,19 @@ def test_a_worker_that_refused_did_not_start_the_run(status: int, why: Why) -> N
     with pytest.raises(NotStarted) as caught:
         understand(error(status), is_call=True)
     assert caught.value.why is why
+
+
+def test_a_worker_that_needs_the_source_did_not_start_the_run() -> None:
+    line = BatchLine(index=0, refusal=TaskRefusal(code=409, message="send it again"))
+    with pytest.raises(NotStarted) as alone:
+        understand(error(409), is_call=True, keeps_sources=True)
+    with pytest.raises(NotStarted) as in_a_batch:
+        understand_line(line)
+    assert alone.value.why is in_a_batch.value.why is Why.SOURCE_NEEDED
+
+
+def test_a_worker_that_keeps_no_sources_cannot_have_meant_that() -> None:
+    assert understand(error(409), is_call=True).outcome is Outcome.FAILED
 
 
 @pytest.mark.parametrize(

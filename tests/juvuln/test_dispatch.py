@@ -1,6 +1,8 @@
 """One attempt of a run, against workers that know only the contract, and against strange ones."""
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -12,14 +14,17 @@ from aiohttp import web
 from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Dispatcher, Result
 from juvuln.live import LiveRuns
+from juvuln.programs import Program
 from juvuln.runs.run import Run, Trigger
 from juvuln.workers import Worker, WorkerRegistry
 from shared.auth import BasicCredentials
 from shared.wire import Outcome, TaskRequest
-from tests.juvuln.support import UUID_1, UUID_2, program
+from tests.juvuln.support import PROGRAM, UUID_1, UUID_2, program
 from tests.support.waiting import free_port
 
 STATE = "the state of the domain"
+LONG_CODE = b"x := 1".ljust(1000)
+LONG = program(code=LONG_CODE, digest=hashlib.sha256(LONG_CODE).digest())
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,13 +45,14 @@ class Manager:
             wait_for_worker_seconds=wait_seconds,
         )
 
-    def subscribe(self, uuid: UUID, port: int) -> None:
-        credentials = BasicCredentials("me", "s3cret")
-        self.workers.subscribe(Worker(uuid, f"http://127.0.0.1:{port}", credentials, frozenset({"tengo"}), 0.0))
+    def subscribe(self, uuid: UUID, port: int, *, keeps_sources: bool = False) -> None:
+        url, credentials = f"http://127.0.0.1:{port}", BasicCredentials("me", "s3cret")
+        worker = Worker(uuid, url, credentials, frozenset({"tengo"}), 0.0, keeps_sources=keeps_sources)
+        self.workers.subscribe(worker)
 
-    async def run(self, request: TaskRequest | None = None) -> Result:
+    async def run(self, request: TaskRequest | None = None, program: Program = PROGRAM) -> Result:
         trigger = Trigger.WEBHOOK if request else Trigger.SCHEDULE
-        return await self.attempt(Run(new_run_id(0), program(), trigger, claimed_ms=0), request)
+        return await self.attempt(Run(new_run_id(0), program, trigger, claimed_ms=0), request)
 
     async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
         self.live.begin(run.id)
@@ -333,10 +339,122 @@ async def test_where_all_workers_are_drained_a_skipped_run_says_so(manager: Mana
     assert reason == "no worker that runs tengo can be given it: 127.0.0.1:1 is drained"
 
 
-def due_run(*, start_by_seconds: float) -> Run:
+class Keeper:
+    """A worker that keeps source code; what it got of that, one word for each task."""
+
+    def __init__(self) -> None:
+        self.got: list[str] = []
+        self.kept: set[str] = set()
+
+    async def take(self, request: web.Request) -> web.Response:
+        task = await request.json()
+        digest, code = task.get("source_digest"), base64.b64decode(task["source_code"])
+        self.got.append("whole" if digest is None else "to keep" if code else "digest")
+        if code and digest:
+            assert hashlib.sha256(code).hexdigest() == digest
+            self.kept.add(digest)
+        if digest and digest not in self.kept:
+            return refusing(409, retry_after="60")
+        return web.Response()
+
+
+async def test_source_code_goes_once_to_a_worker_that_keeps_it_and_always_to_another(manager: Manager) -> None:
+    keeper, other = Keeper(), Keeper()
+    async with worker(keeper.take) as one, worker(other.take) as two:
+        manager.subscribe(UUID_1, one, keeps_sources=True)
+        manager.subscribe(UUID_2, two)
+        for away in (UUID_2, UUID_1):
+            manager.workers.drain(away, drained=True)
+            for _ in range(3):
+                assert (await manager.run(program=LONG)).ending.outcome is Outcome.SUCCEEDED
+            manager.workers.drain(away, drained=False)
+    assert (keeper.got, other.got) == (["to keep", "digest", "digest"], ["whole"] * 3)
+
+
+async def test_short_source_code_goes_as_it_is(manager: Manager) -> None:
+    keeper = Keeper()
+    async with worker(keeper.take) as port:
+        manager.subscribe(UUID_1, port, keeps_sources=True)
+        for code in (b"", b"x := 1", b"x := 1"):
+            await manager.run(program=program(code=code, digest=hashlib.sha256(code).digest()))
+    assert keeper.got == ["whole"] * 3
+
+
+async def test_runs_at_the_same_time_send_the_source_until_one_of_them_is_answered(manager: Manager) -> None:
+    keeper = Keeper()
+    async with worker(keeper.take) as port:
+        manager.subscribe(UUID_1, port, keeps_sources=True)
+        await asyncio.gather(*[manager.run(program=LONG) for _ in range(3)])
+        await manager.run(program=LONG)
+    assert keeper.got == ["to keep"] * 3 + ["digest"]
+
+
+async def test_a_worker_that_needs_the_source_again_gets_it_in_the_same_run_and_with_each_from_then_on(
+    manager: Manager,
+) -> None:
+    keeper = Keeper()
+    async with worker(keeper.take) as port:
+        manager.subscribe(UUID_1, port, keeps_sources=True)
+        await manager.run(program=LONG)
+        keeper.kept.clear()
+        for result in await asyncio.gather(manager.run(program=LONG), manager.run(program=LONG)):
+            assert (result.ending.outcome, result.ending.reason) == (Outcome.SUCCEEDED, None)
+        await manager.run(program=LONG)
+        assert sorted(keeper.got) == ["digest"] * 2 + ["to keep"] + ["whole"] * 3
+        manager.subscribe(UUID_1, port, keeps_sources=True)
+        await manager.run(program=LONG)
+    assert keeper.got[-1] == "to keep"
+
+
+async def test_a_worker_that_needs_what_it_was_sent_is_not_asked_without_end(manager: Manager) -> None:
+    asked = 0
+
+    async def never_content(_request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return refusing(409, retry_after="60")
+
+    async with worker(never_content) as port:
+        manager.subscribe(UUID_1, port, keeps_sources=True)
+        ending = (await manager.run(program=LONG)).ending
+    assert (ending.outcome, asked) == (Outcome.SKIPPED, 1)
+    assert "does not keep the source code that it was sent" in (ending.reason or "")
+
+
+async def test_a_source_that_is_needed_after_the_start_deadline_is_not_sent(manager: Manager) -> None:
+    keeper = Keeper()
+
+    async def refuse_late(request: web.Request) -> web.Response:
+        answer = await keeper.take(request)
+        await asyncio.sleep(0.2 if answer.status == 409 else 0)
+        return answer
+
+    async with worker(refuse_late) as port:
+        manager.subscribe(UUID_1, port, keeps_sources=True)
+        await manager.run(program=LONG)
+        keeper.kept.clear()
+        ending = (await manager.attempt(due_run(start_by_seconds=0.1, program=LONG))).ending
+    assert (ending.outcome, keeper.got) == (Outcome.SKIPPED, ["to keep", "digest"])
+
+
+async def test_what_looks_like_it_from_a_worker_of_the_contract_is_a_program_s_failure(manager: Manager) -> None:
+    asked = 0
+
+    async def conflict(_request: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        return refusing(409, retry_after="0")
+
+    async with worker(conflict) as port:
+        manager.subscribe(UUID_1, port)
+        ending = (await manager.run(TaskRequest(), LONG)).ending
+    assert (ending.outcome, asked) == (Outcome.FAILED, 1)
+
+
+def due_run(*, start_by_seconds: float, program: Program = PROGRAM) -> Run:
     now_ms = Clock().now_ms()
     start_by_ms = now_ms + round(start_by_seconds * 1000)
-    return Run(new_run_id(0), program(), Trigger.SCHEDULE, claimed_ms=now_ms, due_ms=now_ms, start_by_ms=start_by_ms)
+    return Run(new_run_id(0), program, Trigger.SCHEDULE, claimed_ms=now_ms, due_ms=now_ms, start_by_ms=start_by_ms)
 
 
 def refusing(status: int, retry_after: str) -> web.Response:

@@ -157,6 +157,16 @@ async def test_a_row_that_no_program_can_be_made_of_is_named_and_stops_no_other(
     assert list(reading.faults.values()) == ["its newest signed revision, 0, has no code"]
 
 
+async def test_the_digest_is_that_of_the_code_whatever_the_checksum_says(domain: Written) -> None:
+    uuid = await domain.add("p", b"one")
+    await domain.execute("UPDATE program_code_revisions SET checksum = code")
+    first = await domain.reader.read(None)
+    assert (first.programs[uuid].checksum, first.programs[uuid].digest) == (b"one", sha256("one"))
+    await domain.execute("UPDATE programs SET deadline = 77")
+    second = await domain.reader.read(first)
+    assert (second.programs[uuid].deadline_ms, second.programs[uuid].digest) == (77, sha256("one"))
+
+
 async def test_code_without_a_checksum_gets_one_and_is_fetched_whenever_something_changed(domain: Written) -> None:
     uuid = await domain.add("p", b"one")
     await domain.execute("UPDATE program_code_revisions SET checksum = NULL")

@@ -8,6 +8,7 @@ import pytest
 from juvuln.workers import (
     REMEMBERED_CONTENTS,
     Content,
+    SourceForm,
     Sweep,
     UnusableSubscriberError,
     Worker,
@@ -159,6 +160,38 @@ def test_what_ran_at_a_worker_long_ago_is_forgotten() -> None:
     for number in range(REMEMBERED_CONTENTS):
         registry.take_away(registry.place(UUID_2, ("test", str(number).encode()), 1000, nothing))
     assert chosen(registry, CONTENT) == UUID_1
+
+
+def test_source_code_is_sent_to_be_kept_then_by_its_digest_and_whole_once_it_was_asked_for_again() -> None:
+    registry = WorkerRegistry()
+    registry.subscribe(worker(UUID_1, keeps_sources=True))
+    registry.subscribe(worker(UUID_2))
+    registry.source_arrived(UUID_1, CONTENT)  # nothing ran there yet
+    forms = [registry.source_form(UUID_1, CONTENT)]
+    for note in (lambda *_: None, registry.source_arrived, registry.source_needed, registry.source_arrived):
+        registry.take_away(registry.place(UUID_1, CONTENT, 1000, nothing))
+        note(UUID_1, CONTENT)
+        forms.append(registry.source_form(UUID_1, CONTENT))
+    whole, to_keep, digest = SourceForm.WHOLE, SourceForm.TO_KEEP, SourceForm.DIGEST
+    assert forms == [to_keep, to_keep, digest, whole, whole]
+    assert registry.source_form(UUID_1, ("other", CONTENT[1])) is to_keep
+    registry.place(UUID_2, CONTENT, 1000, nothing)
+    registry.source_arrived(UUID_2, CONTENT)
+    assert registry.source_form(UUID_2, CONTENT) is whole
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+def test_a_worker_that_subscribes_again_is_not_taken_to_have_any_source(goodbye: bool) -> None:
+    registry = WorkerRegistry()
+    registry.subscribe(worker(UUID_1, keeps_sources=True))
+    registry.place(UUID_1, CONTENT, 1000, nothing)
+    registry.source_arrived(UUID_1, CONTENT)
+    if goodbye:
+        registry.leave(UUID_1)
+        registry.source_needed(UUID_1, CONTENT)
+        assert registry.source_form(UUID_1, CONTENT) is SourceForm.WHOLE
+    registry.subscribe(worker(UUID_1, keeps_sources=True))
+    assert registry.source_form(UUID_1, CONTENT) is SourceForm.TO_KEEP
 
 
 def test_a_drained_worker_gets_nothing_new_keeps_what_it_has_and_is_told_apart() -> None:

@@ -5,26 +5,12 @@ import os
 import signal
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from malgomaj.metrics import resident_bytes
 from tests.malgomaj.manager import LocalManager
-from tests.malgomaj.worker import RunningWorker, running_worker
+from tests.malgomaj.worker import RunningWorker, figures, running_worker
 from tests.support.waiting import until
 
 SLEEPER = 'times := import("times")\ntimes.sleep(20 * times.second)\n'
-
-
-async def figures(worker: RunningWorker) -> dict[str, float]:
-    """By name, with the values of the labels behind it; asked for without credentials."""
-    answered = await worker.request("GET", "/metrics", headers={})
-    assert answered.status == 200
-    assert answered.headers["Content-Type"].startswith("text/plain; version=")
-    return {
-        " ".join([sample.name, *sample.labels.values()]): sample.value
-        for family in text_string_to_metric_families(answered.body.decode())
-        for sample in family.samples
-    }
 
 
 async def test_tasks_count_by_outcome_and_programs_by_whether_they_were_compiled(

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.malgomaj.manager import SECRET, LocalManager
 from tests.support.daemons import DaemonProcess
@@ -87,6 +88,18 @@ class RunningWorker:
         """The pids of the worker's child processes."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in children.read_text(encoding="ascii").split()]
+
+
+async def figures(worker: RunningWorker) -> dict[str, float]:
+    """By name, with the values of the labels behind it; asked for without credentials."""
+    answered = await worker.request("GET", "/metrics", headers={})
+    assert answered.status == 200
+    assert answered.headers["Content-Type"].startswith("text/plain; version=")
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in text_string_to_metric_families(answered.body.decode())
+        for sample in family.samples
+    }
 
 
 def environment(folder: Path, authority: str, port: int, **settings: str) -> dict[str, str]:
