@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import record_growth, report
-from bench.curves import Curve, Point, point, svg, to_json
+from bench.curves import Curve, Point, point, to_json
 from bench.engine import TRIVIAL
 from bench.installation import both_daemons, children, memory_mb, worker_alone
 from bench.load import Load, run_load
@@ -176,12 +176,7 @@ def publish(curves: Sequence[Curve]) -> None:
     """Write the data, the plots, and the document's list of them."""
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(to_json(curves), encoding="utf-8")
-    report.PLOTS.mkdir(exist_ok=True)
-    for each in curves:
-        (report.PLOTS / f"{each.name}.svg").write_text(svg(each), encoding="utf-8")
-    images = "\n".join(f"![{each.title}, over {each.over}](performance/{each.name}.svg)\n" for each in curves)
-    text = report.put(report.DOCUMENT.read_text(encoding="utf-8"), "growth", f"{report.machine()}\n\n{images}".rstrip())
-    report.DOCUMENT.write_text(text, encoding="utf-8")
+    report.fill("growth", f"{report.machine()}\n\n{report.draw(curves)}")
 
 
 def main() -> int:

@@ -3,10 +3,11 @@
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench import bars
+from bench.curves import Curve, svg
 from bench.rows import TARGETS, Row, to_json
 from bench.tools import BENCH
 
@@ -30,12 +31,25 @@ def publish(rows: Sequence[Row]) -> None:
     PLOTS.mkdir(exist_ok=True)
     (PLOTS / "results.svg").write_text(bars.svg(rows), encoding="utf-8")
     LATEST.write_text(to_json(rows), encoding="utf-8")
-    text = DOCUMENT.read_text(encoding="utf-8")
-    text = put(text, "machine", machine())
     judged = table([each for each in rows if each.met is not None])
-    text = put(text, "results", "\n".join([judged, *missing(rows), "", PLOT]))
-    text = put(text, "beside", table([each for each in rows if each.met is None]))
-    DOCUMENT.write_text(text, encoding="utf-8")
+    fill("machine", machine())
+    fill("results", "\n".join([judged, *missing(rows), "", PLOT]))
+    fill("beside", table([each for each in rows if each.met is None]))
+
+
+def draw(curves: Iterable[Curve]) -> str:
+    """Write the plots, and give the lines of the document that show them."""
+    PLOTS.mkdir(exist_ok=True)
+    images = []
+    for each in curves:
+        (PLOTS / f"{each.name}.svg").write_text(svg(each), encoding="utf-8")
+        images.append(f"![{each.title}, over {each.over}](performance/{each.name}.svg)")
+    return "\n\n".join(images)
+
+
+def fill(name: str, content: str) -> None:
+    """Write this content into the document's place of that name. LookupError if it has none."""
+    DOCUMENT.write_text(put(DOCUMENT.read_text(encoding="utf-8"), name, content), encoding="utf-8")
 
 
 def put(text: str, name: str, content: str) -> str:

@@ -1,4 +1,4 @@
-"""`make soak MINUTES=30`: mixed load for a long time, and whether anything creeps up.
+"""`make soak MINUTES=30`: mixed load for a long time, and whether anything creeps up or is left behind.
 
 Routines, webhooks at a fixed rate, uploads, programs that loop, crash and fill memory, and workers that are restarted
 in turn, all at once. A run of half an hour or more writes results/soak.json and its plots; a shorter one only shows
@@ -7,192 +7,144 @@ what it found.
 
 import argparse
 import asyncio
+import math
 import statistics
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid4
 
 import aiohttp
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
-from bench.curves import Curve, point, svg, to_json
+from bench import report
+from bench.curves import Curve, point, to_json
 from bench.installation import Daemon, children, daemon, free_port, memory_mb, until_answers, worker_of
-from bench.tasks import HOSTILE
+from bench.soak_load import Callers, SoakDomain, at_rate, make_domain, one_after_the_other
 from bench.tools import BENCH
-from juvuln.database import open_engine
-from juvuln.domains.create import ROOT_UUID, create_domain
-from juvuln.domains.store import DomainStore, Specification
-from shared.auth import BasicCredentials
 from shared.logging import configure_logging
 
 RESULTS = BENCH / "results" / "soak.json"
-PLOTS = BENCH.parent / "docs" / "performance"
 
 DOMAINS = 4
-ROUTINES = 10
-"""Of each domain, every second."""
 WEBHOOKS_PER_SECOND = 50
 UPLOADS_PER_SECOND = 1
 HOSTILE_PER_SECOND = 2
 WORKERS = 2
+WORKER_CONNECTIONS = 2
+"""That a worker has to the manager: for its signs of life, and for modules."""
 SAMPLES = 180
+LEAST_APART_SECONDS = 1.0
+"""Samples of a short soak: the executors are asked for their goroutines no more often."""
 POINTS = 12
 """Of a plot."""
 MAX_DRIFT = 0.05
+JUDGED_MINUTES = 10.0
+"""In a shorter soak, caches and pools that fill would be taken for drift."""
 RESTARTS = 4
+LEAST_LIFE_SECONDS = 20.0
+"""Of a worker."""
 LONG_MINUTES = 30.0
-END_SECONDS = 3.0
-"""Before the workers end, for the last calls to be answered."""
-UNITS = {"memory": "MB", "databases": "MB"}
-GROWS = ("databases",)
+REST_SECONDS = 15.0
+"""How long what is under way when the load ends may take to end."""
+UNITS = {"memory": "MB", "record": "MB", "domains": "MB"}
+GROWS = ("record",)
 """With every run, until those of 30 days ago go; a soak is shorter."""
-QUIET = 'log := import("log"); log.info("beat")'
-ANSWERS = 'cgi := import("cgi"); cgi.response.write("hello")'
-TIMEOUT = aiohttp.ClientTimeout(total=30)
 
-Call = Callable[[aiohttp.ClientSession, int], Coroutine[None, None, None]]
 Samples = dict[str, list[tuple[float, float]]]
-
-
-@dataclass(frozen=True, slots=True)
-class SoakDomain:
-    name: str
-    url: str
-    webhook: UUID
-    hostile: Sequence[UUID]
+"""By what they are of, with their minute."""
 
 
 @dataclass(slots=True)
 class Installation:
-    """What runs now, and what was answered so far."""
+    """What runs now."""
 
     manager: Daemon
     folder: Path
     workers: dict[int, Daemon] = field(default_factory=dict)
-    answered: Counter[str] = field(default_factory=Counter)
 
 
-async def make_domain(folder: Path, name: str) -> SoakDomain:
-    url = f"sqlite:///{folder}/{name}.db"
-    engine = open_engine(url, create=True)
-    await create_domain(engine, name, datetime.now(UTC))
-    store = DomainStore(name, engine)
+@dataclass(frozen=True, slots=True)
+class Soaked:
+    """What came of it."""
 
-    async def add(kind: str, program: str, source: str, schedule: str = "") -> UUID:
-        uuid, now = uuid4(), datetime.now(UTC)
-        await store.create_program(
-            Specification(uuid, program, kind, "active", schedule, 1000, "tengo", ()), [ROOT_UUID], uuid4
-        )
-        await store.sign_revision(uuid, await store.add_revision(uuid, source.encode(), ROOT_UUID, now), ROOT_UUID, now)
-        return uuid
+    minutes: float
+    samples: Samples
+    answered: Mapping[str, int]
+    unanswered: Mapping[str, int]
+    left: Mapping[str, float]
+    """What was still there some time after the load had ended, and should not have been."""
 
-    for number in range(ROUTINES):
-        await add("routine", f"beat-{number}", QUIET, "* * * * * *")
-    webhook = await add("webhook", "answers", ANSWERS)
-    hostile = [await add("webhook", f"hostile-{number}", source) for number, source in enumerate(HOSTILE)]
-    await store.close()
-    return SoakDomain(name, url, webhook, hostile)
+    def problems(self) -> Sequence[str]:
+        """In words; none if all is well."""
+        judged = self.samples if self.minutes >= JUDGED_MINUTES else {}
+        drifts = {name: drift(series) for name, series in judged.items() if name not in GROWS}
+        return [
+            *(f"{name} drifts by {rise:+.1%}" for name, rise in drifts.items() if rise > MAX_DRIFT),
+            *(f"{count:g} {what} left behind" for what, count in self.left.items()),
+            *(f"{count} calls unanswered, {what}" for what, count in self.unanswered.items()),
+        ]
 
 
 @asynccontextmanager
 async def manager_of(folder: Path, domains: Sequence[SoakDomain]) -> AsyncIterator[Installation]:
     file = folder / "domains.yaml"
     file.write_text(yaml.safe_dump({"domains": {each.name: each.url for each in domains}}), encoding="utf-8")
-    settings = {"DOMAINFILE": str(file)}
-    async with daemon("juvuln", folder, free_port(), "/healthz", **settings) as manager:
+    async with daemon("juvuln", folder, free_port(), "/healthz", DOMAINFILE=str(file)) as manager:
         yield Installation(manager, folder)
 
 
-class Load:
-    """The callers of an installation."""
-
-    def __init__(self, installation: Installation, domains: Sequence[SoakDomain]) -> None:
-        self._installation = installation
-        self._domains = domains
-
-    async def webhooks(self, session: aiohttp.ClientSession, number: int) -> None:
-        domain = self._domains[number % len(self._domains)]
-        await self._call(session, "webhook", f"/v1/webhooks/{domain.name}/{domain.webhook}", domain.name, b"body")
-
-    async def uploads(self, session: aiohttp.ClientSession, number: int) -> None:
-        domain = self._domains[number % len(self._domains)]
-        code = f"{ANSWERS} // {number}".encode()
-        path = f"/v2/programs/{domain.webhook}"
-        if await self._call(session, "upload", f"{path}/code", domain.name, code) == 201:
-            # The first revision is 0, and this domain's uploads come one after the other.
-            revision = number // len(self._domains) + 1
-            await self._call(session, "sign", f"{path}/revisions/{revision}/sign", domain.name, b"", "PUT")
-            await self._call(session, "delete", f"{path}/revisions/{revision - 1}", domain.name, b"", "DELETE")
-
-    async def hostile(self, session: aiohttp.ClientSession, number: int) -> None:
-        domain = self._domains[0]
-        program = domain.hostile[number % len(domain.hostile)]
-        await self._call(session, "hostile", f"/v1/webhooks/{domain.name}/{program}", domain.name, b"")
-
-    async def _call(
-        self, session: aiohttp.ClientSession, what: str, path: str, domain: str, body: bytes, method: str = "POST"
-    ) -> int:
-        headers = {"Authorization": BasicCredentials(domain, "root").header()}
-        url = f"http://127.0.0.1:{self._installation.manager.port}{path}"
-        async with session.request(method, url, data=body, headers=headers) as answer:
-            await answer.read()
-        self._installation.answered[f"{what} {answer.status}"] += 1
-        return answer.status
-
-
-async def at_rate(per_second: float, until: float, call: Call) -> None:
-    """Begin a call whenever it is due, whether or not the ones before have ended."""
-    began = time.monotonic()
-    async with aiohttp.ClientSession(timeout=TIMEOUT) as session, asyncio.TaskGroup() as group:
-        number = 0
-        while (due := began + number / per_second) < until:
-            await asyncio.sleep(due - time.monotonic())
-            group.create_task(call(session, number))
-            number += 1
-
-
-async def one_after_the_other(per_second: float, until: float, call: Call) -> None:
-    """Begin a call when it is due and the one before has ended."""
-    async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
-        number = 0
-        while time.monotonic() < until:
-            await call(session, number)
-            await asyncio.sleep(1 / per_second)
-            number += 1
-
-
-async def worker_with_restarts(installation: Installation, number: int, until: float, first_seconds: float) -> None:
-    """A worker that is ended and started anew four times; the other one takes what comes meanwhile."""
-    lives_until = time.monotonic() + first_seconds
+async def worker_with_restarts(
+    installation: Installation, number: int, load_seconds: float, over: asyncio.Event
+) -> None:
+    """A worker that is ended and started anew a few times while there is load; others take what comes meanwhile."""
     place = installation.folder / f"worker-{number}"
     place.mkdir()
-    life_seconds = (until - time.monotonic()) / RESTARTS
-    while (now := time.monotonic()) < until:
+    began, life_seconds = time.monotonic(), max(load_seconds / RESTARTS, LEAST_LIFE_SECONDS)
+    restarts = [began + life_seconds * (life + (number + 1) / WORKERS) for life in range(RESTARTS)]
+    for ends in [*(each for each in restarts if each < began + load_seconds), math.inf]:
         async with worker_of(installation.manager.port, place, installation.folder) as worker:
             installation.workers[number] = worker
-            await asyncio.sleep(max(0.0, min(lives_until, until) - now))
+            await _wait(over, ends - time.monotonic())
             del installation.workers[number]
-        lives_until += life_seconds
+        if over.is_set():
+            return
 
 
-def sampled(installation: Installation) -> Mapping[str, float]:
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Until it is set, or the time is over."""
+    try:
+        await asyncio.wait_for(event.wait(), None if math.isinf(seconds) else max(0.0, seconds))
+    except TimeoutError:
+        return
+
+
+async def sampled(installation: Installation, session: aiohttp.ClientSession) -> Mapping[str, float]:
     """What the daemons take now; workers that are being restarted are left out of the means."""
-    workers = [worker.pid for worker in installation.workers.values()]
-    manager = installation.manager.pid
-    found = {f"manager-{name}": value for name, value in _of_process(manager).items()}
-    each = [_of_process(pid) for pid in workers]
-    found |= {f"worker-{name}": statistics.fmean(one[name] for one in each) for name in (each[0] if each else ())}
-    if workers:
-        found["executors"] = statistics.fmean(len(children(worker)) for worker in workers)
-    found["databases"] = sum(file.stat().st_size for file in installation.folder.glob("*.db*")) / 1e6
-    return found
+    found = {f"manager-{name}": value for name, value in _of_process(installation.manager.pid).items()}
+    each = []
+    for worker in list(installation.workers.values()):
+        process = _of_process(worker.pid)
+        try:
+            goroutines = (await figures(session, worker))["malgomaj_executor_goroutines"]
+        except aiohttp.ClientError:
+            continue  # it ends just now
+        each.append({**process, "executors": float(len(children(worker.pid))), "goroutines": goroutines})
+    if each:
+        found |= {f"worker-{name}": statistics.fmean(one[name] for one in each) for name in each[0]}
+    return found | {
+        "record": _size_mb(installation.folder.glob("juvuln.db*")),
+        "domains": _size_mb(installation.folder.glob("d*.db*")),
+    }
+
+
+def _size_mb(files: Iterable[Path]) -> float:
+    return sum(file.stat().st_size for file in files) / 1e6
 
 
 def _of_process(pid: int) -> Mapping[str, float]:
@@ -204,13 +156,46 @@ def _of_process(pid: int) -> Mapping[str, float]:
     }
 
 
-async def sample(installation: Installation, until: float, samples: Samples) -> None:
+async def figures(session: aiohttp.ClientSession, of: Daemon) -> Mapping[str, float]:
+    """What a daemon tells at /metrics, of figures without labels."""
+    async with session.get(f"http://127.0.0.1:{of.port}/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    return {each.name: each.value for family in families for each in family.samples if not each.labels}
+
+
+async def sample(installation: Installation, seconds: float, samples: Samples) -> None:
     """Take samples, evenly."""
     began = time.monotonic()
-    while (now := time.monotonic()) < until:
-        for name, value in sampled(installation).items():
-            samples[name].append(((now - began) / 60, value))
-        await asyncio.sleep((until - began) / SAMPLES)
+    async with aiohttp.ClientSession() as session:
+        while (now := time.monotonic()) < began + seconds:
+            for name, value in (await sampled(installation, session)).items():
+                samples[name].append(((now - began) / 60, value))
+            await asyncio.sleep(max(LEAST_APART_SECONDS, seconds / SAMPLES))
+
+
+async def left_behind(installation: Installation) -> Mapping[str, float]:
+    """What is not gone in time. The routines go on, so there need only be a moment at which nothing is under way."""
+    until = time.monotonic() + REST_SECONDS
+    async with aiohttp.ClientSession() as session:
+        while True:
+            found = await _too_many(installation, session)
+            if not found or time.monotonic() > until:
+                return found
+            await asyncio.sleep(0.1)
+
+
+async def _too_many(installation: Installation, session: aiohttp.ClientSession) -> Mapping[str, float]:
+    manager = await figures(session, installation.manager)
+    workers = [await figures(session, worker) for worker in installation.workers.values()]
+    found = {
+        "runs": manager["juvuln_runs_under_way"] + manager["juvuln_runs_waiting"],
+        "writes": manager["juvuln_record_waiting"],
+        "tasks": sum(each["malgomaj_tasks_under_way"] for each in workers),
+        "runs in executors": sum(each["malgomaj_executor_runs"] for each in workers),
+        "connections of callers": max(0.0, manager["juvuln_http_connections"] - WORKERS * WORKER_CONNECTIONS - 1),
+        "executors": sum(max(0.0, each["malgomaj_executors"] - DOMAINS) for each in workers),
+    }
+    return {what: count for what, count in found.items() if count}
 
 
 def drift(series: Sequence[tuple[float, float]]) -> float:
@@ -222,22 +207,26 @@ def drift(series: Sequence[tuple[float, float]]) -> float:
     return statistics.linear_regression(times, values).slope * (times[-1] - times[0]) / statistics.fmean(values)
 
 
-async def soak(folder: Path, minutes: float) -> tuple[Samples, Counter[str]]:
-    """The whole run: samples by what they are of, with their minute, and what was answered how often."""
+async def soak(folder: Path, minutes: float) -> Soaked:
+    """The whole run: so long the load lasts."""
     domains = [await make_domain(folder, f"d{number}") for number in range(DOMAINS)]
     samples: Samples = defaultdict(list)
+    seconds, over = minutes * 60, asyncio.Event()
     async with manager_of(folder, domains) as installation:
-        load, until = Load(installation, domains), time.monotonic() + minutes * 60
-        async with asyncio.TaskGroup() as group:
+        callers = Callers(installation.manager.port, domains)
+        async with asyncio.TaskGroup() as workers:
             for number in range(WORKERS):
-                first = minutes * 60 / RESTARTS * (number + 1) / WORKERS
-                group.create_task(worker_with_restarts(installation, number, until, first))
+                workers.create_task(worker_with_restarts(installation, number, seconds, over))
             await until_answers(f"http://127.0.0.1:{installation.manager.port}/readyz")
-            group.create_task(at_rate(WEBHOOKS_PER_SECOND, until - END_SECONDS, load.webhooks))
-            group.create_task(at_rate(HOSTILE_PER_SECOND, until - END_SECONDS, load.hostile))
-            group.create_task(one_after_the_other(UPLOADS_PER_SECOND, until - END_SECONDS, load.uploads))
-            group.create_task(sample(installation, until - END_SECONDS, samples))
-        return samples, installation.answered
+            until = time.monotonic() + seconds
+            async with asyncio.TaskGroup() as load:
+                load.create_task(at_rate(WEBHOOKS_PER_SECOND, until, callers.webhooks))
+                load.create_task(at_rate(HOSTILE_PER_SECOND, until, callers.hostile))
+                load.create_task(one_after_the_other(UPLOADS_PER_SECOND, until, callers.uploads))
+                load.create_task(sample(installation, seconds, samples))
+            left = await left_behind(installation)
+            over.set()
+    return Soaked(minutes, samples, callers.answered, callers.unanswered, left)
 
 
 def curve(name: str, series: Sequence[tuple[float, float]]) -> Curve:
@@ -248,29 +237,41 @@ def curve(name: str, series: Sequence[tuple[float, float]]) -> Curve:
     return Curve(f"soak-{name}", name.replace("-", ", "), "minutes", UNITS.get(name.rpartition("-")[2], ""), points)
 
 
+def show(found: Soaked) -> None:
+    for what, count in sorted(found.answered.items()):
+        print(f"{what:<34} {count}")
+    for name, series in found.samples.items():
+        note = "grows with every run" if name in GROWS else ""
+        print(f"{name:<24} {series[-1][1]:>10.1f} {drift(series):>+8.1%}  {note}".rstrip())
+    print(verdict(found))
+
+
+def verdict(found: Soaked) -> str:
+    fine = "nothing is left behind"
+    fine += ", and nothing drifts" if found.minutes >= JUDGED_MINUTES else "; it was too short to judge what drifts"
+    return f"Verdict: {'; '.join(found.problems()) or fine}."
+
+
+def publish(found: Soaked) -> None:
+    """Write the samples, their plots, and the document's verdict and list of them."""
+    curves = [curve(name, series) for name, series in found.samples.items()]
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(to_json(curves), encoding="utf-8")
+    lines = [f"{found.minutes:g} minutes, {report.machine()}", verdict(found), report.draw(curves)]
+    report.fill("soak", "\n\n".join(lines))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description="Run a mixed load, and look for drift.")
     parser.add_argument("--minutes", type=float, default=LONG_MINUTES)
     minutes = parser.parse_args().minutes
     configure_logging("bench", log_format="console", level="error")
     with tempfile.TemporaryDirectory() as folder:
-        samples, answered = asyncio.run(soak(Path(folder), minutes))
-    for what, count in sorted(answered.items()):
-        print(f"{what:<24} {count}")
-    drifting = False
-    for name, series in samples.items():
-        rises = drift(series)
-        bad = rises > MAX_DRIFT and name not in GROWS
-        drifting |= bad
-        note = "grows with the record" if name in GROWS else "drifts" if bad else "steady"
-        print(f"{name:<24} {series[-1][1]:>10.1f} {rises:>+8.1%}  {note}")
-    print(f"Verdict: {'something drifts' if drifting else 'nothing drifts'}.")
+        found = asyncio.run(soak(Path(folder), minutes))
+    show(found)
     if minutes >= LONG_MINUTES:
-        curves = [curve(name, series) for name, series in samples.items()]
-        RESULTS.write_text(to_json(curves), encoding="utf-8")
-        for each in curves:
-            (PLOTS / f"{each.name}.svg").write_text(svg(each), encoding="utf-8")
-    return 1 if drifting else 0
+        publish(found)
+    return 1 if found.problems() else 0
 
 
 if __name__ == "__main__":

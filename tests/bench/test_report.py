@@ -18,7 +18,7 @@ def test_a_table_of_what_is_not_judged_has_no_limits() -> None:
 
 def test_the_document_has_a_place_for_everything_that_a_run_puts_there() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    for name in ("machine", "results", "beside", "growth"):
+    for name in ("machine", "results", "beside", "growth", "soak"):
         assert f"<!-- {name} -->\nnew\n<!-- end of {name} -->" in put(text, name, "new")
     with pytest.raises(LookupError, match="no place marked weather"):
         put(text, "weather", "new")
