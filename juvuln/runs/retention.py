@@ -1,23 +1,28 @@
-"""Old runs go, in batches that keep nobody waiting. Each is found by an index, however many there are."""
+"""Old runs go, slice by slice in the order of an index, with pauses in which others get their turn.
 
+A slice begins where the last one ended: what stays is not looked at again, nor what PostgreSQL keeps of deleted rows.
+"""
+
+import asyncio
+import time
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, select
+from sqlalchemy import Column, ColumnElement, Row, Select, delete, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from juvuln.database import transaction
 from juvuln.runs.tables import WHAT, runs
 
-ROWS_AT_ONCE = 1_000
-"""What others wait for is not kept waiting for longer than these take: a fraction of a second."""
+ROWS_AT_ONCE = 250
+"""On SQLite, who wants to write waits for a slice to end: for some hundredths of a second."""
 
 _newer = runs.alias("newer")
 
 
 async def prune_old(engine: AsyncEngine, ended_before_ms: int) -> int:
     """Delete runs that ended before then. Raises DatabaseError."""
-    old = select(runs.c.id).where(runs.c.ended_ms < ended_before_ms, _is_not_the_last_due()).limit(ROWS_AT_ONCE)
-    return await _delete_all(engine, old)
+    return await _delete_slices(engine, runs.c.ended_ms < ended_before_ms, (runs.c.ended_ms, runs.c.id))
 
 
 async def prune_many(engine: AsyncEngine, keep: int) -> int:
@@ -26,10 +31,9 @@ async def prune_many(engine: AsyncEngine, keep: int) -> int:
     for domain, uuid in await _with_more(engine, keep):
         mine = (runs.c.domain == domain) & (runs.c.program_uuid == uuid)
         oldest_kept = select(runs.c.id).where(mine).order_by(runs.c.id.desc()).offset(keep - 1).limit(1)
-        surplus = select(runs.c.id).where(
-            mine, runs.c.id < oldest_kept.scalar_subquery(), runs.c.ended_ms.is_not(None), _is_not_the_last_due()
-        )
-        deleted += await _delete_all(engine, surplus.order_by(runs.c.id).limit(ROWS_AT_ONCE))
+        async with transaction(engine, WHAT) as connection:
+            first_id = (await connection.execute(oldest_kept)).scalar()
+        deleted += await _delete_slices(engine, mine & (runs.c.id < first_id), (runs.c.id,))
     return deleted
 
 
@@ -41,6 +45,32 @@ async def _with_more(engine: AsyncEngine, keep: int) -> Sequence[tuple[str, str]
     return [(domain, uuid) for domain, uuid in found]
 
 
+async def _delete_slices(engine: AsyncEngine, which: ColumnElement[bool], order: Sequence[Column[Any]]) -> int:
+    """Delete those of the runs that may go; gives how many. ``order`` is that of an index, then by id."""
+    deleted, one = 0, select(*order).where(which).order_by(*order).limit(ROWS_AT_ONCE)
+    rest = one
+    while True:
+        began = time.perf_counter()
+        found, gone = await _delete_slice(engine, rest)
+        deleted += gone
+        if len(found) < ROWS_AT_ONCE:
+            return deleted
+        last = tuple(found[-1])
+        rest = one.where(order[0] >= last[0], tuple_(*order) > tuple_(*last))
+        # Those who wait for the lock of SQLite ask for it now and then only.
+        await asyncio.sleep(time.perf_counter() - began)
+
+
+async def _delete_slice(engine: AsyncEngine, some: Select[Any]) -> tuple[Sequence[Row[Any]], int]:
+    """Gives what was looked at, and how many of it are deleted."""
+    async with transaction(engine, WHAT) as connection:
+        found = (await connection.execute(some)).all()
+        may_go = delete(runs).where(
+            runs.c.id.in_([row.id for row in found]), runs.c.ended_ms.is_not(None), _is_not_the_last_due()
+        )
+        return found, (await connection.execute(may_go)).rowcount if found else 0
+
+
 def _is_not_the_last_due() -> ColumnElement[bool]:
     """A routine goes on from its last due time, so that one stays."""
     later = exists().where(
@@ -49,14 +79,3 @@ def _is_not_the_last_due() -> ColumnElement[bool]:
         _newer.c.due_ms > runs.c.due_ms,
     )
     return runs.c.due_ms.is_(None) | later
-
-
-async def _delete_all(engine: AsyncEngine, some: Select[tuple[str]]) -> int:
-    """Delete what ``some`` finds, until it finds less than it may."""
-    total = 0
-    while True:
-        async with transaction(engine, WHAT) as connection:
-            deleted = (await connection.execute(delete(runs).where(runs.c.id.in_(some)))).rowcount
-        total += deleted
-        if deleted < ROWS_AT_ONCE:
-            return total

@@ -203,6 +203,23 @@ async def test_of_each_program_only_the_newest_runs_stay_and_those_that_are_open
     assert left == {each.id for each in (still_open, *calls[-3:], *others)}
 
 
+async def test_pruning_slice_by_slice_finds_every_old_run_between_those_that_stay(
+    record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("juvuln.runs.retention.ROWS_AT_ONCE", 3)
+    # Last due times, open runs and young ones between old ones, many of which ended in the same millisecond.
+    last_due = [replace(run(100 + number, NOW_MS), program=program(UUID(int=number))) for number in range(7)]
+    old = [run(number, None, Trigger.WEBHOOK) for number in range(200, 220)]
+    young = [run(number, None, Trigger.WEBHOOK) for number in range(300, 303)]
+    still_open = [run(number, None, Trigger.WEBHOOK) for number in range(250, 255)]
+    ended = [(each, Ending(Outcome.SUCCEEDED, NOW_MS + number // 10)) for number, each in enumerate([*last_due, *old])]
+    ended += [(each, Ending(Outcome.SUCCEEDED, NOW_MS + 1000)) for each in young]
+    await record.claim(still_open, ended)
+    assert await record.prune(NOW_MS + 500, 100) == len(old)
+    left = {each.id for each in await record.history("test", limit=100)}
+    assert left == {each.id for each in (*last_due, *young, *still_open)}
+
+
 async def test_a_database_of_an_earlier_version_is_opened_again_without_loss(record_url: str) -> None:
     for number in (1, 2):
         async with open_record(record_url, "manager", lambda _: None) as record:
