@@ -18,17 +18,16 @@ from juvuln.clock import Clock
 from juvuln.fairness import Places
 from juvuln.live import LiveRuns
 from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.task_json import task_json
 from juvuln.worker_client import WorkerClient
 from juvuln.workers import Content, SourceForm, Worker, WorkerRegistry, WorkerState
-from shared.wire import Outcome, Task, TaskAnswer, TaskRequest
+from shared.wire import Outcome, TaskAnswer, TaskRequest
 
 ANSWER_MARGIN_SECONDS = 5.0
 """How long after its deadline a run's answer is waited for before the run is given up as lost."""
 LAST_WORD_SECONDS = 1.0
 """How long after its worker was found to be gone: what cannot even connect is to find that out for itself, since then
 it certainly did not start."""
-LONGEST_NAME = 255
-"""What the wire takes of a program's name; a database may hold longer ones."""
 LONGEST_PLAIN_SOURCE_BYTES = 128
 """Source code that is no longer is sent each time: its digest would save nothing."""
 
@@ -218,7 +217,7 @@ class Dispatcher:
         return said
 
     async def _ask(self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm) -> Said:
-        task = _task(run, request, self._library_state(run.program.key.domain), form)
+        task = task_json(run, request, self._library_state(run.program.key.domain), form)
         if worker.takes_batches and run.trigger is Trigger.SCHEDULE:
             return await self._batches.run(worker, task)
         return await self._client.run(worker, task, is_call=request is not None)
@@ -248,25 +247,6 @@ def _hurry(in_time: asyncio.Timeout) -> None:
 
 def _content(run: Run) -> Content:
     return run.program.key.domain, run.program.digest
-
-
-def _task(run: Run, request: TaskRequest | None, library_state: str, form: SourceForm) -> bytes:
-    program = run.program
-    task = Task(
-        deadline=program.effective_deadline_ms,
-        domain=program.key.domain,
-        language=program.language,
-        program_uuid=str(program.key.uuid),
-        source_code=b"" if form is SourceForm.DIGEST else program.code,
-        source_digest=None if form is SourceForm.WHOLE else program.digest.hex(),
-        http=request,
-        program_name=program.name[:LONGEST_NAME],
-        run_id=run.id,
-        library=library_state or None,
-        report=True,
-        retry=run.retry.wants(Outcome.CRASHED, attempts=1),
-    )
-    return task.model_dump_json(exclude_none=True).encode()
 
 
 def _too_late(run: Run, now_ms: int) -> str:

@@ -219,7 +219,7 @@ class Tasks:
 
     async def _compiled(self, executor: Executor, task: Task, progress: Progress) -> str:
         """The key under which the executor holds the program, with the modules as they are now, compiled."""
-        source = _source(task)
+        source = source_of(task)
         source_name = source_key(source)
         imports = executor.programs.imports(source_name)
         if not imports and executor.note_used(source_name):
@@ -247,7 +247,8 @@ class Tasks:
         return key
 
 
-def _source(task: Task) -> Source:
+def source_of(task: Task) -> Source:
+    """The program of a task that has its source code; a digest beside that is right."""
     file = task.program_name or task.program_uuid
     if task.source_digest is None:
         return Source.of(task.domain, task.language, file, task.source_code)
