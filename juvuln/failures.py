@@ -1,51 +1,59 @@
-"""Programs that fail again and again: counted, and where it is asked for set to failed in their domain."""
+"""Programs that fail again and again: where it is asked for they are set to failed in their domain."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
 from juvuln.database import DatabaseError
 from juvuln.domains.store import NotFoundError
-from juvuln.programs import Program, ProgramKey
-from juvuln.runs.run import Ending, Run
+from juvuln.programs import Program
+from juvuln.runs.run import Ending, PastEnding, Run
 from shared.wire import Outcome
 
 FAILURES = frozenset({Outcome.FAILED, Outcome.CRASHED, Outcome.TIMED_OUT})
-"""Outcomes that are the program's own fault; the others count neither as a failure nor as a success."""
+"""Outcomes that are the program's own fault; but for a success, the others count for nothing."""
+SET_TO_FAILED = "so the program's state was set to failed"
+"""In the reason of a run: whoever set it to active since then begins anew."""
 
 log = structlog.get_logger()
 
+Past = Callable[[Program, Iterable[Outcome], int], Awaitable[Sequence[PastEnding]]]
+"""How runs of a program ended, in one of these ways, newest first, up to a number. Raises DatabaseError."""
+
 
 class Failures:
-    """Counts since the manager was started. A new revision begins anew."""
+    """Counts what is on record: a restart forgets nothing, and managers on one record count together."""
 
-    def __init__(self, set_failed: Callable[[Program], Awaitable[bool]]) -> None:
+    def __init__(self, past: Past, set_failed: Callable[[Program], Awaitable[bool]]) -> None:
         """``set_failed`` tells whether it did: not if the program is another by now.
 
         It may raise DatabaseError and NotFoundError.
         """
+        self._past = past
         self._set_failed = set_failed
-        self._counts: dict[ProgramKey, tuple[int, int]] = {}
-        """The revision, and how often it failed in a row."""
 
     async def ended(self, run: Run, ending: Ending) -> str | None:
-        """Take note of an ending; gives what was done to the program, if it failed too often."""
-        key, revision = run.program.key, run.program.revision
-        if ending.outcome is Outcome.SUCCEEDED:
-            self._counts.pop(key, None)
-        if not run.failures_limit or ending.outcome not in FAILURES:
-            return None
-        known, count = self._counts.get(key, (revision, 0))
-        count = count + 1 if known == revision else 1
-        self._counts[key] = revision, count
-        if count < run.failures_limit:
+        """See to a run that is about to end so; gives what was done to its program, if that failed too often."""
+        limit = run.failures_limit
+        if not limit or ending.outcome not in FAILURES:
             return None
         try:
-            if not await self._set_failed(run.program):
+            past = await self._past(run.program, {Outcome.SUCCEEDED, *FAILURES}, limit - 1)
+            if 1 + _in_a_row(past, run.program.revision) < limit or not await self._set_failed(run.program):
                 return None
         except (DatabaseError, NotFoundError) as error:
-            log.error("program_not_set_to_failed", name=run.program.name, program=str(key), reason=str(error))
-            return f"it failed {count} times in a row, but its state could not be set to failed"
-        del self._counts[key]
-        log.error("program_set_to_failed", name=run.program.name, program=str(key), failures=count)
-        return f"it failed {count} times in a row, so the program's state was set to failed"
+            key = str(run.program.key)
+            log.error("program_not_set_to_failed", name=run.program.name, program=key, reason=str(error))
+            return "whether it failed too often could not be seen, or its state not be set to failed"
+        log.error("program_set_to_failed", name=run.program.name, program=str(run.program.key), failures=limit)
+        return f"it failed {limit} times in a row, {SET_TO_FAILED}"
+
+
+def _in_a_row(past: Iterable[PastEnding], revision: int) -> int:
+    """How many of the newest are failures of this revision, since it was last set to failed."""
+    count = 0
+    for each in past:
+        if each.outcome not in FAILURES or each.revision != revision or SET_TO_FAILED in (each.reason or ""):
+            break
+        count += 1
+    return count

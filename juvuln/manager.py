@@ -135,7 +135,7 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             record,
             clock,
             live,
-            Failures(_set_failed(domains)),
+            Failures(record.past, _set_failed(domains)),
             random.random,
             lambda program: scheduler.why_not_again(program),  # which comes next: each knows the other
         )

@@ -8,7 +8,7 @@ waits for the endings that are about to be written, so that nobody who knows tha
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -27,7 +27,7 @@ from juvuln.runs.meter import RunMeter, WriteMeter
 from juvuln.runs.migrate import migrate
 from juvuln.runs.paused_domains import PausedDomains
 from juvuln.runs.retention import prune_many, prune_old
-from juvuln.runs.run import Ending, RecordedRun, Run, Trigger
+from juvuln.runs.run import Ending, PastEnding, RecordedRun, Run, Trigger
 from juvuln.runs.tables import WHAT, runs
 from juvuln.runs.writing import Writing, open_writing
 from shared.news import News
@@ -171,6 +171,17 @@ class RunRecord:
         if before is not None:
             query = query.where(runs.c.id < before)
         return [_recorded(row) for row in await self._all(query)]
+
+    async def past(self, program: Program, outcomes: Iterable[Outcome], limit: int) -> Sequence[PastEnding]:
+        """How runs of a program ended, in one of these ways, newest first."""
+        query = (
+            select(runs.c.outcome, runs.c.revision, runs.c.reason)
+            .where(runs.c.domain == program.key.domain, runs.c.program_uuid == str(program.key.uuid))
+            .where(runs.c.outcome.in_([outcome.value for outcome in outcomes]))
+            .order_by(runs.c.id.desc())
+            .limit(limit)
+        )
+        return [PastEnding(Outcome(row.outcome), row.revision, row.reason) for row in await self._all(query)]
 
     async def failures(self, limit: int) -> Sequence[RecordedRun]:
         """Runs of all domains that did not succeed, newest first: of the last few thousand, so that it costs little."""

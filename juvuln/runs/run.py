@@ -62,6 +62,15 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class PastEnding:
+    """How a run ended, in short."""
+
+    outcome: Outcome
+    revision: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedRun:
     """A run as it stands in the record; ``ending`` is None while it is under way."""
 

@@ -1,6 +1,7 @@
 """A claimed run to the end of its record, with attempts that the test plays."""
 
 import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from juvuln.live import LiveRuns
 from juvuln.policy import Retry
 from juvuln.programs import Program
 from juvuln.runner import Runner
-from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.runs.run import Ending, PastEnding, Run, Trigger
 from juvuln.workers import Worker
 from shared.wire import ErrorKind, Outcome, ProgramError, TaskAnswer, TaskRequest
 from tests.juvuln.support import UUID_1, program
@@ -27,6 +28,10 @@ class Notes:
 
     def close(self, run: Run, ending: Ending) -> None:
         self.closed.append((run.id, ending))
+
+    async def past(self, program: Program, outcomes: Iterable[Outcome], limit: int) -> Sequence[PastEnding]:
+        endings = [ending for _, ending in reversed(self.closed) if ending.outcome in outcomes]
+        return [PastEnding(ending.outcome, program.revision, ending.reason) for ending in endings[:limit]]
 
 
 class Played:
@@ -106,7 +111,13 @@ def a_runner(
         return True
 
     return Runner(
-        played, notes, Clock(), LiveRuns() if live is None else live, Failures(set_failed), lambda: 0.0, lambda _: None
+        played,
+        notes,
+        Clock(),
+        LiveRuns() if live is None else live,
+        Failures(notes.past, set_failed),
+        lambda: 0.0,
+        lambda _: None,
     )
 
 
@@ -140,7 +151,9 @@ async def test_a_run_whose_end_is_known_is_on_record_with_it_though_its_program_
         await asyncio.Event().wait()
         raise AssertionError
 
-    runner = Runner(Played(*failing()), notes, Clock(), LiveRuns(), Failures(hang), lambda: 0.0, lambda _: None)
+    runner = Runner(
+        Played(*failing()), notes, Clock(), LiveRuns(), Failures(notes.past, hang), lambda: 0.0, lambda _: None
+    )
     running = asyncio.create_task(runner.execute(a_run(failures_limit=1)))
     await asked.wait()
     running.cancel()
@@ -225,7 +238,7 @@ async def test_a_run_between_two_attempts_ends_when_the_manager_is_stopped() -> 
 
 async def test_a_run_whose_program_was_mended_meanwhile_is_not_repeated() -> None:
     notes, mended = Notes(), "the program has new code"
-    failures = Failures(lambda _: asyncio.sleep(0, result=True))
+    failures = Failures(notes.past, lambda _: asyncio.sleep(0, result=True))
     runner = Runner(Played(*failing(2)), notes, Clock(), LiveRuns(), failures, lambda: 0.0, lambda _: mended)
     await runner.execute(a_run(retry=THREE_MORE))
     ((_, ending),) = notes.closed
@@ -315,14 +328,3 @@ async def test_a_program_that_fails_so_often_in_a_row_is_set_to_failed_and_the_l
     assert given_up == [program()]
     expected = "oh no (it failed 3 times in a row, so the program's state was set to failed)"
     assert notes.closed[-1][1].reason == expected
-
-
-async def test_failures_of_an_earlier_revision_do_not_count() -> None:
-    notes = Notes()
-    given_up = list[Program]()
-    runner = a_runner(Played(*failing(3)), notes, given_up)
-    await runner.execute(a_run(failures_limit=2))
-    await runner.execute(a_run(failures_limit=2, program=program(revision=1)))
-    assert given_up == []
-    await runner.execute(a_run(failures_limit=2, program=program(revision=1)))
-    assert len(given_up) == 1

@@ -8,19 +8,25 @@ from datetime import UTC
 from pathlib import Path
 from uuid import UUID
 
+import aiohttp
 import pytest
 
 from juvuln.clock import Clock
 from juvuln.database import DatabaseError
+from juvuln.dispatch import Dispatcher
 from juvuln.due import LONGEST_SETBACK_MS
+from juvuln.failures import Failures
+from juvuln.live import LiveRuns
 from juvuln.policy import Policy
 from juvuln.programs import Changes
 from juvuln.routine import Planning
-from juvuln.routine_runs import RoutineRuns
+from juvuln.routine_runs import RoutineRuns, Runs
+from juvuln.runner import Runner
 from juvuln.runs.batch import Batch
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.runs.run import Ending, RecordedRun, Run
 from juvuln.scheduler import Scheduler
+from juvuln.workers import Worker, WorkerRegistry
 from shared.wire import Outcome
 from tests.juvuln.support import UUID_1, program
 from tests.support.waiting import until
@@ -71,10 +77,10 @@ async def record(tmp_path: Path) -> AsyncIterator[RunRecord]:
 
 
 @asynccontextmanager
-async def running(record: RunRecord, clock: Clock) -> AsyncIterator[Scheduler]:
-    """A scheduler whose runs succeed at once."""
+async def running(record: RunRecord, clock: Clock, executes: Runs | None = None) -> AsyncIterator[Scheduler]:
+    """A scheduler whose runs succeed at once, if nobody else executes them."""
 
-    runs = RoutineRuns(Succeeding(record, clock), clock)
+    runs = RoutineRuns(executes or Succeeding(record, clock), clock)
     planning = Planning(UTC, {}, Policy())
     scheduler = Scheduler(record, runs, lambda _: None, lambda _: None, clock, planning)
     work = asyncio.create_task(scheduler.run())
@@ -224,3 +230,31 @@ async def test_runs_of_a_program_that_was_mended_or_taken_away_are_not_repeated(
         assert scheduler.why_not_again(program()) == "the program has new code"
         scheduler.update(Changes(removed=(program(),)), {})
         assert scheduler.why_not_again(program()) is not None
+
+
+async def test_a_run_whose_claim_took_so_long_that_it_is_too_late_to_start_is_not_handed_over(
+    record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, write = SetClock([T0_MS + 1]), record._write_batch
+
+    async def write_slowly(batch: Batch) -> set[str]:
+        if batch.claims:
+            clock.set(T0_MS + 5_000 + 30_001)
+        return await write(batch)
+
+    monkeypatch.setattr(record, "_write_batch", write_slowly)
+    workers, live = WorkerRegistry(), LiveRuns()
+    workers.subscribe(Worker(UUID_1, "http://127.0.0.1:9", None, frozenset({"tengo"}), 0.0))
+    async with aiohttp.ClientSession() as session:
+        dispatcher = Dispatcher(workers, session, clock, lambda _: "", live, parallel=1, wait_for_worker_seconds=0.0)
+        failures = Failures(record.past, lambda _: asyncio.sleep(0, result=True))
+        runner = Runner(dispatcher, record, clock, live, failures, lambda: 0.0, lambda _: None)
+        async with running(record, clock, runner) as scheduler:
+            await follow(record, scheduler, clock)
+            clock.set(T0_MS + 5_000)
+            await until_recorded(record, 1)
+    first = (await record.history("test", limit=10))[-1]
+    assert first.due_ms == T0_MS + 5_000
+    assert first.ending is not None
+    assert (first.ending.outcome, first.ending.worker) == (Outcome.MISSED, None)
+    assert "too late to start" in (first.ending.reason or "")
