@@ -24,6 +24,9 @@ fuzz: SECONDS ?= 300
 chaos: SECONDS ?= 600
 FUZZ_SECONDS ?= 30
 
+# How many Python tests `make test` runs side by side: one for each core, at most 8, or JOBS=4; JOBS=0 is without.
+JOBS ?= auto
+
 # What `make chaos` does, and on what: sqlite or postgresql.
 SEED ?= 7
 DATABASE ?= sqlite
@@ -64,12 +67,12 @@ run: build ## Start manager and worker with the demo domain; Ctrl-C stops both
 build: $(VENV)/run-ready ## Set up .venv and build libtengo.so
 	@$(IN_VENV) -m tengo_bridge.build
 
-test: $(VENV)/dev-ready build ## Run every test, Go and Python
+test: $(VENV)/dev-ready build ## Run every test, Go and Python, the latter JOBS=auto at once
 	@echo "Testing the Go side ..."
 	@$(WITH_GO) cd tengo_bridge/go && go vet ./... && go test $(RACE) ./...
 	@$(WITH_GO) $(IN_VENV) -m tests.fuzz $(FUZZ_SECONDS)
 	@echo "Testing the Python side ..."
-	@$(IN_VENV) -m pytest
+	@$(IN_VENV) -m pytest --numprocesses $(JOBS) --maxprocesses 8 --dist worksteal
 
 fuzz: $(VENV)/dev-ready build ## Look for inputs that break the engine, for SECONDS=300
 	@$(WITH_GO) $(IN_VENV) -m tests.fuzz $(SECONDS)

@@ -1,6 +1,7 @@
 """Fixtures for all tests: the databases; and how hard the property tests try."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,11 @@ from tests.support.databases import DatabaseServer, PostgresServer, SqliteFolder
 
 
 def pytest_configure() -> None:
-    """In `make test` the property tests look at the same examples each time, under `make fuzz` at more and others."""
+    """In `make test` the property tests look at the same examples each time, under `make fuzz` at more and others.
+
+    SIGTERM ends the tests as Ctrl-C does: the fixtures end what they have started.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings.register_profile("test", derandomize=True)
     settings.load_profile("test")
     if chosen := os.environ.get("HYPOTHESIS_MAX_EXAMPLES"):

@@ -18,6 +18,8 @@ class Hostile:
     modules: dict[str, str] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
     """More of the task."""
+    stoppable: bool = True
+    """False if its deadline is no news to it, and nothing but the end of its process stops it."""
 
 
 CYCLE = "a := {}; a.a = [a, error(a)];"
@@ -126,6 +128,7 @@ MONSTROUS = [
         "a regular expression that is slow",
         't := import("text"); t.re_match("(a?){400}b", t.repeat("a", 8000000))',
         DEADLINE,
+        stoppable=False,
     ),
     Hostile(
         "a regular expression that is huge",
