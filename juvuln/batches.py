@@ -1,7 +1,8 @@
 """Tasks for one worker that are to be sent in the same turn of the loop go together, in one call.
 
-What gathers is what is due together, and then what takes the places of runs that ended together: the more there is to
-do, the larger the batches, and one task alone goes alone. To whoever asks, nothing differs.
+What gathers is what is due together or went on record together, and then what takes the places of runs that ended
+together: the more there is to do, the larger the batches, and one task alone goes alone. To whoever asks, nothing
+differs.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ class Waiting:
     """A task, and who waits for what the worker says of it."""
 
     task: bytes
+    is_call: bool
     said: "asyncio.Future[Said]"
     call: "asyncio.Task[None] | None" = None
     """The call that it goes with, once that is made."""
@@ -39,10 +41,10 @@ class Batches:
         self._calls: dict[asyncio.Task[None], int] = {}
         """The calls under way, and how many still wait for them."""
 
-    async def run(self, worker: Worker, task: bytes) -> Said:
-        """What the worker says of a task, which is JSON. Raises NotStarted, Unanswered."""
+    async def run(self, worker: Worker, task: bytes, *, is_call: bool) -> Said:
+        """What the worker says of a task, which is JSON; ``is_call``: of a webhook. Raises NotStarted, Unanswered."""
         loop = asyncio.get_running_loop()
-        waiting = Waiting(task, loop.create_future())
+        waiting = Waiting(task, is_call, loop.create_future())
         gathering = self._gathering.setdefault(worker.uuid, [])
         if not gathering:
             loop.call_soon(self._send, worker)
@@ -73,7 +75,7 @@ class Batches:
         """One call to its end. It raises nothing: each who waits is told."""
         try:
             if len(batch) == 1:
-                _tell(batch[0], await self._client.run(worker, batch[0].task, is_call=False))
+                _tell(batch[0], await self._client.run(worker, batch[0].task, is_call=batch[0].is_call))
             else:
                 await self._client.run_batch(
                     worker, [waiting.task for waiting in batch], lambda line: _hear(batch, line)

@@ -17,7 +17,7 @@ from juvuln.batches import Batches
 from juvuln.clock import Clock
 from juvuln.fairness import Places
 from juvuln.live import LiveRuns
-from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.runs.run import Ending, Run
 from juvuln.task_json import task_json
 from juvuln.worker_client import WorkerClient
 from juvuln.workers import Content, SourceForm, Worker, WorkerRegistry, WorkerState
@@ -218,9 +218,8 @@ class Dispatcher:
 
     async def _ask(self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm) -> Said:
         task = task_json(run, request, self._library_state(run.program.key.domain), form)
-        if worker.takes_batches and run.trigger is Trigger.SCHEDULE:
-            return await self._batches.run(worker, task)
-        return await self._client.run(worker, task, is_call=request is not None)
+        way = self._batches if worker.takes_batches else self._client
+        return await way.run(worker, task, is_call=request is not None)
 
     def _ending(self, outcome: Outcome, reason: str | None) -> Ending:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)

@@ -73,7 +73,7 @@ async def batches() -> AsyncIterator[Batches]:
 
 async def run_together(worker: Worker, tasks: list[bytes]) -> list[Said | BaseException]:
     async with batches() as made:
-        return await asyncio.gather(*[made.run(worker, task) for task in tasks], return_exceptions=True)
+        return await asyncio.gather(*[made.run(worker, task, is_call=False) for task in tasks], return_exceptions=True)
 
 
 def kinds(results: list[Said | BaseException]) -> list[object]:
@@ -84,6 +84,24 @@ async def test_what_is_sent_together_goes_together_in_bounded_batches_and_one_go
     results = await run_together(fake.worker, [b"{}"] * (2 * MAX_BATCH_TASKS + 1))
     assert set(kinds(results)) == {Outcome.SUCCEEDED}
     assert (fake.batches, fake.alone) == ([MAX_BATCH_TASKS, MAX_BATCH_TASKS], 1)
+
+
+async def test_webhooks_called_together_get_each_its_own_answer(fake: FakeWorker) -> None:
+    async def written(_request: web.Request, tasks: list[Any]) -> web.Response:
+        written = [{"status": 200 + index, "body": "aGk="} for index in range(len(tasks))]
+        return lines(
+            *({"index": index, "report": SUCCEEDED | {"response": each}} for index, each in enumerate(written))
+        )
+
+    fake.answer = written
+    async with batches() as made:
+        said = await asyncio.gather(*[made.run(fake.worker, b"{}", is_call=True) for _ in range(3)])
+    assert fake.batches == [3]
+    assert [one.answer and (one.answer.status, one.answer.body) for one in said] == [
+        (200, b"hi"),
+        (201, b"hi"),
+        (202, b"hi"),
+    ]
 
 
 async def test_large_tasks_are_spread_over_several_batches(fake: FakeWorker) -> None:
@@ -161,14 +179,14 @@ async def test_a_call_ends_when_nobody_waits_for_it_any_more_and_not_before(fake
 
     fake.answer = hang
     async with batches() as made, asyncio.timeout(5):
-        first, second = [asyncio.create_task(made.run(fake.worker, b"{}")) for _ in range(2)]
+        first, second = [asyncio.create_task(made.run(fake.worker, b"{}", is_call=False)) for _ in range(2)]
         await begun.wait()
         first.cancel()
         go_on.set()
         assert (await second).outcome is Outcome.SUCCEEDED
         go_on.clear()
         begun.clear()
-        both = [asyncio.create_task(made.run(fake.worker, b"{}")) for _ in range(2)]
+        both = [asyncio.create_task(made.run(fake.worker, b"{}", is_call=False)) for _ in range(2)]
         await begun.wait()
         for one in both:
             one.cancel()
@@ -177,7 +195,7 @@ async def test_a_call_ends_when_nobody_waits_for_it_any_more_and_not_before(fake
 
 async def test_who_is_cancelled_before_it_is_sent_is_not_sent(fake: FakeWorker) -> None:
     async with batches() as made:
-        runs = [asyncio.create_task(made.run(fake.worker, b"{}")) for _ in range(3)]
+        runs = [asyncio.create_task(made.run(fake.worker, b"{}", is_call=False)) for _ in range(3)]
         asyncio.get_running_loop().call_soon(runs[0].cancel)
         results = await asyncio.gather(*runs, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
