@@ -109,9 +109,14 @@ class RoutineRuns:
         await self.finished()
 
     def _wait(self, known: OneRoutine, strand: Strand) -> None:
+        """Have it wait behind what is made up for, and in the place of a run that waits for an earlier due time."""
         if known.waiting is not None:
-            reason = f"still waiting for its turn when run {strand.runs[-1].id} came, which is for a later due time"
-            self._close_all(known.waiting.runs, Outcome.SKIPPED, reason)
+            waiting = known.waiting.runs
+            if not waiting[-1].made_up:
+                reason = f"still waiting for its turn when run {strand.runs[-1].id} came, which is for a later due time"
+                self._close_all([waiting.pop()], Outcome.SKIPPED, reason)
+            strand.runs.extendleft(reversed(waiting))
+            strand.current = strand.runs[0]
         known.waiting = strand
 
     def _replace(self, known: OneRoutine, by: Run) -> None:
@@ -139,7 +144,8 @@ class RoutineRuns:
                     strand.runs.clear()
                     break
                 run = strand.runs.popleft()
-                strand.current = run if is_first else self._with_time_to_start(run, strand.routine)
+                in_time = is_first and not run.made_up
+                strand.current = run if in_time else self._with_time_to_start(run, strand.routine)
                 await self._runs.execute(strand.current)
                 is_first = False
         finally:
@@ -159,7 +165,7 @@ class RoutineRuns:
             self._begin(waiting, after=())
 
     def _with_time_to_start(self, run: Run, routine: Routine) -> Run:
-        """A run that had to wait for those before it, which were due with it: its start deadline begins now."""
+        """A run that is made up for, or had to wait for those that are: its start deadline begins now."""
         return replace(run, start_by_ms=self._clock.now_ms() + routine.start_deadline_ms)
 
     def _close_all(self, runs: Sequence[Run] | deque[Run], outcome: Outcome, reason: str) -> None:

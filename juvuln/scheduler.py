@@ -40,6 +40,8 @@ DUE_AT_ONCE = 500
 """What is due in the same second is claimed in parts, so that the first are running while the next go on record."""
 PAUSES_MS = 1000
 """How often it is seen whether a pause is over."""
+LONGEST_UNRECORDED_PAUSE_MS = 3600 * 1000
+"""Of what is not on record of a pause, a manager that is killed leaves no trace."""
 GONE = "the program was changed, or is no active routine any more"
 LATE = "the manager was not running, or too late, when it was due"
 
@@ -205,6 +207,7 @@ class Scheduler:
         while not self._stopping:
             self._changed.clear()
             await self._sleep(await self.step())
+        await self._record_pauses()
         self._stopped.set()
 
     async def step(self) -> float:
@@ -262,12 +265,16 @@ class Scheduler:
         self._latest_ms = max(self._latest_ms, now_ms)
 
     def _look_at_pauses(self, now_ms: int) -> None:
-        """Go on with the routines that are not paused any more. There may be many, so not at every step."""
+        """Go on with the routines that are not paused any more, and put on record what came in a pause that lasts.
+
+        There may be many, so not at every step.
+        """
         if not self._updated and abs(now_ms - self._looked_at_pauses_ms) < PAUSES_MS:
             return
         self._updated, self._looked_at_pauses_ms = False, now_ms
         for key, paused in list(self._paused.items()):
-            if self._pause(self._routines[key]) is None:
+            unrecorded_ms = now_ms - paused.due_ms
+            if self._pause(self._routines[key]) is None or unrecorded_ms >= LONGEST_UNRECORDED_PAUSE_MS:
                 self._end_pause(key)
                 upcoming_ms = give_up(paused.routine.schedule, paused.due_ms, now_ms).next_due_ms
                 if upcoming_ms is not None:
@@ -278,6 +285,13 @@ class Scheduler:
         if paused is not None:
             until_ms = max(paused.due_ms, self._clock.now_ms())
             self._to_skip.append(Pause(paused.routine, paused.due_ms, until_ms, paused.reason))
+
+    async def _record_pauses(self) -> None:
+        """Put on record what came in pauses so far, for whoever starts next may find them over."""
+        for key in list(self._paused):
+            self._end_pause(key)
+        if self._to_skip:
+            await self._tick_or_put_back([], self._clock.now_ms())
 
     async def _tick_or_put_back(self, taken: list[tuple[ProgramKey, int]], now_ms: int) -> bool:
         """See to due times; should that fail, they stay due, and this is False."""
@@ -330,7 +344,8 @@ class Scheduler:
     def _plan(self, key: ProgramKey, at_ms: int, now_ms: int, decisions: Decisions) -> Plan:
         routine = self._routines[key]
         decision = decisions.decide(routine, at_ms - routine.delay_ms, now_ms - routine.delay_ms)
-        runs = [self._new_run(routine, due_ms, now_ms) for due_ms in decision.run_due_ms]
+        latest_ms = max(decision.run_due_ms, default=None)
+        runs = [self._new_run(routine, due_ms, now_ms, made_up=due_ms != latest_ms) for due_ms in decision.run_due_ms]
         ended = [self._missed(routine, decision.given_up, now_ms)] if decision.given_up is not None else []
         reason = self._runs.reason_to_skip(routine) or self._hindrance(key.domain) if runs else None
         if reason is None:
@@ -343,12 +358,12 @@ class Scheduler:
         log.warning("due_times_missed", name=program.name, program=str(program.key), count=gap.count)
         return _given_up(routine, gap, now_ms, Outcome.MISSED, LATE)
 
-    def _new_run(self, routine: Routine, due_ms: int, now_ms: int) -> Run:
+    def _new_run(self, routine: Routine, due_ms: int, now_ms: int, *, made_up: bool) -> Run:
         policy = routine.policy
         start_by_ms = max(due_ms + routine.delay_ms + routine.start_deadline_ms, 0)
         if start_by_ms < now_ms:
-            # It is made up for, so it has as long from now on.
-            start_by_ms = now_ms + routine.start_deadline_ms
+            # It has as long from now on.
+            made_up, start_by_ms = True, now_ms + routine.start_deadline_ms
         return Run(
             new_run_id(now_ms),
             routine.program,
@@ -356,6 +371,7 @@ class Scheduler:
             claimed_ms=now_ms,
             due_ms=due_ms,
             start_by_ms=start_by_ms,
+            made_up=made_up,
             retry=policy.retry,
             failures_limit=policy.failures_limit,
         )

@@ -32,6 +32,8 @@ class Run:
     """Where it stands for all due times of a gap: the first of them; ``due_ms`` is the last."""
     start_by_ms: int | None = None
     """Until when it may be handed to a worker; later it is missed."""
+    made_up: bool = False
+    """Whether it is for a due time that nobody saw to in its time."""
     retry: Retry = NO_RETRY
     """How it is repeated if it does not end well."""
     failures_limit: int = 0

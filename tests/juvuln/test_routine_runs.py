@@ -113,6 +113,20 @@ async def test_queue_keeps_the_latest_and_skips_the_one_that_waited_before(
     await runs.finished()
 
 
+async def test_queue_takes_no_turn_from_runs_that_are_made_up_for(played: PlayedRuns, runs: RoutineRuns) -> None:
+    made_up = replace(TWO, made_up=True, start_by_ms=1)
+    runs.start(routine(Overlap.QUEUE), [ONE], free)
+    runs.start(routine(Overlap.QUEUE), [made_up, THREE], free)
+    runs.start(routine(Overlap.QUEUE), [FOUR], free)
+    assert played.outcomes.keys() == {THREE.id}
+    await settle()
+    for run in (ONE, made_up, FOUR):
+        await played.end(run)
+    await runs.finished()
+    assert played.order == [ONE.id, TWO.id, FOUR.id]
+    assert (played.start_by_ms[TWO.id] or 0) > Clock().now_ms()
+
+
 async def test_allow_runs_side_by_side_up_to_the_limit(played: PlayedRuns, runs: RoutineRuns) -> None:
     for run in (ONE, TWO):
         assert runs.reason_to_skip(routine(Overlap.ALLOW, 2)) is None

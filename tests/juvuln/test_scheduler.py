@@ -1,7 +1,7 @@
 """The scheduler on a real record, with a clock that the test sets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -17,7 +17,7 @@ from juvuln.dispatch import Dispatcher
 from juvuln.due import LONGEST_SETBACK_MS
 from juvuln.failures import Failures
 from juvuln.live import LiveRuns
-from juvuln.policy import Policy
+from juvuln.policy import Missed, Policy
 from juvuln.programs import Changes
 from juvuln.routine import Planning
 from juvuln.routine_runs import RoutineRuns, Runs
@@ -25,7 +25,7 @@ from juvuln.runner import Runner
 from juvuln.runs.batch import Batch
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.runs.run import Ending, RecordedRun, Run
-from juvuln.scheduler import Scheduler
+from juvuln.scheduler import LONGEST_UNRECORDED_PAUSE_MS, Scheduler
 from juvuln.workers import Worker, WorkerRegistry
 from shared.wire import Outcome
 from tests.juvuln.support import UUID_1, program
@@ -77,12 +77,22 @@ async def record(tmp_path: Path) -> AsyncIterator[RunRecord]:
 
 
 @asynccontextmanager
-async def running(record: RunRecord, clock: Clock, executes: Runs | None = None) -> AsyncIterator[Scheduler]:
-    """A scheduler whose runs succeed at once, if nobody else executes them."""
+async def running(
+    record: RunRecord,
+    clock: Clock,
+    executes: Runs | None = None,
+    *,
+    paused: Sequence[str] = (),
+    policy: Policy | None = None,
+) -> AsyncIterator[Scheduler]:
+    """A scheduler whose runs succeed at once, if nobody else executes them.
+
+    Its routines are paused while ``paused`` has a reason.
+    """
 
     runs = RoutineRuns(executes or Succeeding(record, clock), clock)
-    planning = Planning(UTC, {}, Policy())
-    scheduler = Scheduler(record, runs, lambda _: None, lambda _: None, clock, planning)
+    planning = Planning(UTC, {}, policy or Policy())
+    scheduler = Scheduler(record, runs, lambda _: None, lambda _: next(iter(paused), None), clock, planning)
     work = asyncio.create_task(scheduler.run())
     yield scheduler
     scheduler.stop()
@@ -203,6 +213,64 @@ async def test_what_was_due_while_the_manager_was_away_is_missed_even_if_the_rou
         await follow(record, scheduler, clock)
         runs = await until_recorded(record, 2)
     assert runs == [("missed", 5, 55), ("succeeded", 60, 60)]
+
+
+async def until_looked(scheduler: Scheduler) -> None:
+    """Until it has seen what time it is: it waits for the next due time, or has kept those of a pause."""
+
+    async def looked() -> bool:
+        return scheduler.behind_seconds() == 0
+
+    await until(looked, "the scheduler has seen what time it is")
+
+
+ALL = Policy(missed=Missed.ALL)
+
+
+async def test_a_pause_that_was_over_when_the_manager_came_back_is_made_up_for_by_nobody(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    async with running(record, clock, paused=["paused"], policy=ALL) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 20_000)
+        await until_looked(scheduler)
+    assert await recorded(record) == [("skipped", 5, 20)]
+    clock.set(T0_MS + 30_000)
+    async with running(record, clock, policy=ALL) as scheduler:
+        await follow(record, scheduler, clock)
+        # While nobody was there it was not paused, as far as is known.
+        runs = await until_recorded(record, 3)
+    assert runs == [("skipped", 5, 20), ("succeeded", 25, 25), ("succeeded", 30, 30)]
+
+
+async def test_of_a_long_pause_there_is_a_record_every_hour(record: RunRecord) -> None:
+    clock, paused = SetClock([T0_MS + 1]), ["paused"]
+    async with running(record, clock, paused=paused) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 6_000)
+        await until_looked(scheduler)
+        clock.set(T0_MS + 5_000 + LONGEST_UNRECORDED_PAUSE_MS)
+        assert await until_recorded(record, 1) == [("skipped", 5, 3605)]
+        clock.set(T0_MS + 3_620_000)
+        await until_looked(scheduler)
+        paused.clear()
+        scheduler.update(Changes(), {})
+        assert await until_recorded(record, 2) == [("skipped", 5, 3605), ("skipped", 3610, 3620)]
+
+
+async def test_due_times_of_a_pause_before_which_the_clock_was_set_back_are_due_when_they_come_again(
+    record: RunRecord,
+) -> None:
+    clock = SetClock([T0_MS + 1])
+    async with running(record, clock, paused=["paused"]) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 20_000)
+        await until_looked(scheduler)
+        clock.set(T0_MS + 2_000)
+    assert await recorded(record) == [("skipped", 5, 5)]
+    async with running(record, clock) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 10_000)
+        assert await until_recorded(record, 2) == [("skipped", 5, 5), ("succeeded", 10, 10)]
 
 
 @pytest.mark.parametrize("changed", [False, True])
