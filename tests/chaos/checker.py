@@ -8,38 +8,20 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import TypeVar
 
 from tests.chaos.due_times import cron_due_times, every_due_times, period_ms
-from tests.chaos.evidence import ClockSetting, Effect, Evidence, KnownRoutine, Record
+from tests.chaos.evidence import ClockSetting, Effect, Evidence, KnownRoutine, Record, Rules
+from tests.chaos.machine_time import CLOCK_TOLERANCE_MS, machine_times
+from tests.chaos.policies import judge_policies
+from tests.chaos.violations import Kind, Violation
 
 ADMITTING = frozenset({"succeeded", "failed", "timed_out", "crashed", "cancelled", "lost"})
 """Outcomes of runs that may have had an effect."""
 NOT_STARTED = frozenset({"skipped", "missed"})
-CLOCK_TOLERANCE_MS = 200
-"""Between setting the manager's clock and noting it; between reading it and writing down what was read."""
 LATE_EFFECT_MS = 10_000
 """How long after its record was closed a run that nobody waits for any more may begin, at most: a frozen worker."""
 DAYS_AHEAD_MS = 24 * 3600 * 1000
-
-
-class Kind(StrEnum):
-    UNRECORDED = "a due time is not on record"
-    RECORDED_TWICE = "a due time is on record twice"
-    NOT_DUE = "a record has no due time of its schedule"
-    EARLY = "a record was made before its due time"
-    OPEN = "a record is open at the end"
-    STRANGE_OUTCOME = "a record has an outcome that there is not"
-    UNADMITTED = "an effect has no record that admits it"
-    WITHOUT_EFFECT = "a run that succeeded had no effect"
-    EFFECT_TWICE = "one due time had its effect twice"
-    STILL_RUNNING = "something ran on, or had ended by itself"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    kind: Kind
-    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +34,19 @@ class Verdict:
 def judge(evidence: Evidence) -> Verdict:
     """Everything that is wrong."""
     violations = [Violation(Kind.STILL_RUNNING, what) for what in evidence.still_running]
-    records, effects = _by_program(evidence)
+    records, effects, beats = _by_program(evidence.records), _by_program(evidence.effects), _by_program(evidence.beats)
     due_times = 0
     for routine in evidence.routines:
         of_routine = records.pop(routine.name, [])
-        required, allowed = _due_times(routine, of_routine, evidence.due_by_ms)
+        due_by_ms = _due_by_ms(routine, of_routine, evidence)
+        required, allowed = _due_times(routine, of_routine, due_by_ms)
         due_times += len(required)
         violations += _judge_anchor(routine, of_routine)
         violations += _judge_due_times(routine.name, of_routine, required, allowed)
         violations += [violation for record in of_routine for violation in _judge_record(record)]
-        violations += _judge_effects(routine, of_routine, effects.pop(routine.name, []), evidence.clock)
+        seen = effects.pop(routine.name, [])
+        violations += _judge_effects(routine, of_routine, seen, evidence.clock)
+        violations += judge_policies(routine, of_routine, seen, beats.get(routine.name, []), required, evidence)
     for name, strange in records.items():
         violations += [Violation(Kind.NOT_DUE, f"{name}: no such routine, but record {each.id}") for each in strange]
     for name, unknown in effects.items():
@@ -69,14 +54,21 @@ def judge(evidence: Evidence) -> Verdict:
     return Verdict(due_times, violations)
 
 
-def _by_program(evidence: Evidence) -> tuple[dict[str, list[Record]], dict[str, list[Effect]]]:
-    records: dict[str, list[Record]] = defaultdict(list)
-    effects: dict[str, list[Effect]] = defaultdict(list)
-    for record in evidence.records:
-        records[record.program].append(record)
-    for effect in evidence.effects:
-        effects[effect.program].append(effect)
-    return records, effects
+Told = TypeVar("Told", Record, Effect)
+
+
+def _by_program(told: Sequence[Told]) -> dict[str, list[Told]]:
+    parted: dict[str, list[Told]] = defaultdict(list)
+    for each in told:
+        parted[each.program].append(each)
+    return parted
+
+
+def _due_by_ms(routine: KnownRoutine, records: Sequence[Record], evidence: Evidence) -> int:
+    """Up to when its due times must be on record: no longer than it was active."""
+    if routine.name not in evidence.set_to_failed:
+        return evidence.due_by_ms
+    return min(evidence.due_by_ms, max((record.due_ms or 0 for record in records), default=0))
 
 
 def _due_times(routine: KnownRoutine, records: Sequence[Record], due_by_ms: int) -> tuple[list[int], list[int]]:
@@ -147,7 +139,7 @@ def _judge_effects(
     record has the mark, and belongs to that effect alone. The other effects must each find a record without a mark that
     admits an effect at that time.
     """
-    yield from _judge_marks(records, Counter(effect.mark for effect in effects))
+    yield from _judge_marks(records, Counter(effect.mark for effect in effects), routine.rules)
     marked = {mark: record for record in records for mark in record.marks}
     unexplained = []
     for effect in effects:
@@ -159,18 +151,30 @@ def _judge_effects(
     windows = [
         _effect_window(record, routine.deadline_ms, clock)
         for record in records
-        if record.outcome in ADMITTING - {"succeeded"} and not record.marks
+        for _ in range(_untold_effects(record, routine.rules))
     ]
     for effect in _without_window(unexplained, windows):
         yield Violation(Kind.UNADMITTED, f"{routine.name}: mark {effect.mark} at {effect.at_ms}")
 
 
-def _judge_marks(records: Sequence[Record], seen: Mapping[str, int]) -> Iterator[Violation]:
+def _untold_effects(record: Record, rules: Rules) -> int:
+    """How many effects a record may explain of which it has no mark: of attempts before the last, or unheard of."""
+    if record.outcome not in ADMITTING:
+        return 0
+    return _starts(record, rules) - max(len(record.marks), record.outcome == "succeeded")
+
+
+def _starts(record: Record, rules: Rules) -> int:
+    """How often its program may have been started. Of an attempt that was lost nobody knows that."""
+    return rules.tries if record.attempts is None or record.outcome == "lost" else record.attempts
+
+
+def _judge_marks(records: Sequence[Record], seen: Mapping[str, int], rules: Rules) -> Iterator[Violation]:
     for record in records:
         effects = sum(seen.get(mark, 0) for mark in record.marks)
         if record.outcome == "succeeded" and not effects:
             yield Violation(Kind.WITHOUT_EFFECT, f"{record.program}: record {record.id}, due {record.due_ms}")
-        if effects > 1:
+        if effects > max(1, _starts(record, rules)):
             yield Violation(Kind.EFFECT_TWICE, f"{record.program}: record {record.id}, {effects} times")
     told = {mark for record in records for mark in record.marks}
     for mark, times in seen.items():
@@ -181,19 +185,8 @@ def _judge_marks(records: Sequence[Record], seen: Mapping[str, int]) -> Iterator
 def _effect_window(record: Record, deadline_ms: int, clock: Sequence[ClockSetting]) -> tuple[int, int]:
     """When, on the machine's clock, the run of a record may have had its effect."""
     ended_ms = record.claimed_ms if record.ended_ms is None else record.ended_ms
-    earliest = min(_machine_times(record.claimed_ms, clock)) - CLOCK_TOLERANCE_MS
-    return earliest, max(_machine_times(ended_ms, clock)) + deadline_ms + LATE_EFFECT_MS
-
-
-def _machine_times(manager_ms: int, clock: Sequence[ClockSetting]) -> list[int]:
-    """When the manager's clock can have shown this: more than once if it was set back."""
-    ends = [*[setting.at_ms for setting in clock[1:]], None]
-    times = []
-    for setting, end_ms in zip(clock, ends, strict=True):
-        at_ms = manager_ms - setting.offset_ms
-        if at_ms >= setting.at_ms - CLOCK_TOLERANCE_MS and (end_ms is None or at_ms <= end_ms + CLOCK_TOLERANCE_MS):
-            times.append(at_ms)
-    return times or [manager_ms - clock[0].offset_ms]
+    earliest = min(machine_times(record.claimed_ms, clock)) - CLOCK_TOLERANCE_MS
+    return earliest, max(machine_times(ended_ms, clock)) + deadline_ms + LATE_EFFECT_MS
 
 
 def _without_window(effects: Sequence[Effect], windows: Sequence[tuple[int, int]]) -> list[Effect]:

@@ -27,7 +27,7 @@ class SettableClock:
         self._file.write_bytes(OFFSET.pack(0))
         with self._file.open("r+b") as file:
             self._mapped = mmap.mmap(file.fileno(), OFFSET.size)
-        self.settings = [ClockSetting(at_ms=_machine_ms(), offset_ms=0)]
+        self.settings = [ClockSetting(at_ms=machine_ms(), offset_ms=0)]
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -35,7 +35,7 @@ class SettableClock:
         return {"LD_PRELOAD": str(self._library), "CHAOS_CLOCK_FILE": str(self._file)}
 
     def now_ms(self) -> int:
-        return _machine_ms() + self._offset_ms
+        return machine_ms() + self._offset_ms
 
     def jump(self, seconds: float) -> None:
         """Set it forward, or back if ``seconds`` is negative."""
@@ -51,7 +51,7 @@ class SettableClock:
     def _set(self, offset_ms: int) -> None:
         self._offset_ms = offset_ms
         self._mapped[:] = OFFSET.pack(offset_ms * 1_000_000)
-        self.settings.append(ClockSetting(at_ms=_machine_ms(), offset_ms=offset_ms))
+        self.settings.append(ClockSetting(at_ms=machine_ms(), offset_ms=offset_ms))
 
 
 def compile_clock(library: Path) -> None:
@@ -60,5 +60,5 @@ def compile_clock(library: Path) -> None:
     subprocess.run([*shlex.split(compiler), "-shared", "-fPIC", "-O2", "-o", library, SOURCE], check=True)
 
 
-def _machine_ms() -> int:
+def machine_ms() -> int:
     return time.time_ns() // 1_000_000

@@ -9,6 +9,23 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What the policies of a routine promise."""
+
+    alone: bool = True
+    """No two runs of it are under way at once."""
+    tries: int = 1
+    """How often it is started for one due time, at most."""
+    repeats_lost: bool = False
+    start_within_ms: int | None = None
+    """How long after it was due, or claimed, it is handed to a worker, at the latest; None if that is not judged."""
+    made_up: int = 0
+    """Of due times that nobody saw to in time, so many are run before any is given up."""
+    failures: int = 0
+    """After so many failures in a row it is set to failed; 0: never."""
+
+
+@dataclass(frozen=True, slots=True)
 class KnownRoutine:
     """A routine, and when the manager came to know it (by its clock): after ``known_after_ms``, by ``known_by_ms``."""
 
@@ -17,6 +34,7 @@ class KnownRoutine:
     deadline_ms: int
     known_after_ms: int
     known_by_ms: int
+    rules: Rules = Rules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +50,10 @@ class Record:
     outcome: str | None
     marks: frozenset[str]
     """Those of the runs that its log lines tell of: each run makes up one and logs it before its effect."""
+    started_ms: int | None = None
+    attempts: int | None = None
+    """How often it says that its program was started, if it does."""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +74,24 @@ class ClockSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Times of the machine. The manager had said by ``in_force_ms`` that these programs were paused."""
+
+    programs: frozenset[str]
+    in_force_ms: int
+    lifted_ms: int
+    """Right before somebody ended it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """From when on the manager was there, by the machine's clock."""
+
+    began_ms: int
+    listened_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     routines: Sequence[KnownRoutine]
     records: Sequence[Record]
@@ -59,5 +99,12 @@ class Evidence:
     clock: Sequence[ClockSetting]
     due_by_ms: int
     """What was due by then, on the manager's clock, must be on record; what is due later may be."""
+    beats: Sequence[Effect] = ()
+    """Signs of life that runs gave after their effect, by the same marks."""
+    pauses: Sequence[Pause] = ()
+    manager_lives: Sequence[Life] = ()
+    """Those after the first."""
+    set_to_failed: frozenset[str] = frozenset()
+    """The routines whose state was that in the end."""
     still_running: Sequence[str] = ()
     """What ran on when everything was to have ended, and what had ended by itself."""

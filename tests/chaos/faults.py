@@ -22,6 +22,8 @@ class FaultKind(StrEnum):
     CLOCK_FORWARD = "clock set forward"
     CLOCK_BACK = "clock set back"
     FILL_DISK = "disk full"
+    PAUSE_PROGRAMS = "programs paused"
+    PAUSE_DOMAIN = "domain paused"
     KILL_DATABASE = "PostgreSQL killed and started again"
     RESTART_DATABASE = "PostgreSQL stopped and started again"
     CUT_DATABASE = "connections to PostgreSQL cut"
@@ -82,4 +84,6 @@ def _duration(chance: random.Random, kind: FaultKind, pause: float) -> float:
         return 150.0 if chance.random() < 0.1 else chance.uniform(1.0, 20.0)
     if kind is FaultKind.CLOCK_BACK:
         return chance.uniform(0.5, 3.0)
+    if kind in (FaultKind.PAUSE_PROGRAMS, FaultKind.PAUSE_DOMAIN):
+        return chance.uniform(4.0, 8.0)
     return chance.uniform(0.1, 2.0) * pause

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
+from tests.chaos import pausing
 from tests.chaos.faults import Fault, FaultKind
 from tests.chaos.proxy import Proxy
 from tests.chaos.stage import Stage, executors_of
@@ -160,6 +161,14 @@ def _files_no_larger_than(size_bytes: int, pid: int) -> Iterator[None]:
     resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
 
+async def pause_programs(stage: Stage, fault: Fault) -> None:
+    await pausing.pause_programs(stage, fault.seconds)
+
+
+async def pause_domain(stage: Stage, fault: Fault) -> None:
+    await pausing.pause_domain(stage, fault.seconds)
+
+
 async def kill_database(stage: Stage, fault: Fault) -> None:
     async with _postgres_down(stage, fault):
         assert stage.postgres is not None
@@ -213,6 +222,8 @@ PERFORMERS: Mapping[FaultKind, Callable[[Stage, Fault], Awaitable[None]]] = {
     FaultKind.CLOCK_FORWARD: clock_forward,
     FaultKind.CLOCK_BACK: clock_back,
     FaultKind.FILL_DISK: fill_disk,
+    FaultKind.PAUSE_PROGRAMS: pause_programs,
+    FaultKind.PAUSE_DOMAIN: pause_domain,
     FaultKind.KILL_DATABASE: kill_database,
     FaultKind.RESTART_DATABASE: restart_database,
     FaultKind.CUT_DATABASE: cut_database,

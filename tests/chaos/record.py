@@ -10,7 +10,8 @@ import asyncpg
 from tests.chaos.evidence import Record
 
 QUERY = (
-    "SELECT id, program_name, due_ms, first_due_ms, claimed_ms, ended_ms, outcome, log FROM runs "
+    "SELECT id, program_name, due_ms, first_due_ms, claimed_ms, ended_ms, outcome, log, "
+    "started_ms, attempts, reason FROM runs "
     "WHERE trigger = 'schedule' ORDER BY id"
 )
 MARK = "mark "
@@ -33,7 +34,19 @@ async def _rows(url: str) -> Sequence[Any]:
 
 
 def _record(row: Any) -> Record:
-    run_id, program, due_ms, first_due_ms, claimed_ms, ended_ms, outcome, log = row
+    run_id, program, due_ms, first_due_ms, claimed_ms, ended_ms, outcome, log, started_ms, attempts, reason = row
     messages = [line["message"] for line in json.loads(log or "[]")]
     marks = frozenset(message.removeprefix(MARK) for message in messages if message.startswith(MARK))
-    return Record(run_id, program, due_ms, first_due_ms, claimed_ms, ended_ms, outcome, marks)
+    return Record(
+        run_id,
+        program,
+        due_ms,
+        first_due_ms,
+        claimed_ms,
+        ended_ms,
+        outcome,
+        marks,
+        started_ms,
+        attempts,
+        reason or "",
+    )

@@ -75,12 +75,17 @@ async def _come_to_rest(stage: Stage) -> Evidence:
     stage.note_executors()
     for daemon in stage.daemons:
         await _stop_at_rest(stage, daemon)
+    effects, beats = read_effects(stage.effects_path)
     return Evidence(
         routines=stage.known,
         records=await read_record(stage.record_url),
-        effects=read_effects(stage.effects_path),
+        effects=effects,
+        beats=beats,
         clock=stage.clock.settings,
         due_by_ms=due_by_ms,
+        pauses=stage.pauses,
+        manager_lives=stage.manager_lives,
+        set_to_failed=await stage.set_to_failed(),
         still_running=[*stage.ended, *[f"executor {pid} is alive" for pid in stage.executors_left()]],
     )
 

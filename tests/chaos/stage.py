@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
-from tests.chaos.clock import SettableClock
-from tests.chaos.evidence import KnownRoutine
+from tests.chaos.clock import SettableClock, machine_ms
+from tests.chaos.evidence import KnownRoutine, Life, Pause
 from tests.chaos.postgres import ProxiedPostgres, open_postgres
 from tests.chaos.proxy import Proxy, to_port
-from tests.chaos.routines import DOMAINS, ChaosRoutine, routines
+from tests.chaos.routines import DOMAINS, MISSED_LIMIT, START_DEADLINE_MS, ChaosRoutine, routines, rules
 from tests.support.daemons import DaemonProcess
 from tests.support.databases import DatabaseServer, SqliteFolder
 from tests.support.installation import Installation
@@ -24,7 +25,8 @@ START_AGAIN_SECONDS = 0.3
 LONGEST_START_SECONDS = 60.0
 LOOK_FOR_EXECUTORS_SECONDS = 0.5
 MANAGER: Mapping[str, str] = {
-    "SCHEDULE__START_DEADLINE_SECONDS": "3",
+    "SCHEDULE__START_DEADLINE_SECONDS": str(START_DEADLINE_MS / 1000),
+    "SCHEDULE__MISSED_LIMIT": str(MISSED_LIMIT),
     "DISPATCH__WAIT_FOR_WORKER_SECONDS": "1",
     "WORKER__TIMEOUT": "3",
     "WORKER__SWEEP_SECONDS": "1",
@@ -43,7 +45,11 @@ class Stage:
     worker_proxies: Sequence[Proxy]
     postgres: ProxiedPostgres | None
     effects_path: Path
+    placed: Mapping[ChaosRoutine, UUID]
+    """The routines, as their domains know them."""
     known: list[KnownRoutine] = field(default_factory=list)
+    pauses: list[Pause] = field(default_factory=list)
+    manager_lives: list[Life] = field(default_factory=list)
     executors: set[tuple[int, int]] = field(default_factory=set)
     """All that were seen: their process ids, and when they began."""
     ended: list[str] = field(default_factory=list)
@@ -61,26 +67,30 @@ class Stage:
         url = self.installation.record_url
         return self.postgres.direct(url) if self.postgres else url
 
-    async def start(self, chaos_routines: Sequence[ChaosRoutine]) -> None:
+    async def start(self) -> None:
         """Start everything; from then on the manager knows the routines."""
         before_ms = self.clock.now_ms()
         await asyncio.gather(*[daemon.start() for daemon in self.daemons])
         await self.installation.until_ready()
         after_ms = self.clock.now_ms()
         self.known = [
-            KnownRoutine(each.name, each.schedule, each.deadline_ms, before_ms, after_ms) for each in chaos_routines
+            KnownRoutine(each.name, each.schedule, each.deadline_ms, before_ms, after_ms, rules(each.tags))
+            for each in self.placed
         ]
 
     async def start_again(self, daemon: DaemonProcess) -> None:
         """Start a daemon as often as it takes, as its service manager would; it may need what is away just now."""
         async with asyncio.timeout(LONGEST_START_SECONDS):
             while True:
+                began_ms = machine_ms()
                 try:
                     await daemon.start()
                 except AssertionError:
                     await daemon.kill()
                     await asyncio.sleep(START_AGAIN_SECONDS)
                 else:
+                    if daemon is self.manager:
+                        self.manager_lives.append(Life(began_ms, machine_ms()))
                     return
 
     async def start_postgres(self) -> None:
@@ -94,6 +104,12 @@ class Stage:
                     await asyncio.sleep(START_AGAIN_SECONDS)
                 else:
                     return
+
+    async def set_to_failed(self) -> frozenset[str]:
+        """The routines that are so in their domains."""
+        stores = {name: domain.store for name, domain in self.installation.domains.items()}
+        states = {each.name: await stores[each.domain].specification(uuid) for each, uuid in self.placed.items()}
+        return frozenset(name for name, specification in states.items() if specification.state == "failed")
 
     def note_if_ended(self, daemon: DaemonProcess) -> None:
         if daemon.process.returncode is not None:
@@ -133,8 +149,7 @@ async def open_stage(folder: Path, database: str, workers: int) -> AsyncIterator
         if database == "postgresql":
             postgres = await stack.enter_async_context(open_postgres(folder / "postgresql"))
         installation = await stack.enter_async_context(_installation(folder, postgres or SqliteFolder(folder)))
-        chaos_routines = list(routines(counting_url))
-        await _fill(installation, chaos_routines)
+        placed = await _fill(installation, list(routines(counting_url)))
         manager = installation.manager(**MANAGER)
         manager.environ = {**manager.environ, **clock.environ}
         manager_proxy = await _proxy(stack, manager.port)
@@ -146,18 +161,19 @@ async def open_stage(folder: Path, database: str, workers: int) -> AsyncIterator
             worker_daemons.append(worker)
             worker_proxies.append(await _proxy(stack, worker.port, port))
         stage = Stage(
-            installation, clock, manager, manager_proxy, worker_daemons, worker_proxies, postgres, effects_path
+            installation, clock, manager, manager_proxy, worker_daemons, worker_proxies, postgres, effects_path, placed
         )
-        await stage.start(chaos_routines)
+        await stage.start()
         yield stage
 
 
-async def _fill(installation: Installation, chaos_routines: Sequence[ChaosRoutine]) -> None:
+async def _fill(installation: Installation, chaos_routines: Sequence[ChaosRoutine]) -> Mapping[ChaosRoutine, UUID]:
+    placed = {}
     for name in DOMAINS:
         await installation.add_domain(name)
     for each in chaos_routines:
         domain = installation.domains[each.domain]
-        await domain.add(
+        placed[each] = await domain.add(
             each.name,
             each.code,
             kind="routine",
@@ -167,6 +183,7 @@ async def _fill(installation: Installation, chaos_routines: Sequence[ChaosRoutin
         )
     for domain in installation.domains.values():
         await domain.store.close()
+    return placed
 
 
 @asynccontextmanager

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from tests.chaos.checker import Kind, judge
-from tests.chaos.evidence import ClockSetting, Effect, Evidence, KnownRoutine, Record
+from tests.chaos.checker import judge
+from tests.chaos.evidence import ClockSetting, Effect, Evidence, KnownRoutine, Life, Pause, Record, Rules
+from tests.chaos.violations import Kind
 
 T0 = 1_700_000_000_000  # a multiple of 10 s
 CRON = KnownRoutine("cron", "*/10 * * * * *", 1000, known_after_ms=T0 - 500, known_by_ms=T0 + 500)
@@ -196,6 +198,150 @@ FORGED = {
         [Kind.STILL_RUNNING],
     ),
 }  # fmt: skip
+
+
+PAUSE = Pause(frozenset({"cron"}), in_force_ms=T0 + 15_000, lifted_ms=T0 + 75_000)
+
+
+def of_rules(rules: Rules, *changed: Record, **facts: Any) -> Evidence:
+    """The clean history where the cron routine has other rules, and some of its records are others."""
+    by_id = {each.id: each for each in changed}
+    records = [by_id.get(each.id, each) for each in RECORDS]
+    return replace(CLEAN, routines=[replace(CRON, rules=rules), EVERY], records=records, **facts)
+
+
+def effects_with(*more: Effect) -> list[Effect]:
+    return [*EFFECTS, *more]
+
+
+def started(seconds: int) -> Life:
+    """The manager, so long after T0."""
+    return Life(T0 + seconds * 1000, T0 + seconds * 1000 + 500)
+
+
+BEAT_PAST_THE_NEXT = [effect(10, after_ms=10_400)]
+TWICE = replace(record(20, "failed"), attempts=2, reason="attempt 2 of 2; attempt 1: failed: oh no")
+AFTER_LOST = replace(TWICE, reason="attempt 2 of 2; attempt 1: lost: silence")
+LATE = replace(record(10), started_ms=T0 + 15_000)
+FAILED = [record(seconds, "failed") for seconds in (10, 20, 60, 70, 80)]
+FAILED_EFFECTS = [effect(seconds) for seconds in (10, 20, 60, 70, 80)] + [effect(11, program="every")]
+
+BROKEN_PROMISES = {
+    "a run that goes on while the next one begins": (
+        of_rules(Rules(), beats=BEAT_PAST_THE_NEXT),
+        [Kind.TWO_AT_ONCE],
+    ),
+    "a run that goes on beside the next but one": (
+        of_rules(Rules(), beats=[effect(10, after_ms=50_400)]),
+        [Kind.TWO_AT_ONCE, Kind.TWO_AT_ONCE],
+    ),
+    "a run that was started too late": (
+        of_rules(Rules(start_within_ms=3000), LATE),
+        [Kind.LATE],
+    ),
+    "a run that was repeated though it was not to be": (
+        of_rules(Rules(), TWICE, effects=effects_with(effect(20, mark="again"))),
+        [Kind.TOO_OFTEN],
+    ),
+    "a run that was repeated after it was lost": (
+        of_rules(Rules(tries=2), AFTER_LOST, effects=effects_with(effect(20, mark="again"))),
+        [Kind.TOO_OFTEN],
+    ),
+    "more effects than a run was started": (
+        of_rules(Rules(tries=3), TWICE, replace(record(10), attempts=1),
+                 effects=effects_with(effect(20, mark="1"), effect(20, mark="2"))),
+        [Kind.UNADMITTED],
+    ),
+    "a gap without a run": (
+        of_rules(Rules(made_up=1)),
+        [Kind.NOT_MADE_UP],
+    ),
+    "a gap with too few runs": (
+        of_rules(Rules(made_up=2), replace(record(60, "lost"), claimed_ms=T0 + 60_100),
+                 replace(record(50, "missed", first=30), claimed_ms=T0 + 60_100)),
+        [Kind.NOT_MADE_UP],
+    ),
+    "a run that was claimed during a pause": (
+        of_rules(Rules(), record(60, "skipped"), record(50, "skipped", first=30), record(20), pauses=[PAUSE],
+                 effects=[effect(10), effect(20), effect(11, program="every")]),
+        [Kind.RAN_PAUSED, Kind.PAUSE_NOT_SKIPPED],
+    ),
+    "a run during a pause that nobody heard of": (
+        of_rules(Rules(), record(50, "skipped", first=30), record(20, "skipped"), pauses=[PAUSE],
+                 effects=[effect(10), effect(60), effect(11, program="every")]),
+        [Kind.RAN_PAUSED, Kind.PAUSE_NOT_SKIPPED],
+    ),
+    "a gap that was missed during a pause": (
+        of_rules(Rules(), record(60, "skipped"), record(20, "skipped"), pauses=[PAUSE],
+                 effects=[effect(10), effect(11, program="every")]),
+        [Kind.PAUSE_NOT_SKIPPED] * 3,
+    ),
+    "a program that ran on": (
+        of_rules(Rules(failures=4), *FAILED, effects=FAILED_EFFECTS),
+        [Kind.RAN_ON],
+    ),
+    "a program that ran on after its manager had been started anew": (
+        of_rules(Rules(failures=3), *FAILED, effects=FAILED_EFFECTS, manager_lives=[started(15)]),
+        [Kind.RAN_ON],
+    ),
+    "a program that was given up early": (
+        of_rules(Rules(failures=6), *FAILED, effects=FAILED_EFFECTS, set_to_failed=frozenset({"cron"})),
+        [Kind.GIVEN_UP_EARLY],
+    ),
+}  # fmt: skip
+FORGED |= BROKEN_PROMISES
+
+KEPT_PROMISES = {
+    "runs may be under way together where that is allowed": of_rules(Rules(alone=False), beats=BEAT_PAST_THE_NEXT),
+    "nobody knows when a run ended that was lost": of_rules(
+        Rules(), record(60, "lost"), record(70), effects=effects_with(effect(70)),
+        beats=[effect(60, after_ms=10_400)],
+    ),
+    "a sign of life may be noted a little late": of_rules(Rules(), beats=[effect(10, after_ms=10_100)]),
+    "a run starts within its start deadline": of_rules(Rules(start_within_ms=5000), LATE),
+    "a run that was claimed late has its time from then on": of_rules(
+        Rules(start_within_ms=3000), replace(LATE, claimed_ms=T0 + 14_900), effects=EFFECTS
+    ),
+    "each attempt has its effect": of_rules(
+        Rules(tries=2), TWICE, effects=effects_with(effect(20, mark="again"))
+    ),
+    "a run is repeated after it was lost where that is asked for": of_rules(
+        Rules(tries=2, repeats_lost=True), AFTER_LOST, effects=effects_with(effect(20, mark="again"))
+    ),
+    "the last of a gap was run": of_rules(
+        Rules(made_up=1), replace(record(60, "lost"), claimed_ms=T0 + 60_100),
+        replace(record(50, "missed", first=30), claimed_ms=T0 + 60_100),
+    ),
+    "all of a pause is skipped, and what was claimed before goes on": of_rules(
+        Rules(), record(20), record(60, "skipped"), record(50, "skipped", first=30),
+        effects=[effect(10), effect(20), effect(11, program="every")],
+        pauses=[replace(PAUSE, in_force_ms=T0 + 20_010)],
+    ),
+    "a manager that was away when a pause ended knows nothing of it": of_rules(
+        Rules(), record(20, "skipped"), record(60, "skipped"), effects=[effect(10), effect(11, program="every")],
+        pauses=[replace(PAUSE, lifted_ms=T0 + 48_000)], manager_lives=[started(49)],
+    ),
+    "a clock that was set past a due time did not show it during a pause": of_rules(
+        Rules(), record(20, "skipped"), record(60, "skipped"), effects=[effect(10), effect(11, program="every")],
+        pauses=[replace(PAUSE, lifted_ms=T0 + 45_000)], clock=[*STEADY, ClockSetting(T0 + 25_000, offset_ms=30_000)],
+    ),
+    "a manager that was started anew counts anew": of_rules(
+        Rules(failures=4), *FAILED, effects=FAILED_EFFECTS, manager_lives=[started(65)]
+    ),
+    "a program whose state could not be set is counted anew": of_rules(
+        Rules(failures=4), *FAILED[:3], replace(FAILED[3], reason="its state could not be set to failed"), FAILED[4],
+        effects=FAILED_EFFECTS,
+    ),
+    "what is due when a program was given up need not be on record": replace(
+        of_rules(Rules(failures=5), *FAILED, effects=FAILED_EFFECTS, set_to_failed=frozenset({"cron"})),
+        due_by_ms=T0 + 80_000 + 1,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEPT_PROMISES)
+def test_a_history_that_keeps_its_promises_is_clean(name: str) -> None:
+    assert judge(KEPT_PROMISES[name]).violations == []
 
 
 @pytest.mark.parametrize("name", FORGED)
