@@ -30,6 +30,8 @@ class LocalManager:
     """What every call is answered with, if it is set."""
     hold: asyncio.Event | None = None
     """Answers of the library wait for it, if it is set."""
+    hanging: asyncio.Event = field(default_factory=asyncio.Event)
+    """`/hang` is answered once it is set."""
     port: int = 0
 
     @property
@@ -93,8 +95,8 @@ class LocalManager:
         return web.Response(text=revisions[revision], headers=headers)
 
     async def _hang(self, _request: web.Request) -> web.Response:
-        await asyncio.sleep(3600)
-        raise AssertionError("nobody waits an hour")
+        await self.hanging.wait()
+        return web.Response()
 
 
 @asynccontextmanager

@@ -151,7 +151,7 @@ async def test_a_run_that_does_not_stop_keeps_its_turn_until_its_executor_is_rep
 
 
 async def test_many_domains_are_served_by_eight_executors(tmp_path: Path, manager: LocalManager) -> None:
-    most, domains = 8, 200
+    most, domains = 8, 50
     async with running_worker(tmp_path, manager, EXECUTORS__MAX=str(most)) as worker:
         seen = 0
 
@@ -205,11 +205,12 @@ async def test_a_run_that_does_not_stop_counts_as_a_crash(tmp_path: Path, manage
 async def test_a_domain_whose_programs_do_not_stop_takes_no_more_than_three_executors(
     tmp_path: Path, manager: LocalManager
 ) -> None:
+    hanging = f'import("http").get("http://{manager.authority}/hang")'
     async with running_worker(tmp_path, manager, EXECUTORS__CRASHES_FORGIVEN="100") as worker:
-        sleepers = []
+        waiting = []
         for number in range(3):
             await worker.run("x := 1")
-            sleepers.append(asyncio.create_task(worker.report(SLEEP % 8000, deadline=20_000)))
+            waiting.append(asyncio.create_task(worker.report(hanging, deadline=60_000)))
             assert (await worker.report(UNSTOPPABLE, deadline=300))["outcome"] == "timed_out"
 
             async def retired(number: int = number) -> bool:
@@ -217,7 +218,8 @@ async def test_a_domain_whose_programs_do_not_stop_takes_no_more_than_three_exec
 
             await until(retired, "the executor is retired")
         assert (await worker.run("x := 1")).status == 200
-        reports = await asyncio.gather(*sleepers)
+        manager.hanging.set()
+        reports = await asyncio.gather(*waiting)
         # The third executor and the fourth each cost the oldest one.
         assert [report["outcome"] for report in reports] == ["crashed", "crashed", "succeeded"]
         assert "has no more places for those that do not stop" in reports[0]["error"]["message"]

@@ -81,11 +81,13 @@ async def test_the_deadline_counts_while_modules_are_fetched(worker: RunningWork
     manager.hold.set()
 
 
-async def test_a_run_that_does_not_stop_costs_its_executor_and_nobody_anything(worker: RunningWorker) -> None:
+async def test_a_run_that_does_not_stop_costs_its_executor_and_nobody_anything(
+    worker: RunningWorker, manager: LocalManager
+) -> None:
     await worker.run("x := 1")
     (first,) = worker.executors()
     began = time.monotonic()
-    other = asyncio.create_task(worker.run(SLEEP % 1500))
+    other = asyncio.create_task(worker.run(f'import("http").get("http://{manager.authority}/hang")'))
     report = await worker.report(UNSTOPPABLE, deadline=300)
     assert time.monotonic() - began < 0.8
     assert (report["outcome"], report["error"]["kind"]) == ("timed_out", "deadline")
@@ -97,6 +99,7 @@ async def test_a_run_that_does_not_stop_costs_its_executor_and_nobody_anything(w
     await until(retired, "the executor is retired")
     assert (await worker.run("x := 1")).status == 200
     assert alive(first), "its other run is still under way"
+    manager.hanging.set()
     assert (await other).status == 200
 
     async def killed() -> bool:
