@@ -19,7 +19,7 @@ from bench import record_growth, report
 from bench.curves import Curve, Point, point, to_json
 from bench.engine import TRIVIAL
 from bench.installation import both_daemons, children, memory_mb, worker_alone
-from bench.load import Load, run_load
+from bench.load import Load, LoadError, run_load
 from bench.rounds import QUICK, Effort
 from bench.tasks import task, task_request
 from bench.tools import BENCH
@@ -153,18 +153,25 @@ def chosen(names: str) -> Sequence[Growth]:
     return [each for each in GROWTHS if not wanted or wanted & {curve.name for curve in each.curves}]
 
 
-async def measured(growths: Sequence[Growth], effort: Effort) -> Sequence[Curve]:
-    curves = []
+async def measured(growths: Sequence[Growth], effort: Effort) -> tuple[Sequence[Curve], Sequence[str]]:
+    """The curves, and what could not be measured: one that fails stops no other."""
+    curves: list[Curve] = []
+    problems = []
     for each in growths:
         began, steps = time.perf_counter(), []
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            async for points in each.measure(Path(folder), effort):
-                steps.append(points)
-                for curve, found in zip(each.curves, points, strict=True):
-                    print(_line(curve, found), flush=True)
+        try:
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                async for points in each.measure(Path(folder), effort):
+                    steps.append(points)
+                    for curve, found in zip(each.curves, points, strict=True):
+                        print(_line(curve, found), flush=True)
+        except (LoadError, OSError, TimeoutError) as error:
+            names = ", ".join(curve.name for curve in each.curves)
+            problems.append(f"{names}, after {len(steps)} points: {type(error).__name__}: {error}")
         print(f"in {time.perf_counter() - began:.0f} s", flush=True)
-        curves += [replace(curve, points=of) for curve, of in zip(each.curves, zip(*steps, strict=True), strict=True)]
-    return curves
+        # Nothing of what had no point yet.
+        curves += [replace(curve, points=of) for curve, of in zip(each.curves, zip(*steps, strict=True), strict=False)]
+    return curves, problems
 
 
 def _line(curve: Curve, found: Point) -> str:
@@ -190,12 +197,14 @@ def main() -> int:
     except ValueError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    curves = asyncio.run(measured(growths, QUICK if options.quick else Effort()))
+    curves, problems = asyncio.run(measured(growths, QUICK if options.quick else Effort()))
+    for problem in problems:
+        print(f"bench: not measured: {problem}", file=sys.stderr)
     if options.quick or options.only:
         print("Part of the curves, or a quick run: bench/results stays as it is.")
     else:
         publish(curves)
-    return 0
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

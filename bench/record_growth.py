@@ -10,11 +10,12 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy import make_url
+from sqlalchemy.schema import CreateIndex, DropIndex
 
 from bench.curves import Point, point
 from bench.rounds import QUICK, Effort
 from juvuln.clock import new_run_id
-from juvuln.database import open_engine
 from juvuln.programs import Program, ProgramKey
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.runs.run import Run, Trigger
@@ -84,21 +85,38 @@ def _parts(first: int, count: int) -> Iterator[Iterator[tuple[object, ...]]]:
         yield _rows(part, min(FILLED_AT_ONCE, first + count - part))
 
 
+def _indexing(database: str) -> tuple[Sequence[str], Sequence[str]]:
+    """Statements that drop the indexes, and that make them: to fill a table and index it then takes a fraction of the
+    time. What holds rows unique stays."""
+    dialect = make_url(f"{database}://").get_dialect()()
+    drops = [str(DropIndex(index).compile(dialect=dialect)) for index in runs.indexes]
+    return drops, [str(CreateIndex(index).compile(dialect=dialect)) for index in runs.indexes]
+
+
 def _fill_sqlite(file: Path, first: int, count: int) -> None:
+    drops, creates = _indexing("sqlite")
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA synchronous = off")
         connection.execute(f"PRAGMA cache_size = -{FILLING_CACHE_KIB}")
+        for statement in drops:
+            connection.execute(statement)
         for rows in _parts(first, count):
             with connection:
                 marks = ", ".join("?" * len(COLUMNS))
                 connection.executemany(f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({marks})", rows)
+        for statement in creates:
+            connection.execute(statement)
 
 
 async def _fill_postgresql(url: str, first: int, count: int) -> None:
+    drops, creates = _indexing("postgresql+asyncpg")
     connection = await asyncpg.connect(url)
     try:
+        await connection.execute(f"SET maintenance_work_mem = {FILLING_CACHE_KIB}")
+        await connection.execute("; ".join(drops))
         for rows in _parts(first, count):
             await connection.copy_records_to_table("runs", records=rows, columns=COLUMNS)
+        await connection.execute("; ".join(creates))
         # It would do so by itself within a minute.
         await connection.execute("VACUUM ANALYZE runs")
     finally:
@@ -114,22 +132,6 @@ async def _writing(url: str) -> AsyncIterator[RunRecord]:
         finally:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
-
-
-@asynccontextmanager
-async def _indexes_dropped(url: str) -> AsyncIterator[None]:
-    """To fill a table and index it then takes a fraction of the time. What holds rows unique stays."""
-    engine = open_engine(url)
-    try:
-        async with engine.begin() as connection:
-            for index in runs.indexes:
-                await connection.run_sync(index.drop)
-        yield
-        async with engine.begin() as connection:
-            for index in runs.indexes:
-                await connection.run_sync(index.create)
-    finally:
-        await engine.dispose()
 
 
 async def sqlite(folder: Path, effort: Effort) -> AsyncIterator[Sequence[Point]]:
@@ -161,8 +163,7 @@ async def _over_length(url: str, effort: Effort, fill: Fill) -> AsyncIterator[Se
     async with _writing(url):
         pass  # it makes the tables
     for length in QUICK_LENGTHS if effort == QUICK else LENGTHS:
-        async with _indexes_dropped(url):
-            await fill(filled, length - filled)
+        await fill(filled, length - filled)
         filled = length
         rounds = []
         async with _writing(url) as record:
