@@ -4,12 +4,11 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
 
-from tests.support.databases import DatabaseServer, PostgresServer, SqliteFolder
+from tests.support.databases import DatabaseServer, PostgresServer, SqliteFolder, running_postgres
 
 
 def pytest_configure() -> None:
@@ -27,14 +26,9 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """One PostgreSQL for the whole session; each test makes databases of its own in it.
-
-    Not in pytest's folder, which the next session closes to others: as root, PostgreSQL runs as another user.
-    """
-    with TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
-        server = PostgresServer(Path(folder))
+    """One PostgreSQL for the whole session; each test makes databases of its own in it."""
+    with running_postgres() as server:
         yield server
-        server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

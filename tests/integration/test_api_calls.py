@@ -77,12 +77,12 @@ async def test_whoever_shows_no_credentials_is_asked_for_them_first(installation
         assert (reply.status, reply.headers["WWW-Authenticate"][:12]) == (401, "Basic realm="), (method, path)
 
 
-async def test_what_names_no_program_is_not_found(sqlite_installation: Installation) -> None:
+async def test_what_names_no_program_is_not_found(managed: Installation) -> None:
     named = str(uuid4())
     for name in (named, "x", "0" * 32, f"{{{named}}}", "%00", "..", "\u0661" * 8, "%ff", f"urn:uuid:{named}"):
         for method, path in (("GET", ""), ("PUT", ""), ("DELETE", ""), ("GET", "/code"), ("GET", "/revisions")):
             data = b"{}" if method == "PUT" else None
-            reply = await sqlite_installation.call(method, f"/v2/programs/{name}{path}", data=data)
+            reply = await managed.call(method, f"/v2/programs/{name}{path}", data=data)
             assert (reply.status, reply.json()["code"]) == (404, 404), (method, name, path)
 
 
@@ -132,8 +132,8 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], int, str]] = [
 ]
 
 
-async def test_a_wrong_field_is_named_when_it_is_set_and_when_it_is_changed(sqlite_installation: Installation) -> None:
-    call = sqlite_installation.call
+async def test_a_wrong_field_is_named_when_it_is_set_and_when_it_is_changed(managed: Installation) -> None:
+    call = managed.call
     for given, change, status, field in WRONG:
         created = await call("POST", "/v2/programs", json=given)
         assert created.status == 201, created.body

@@ -20,31 +20,29 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 FIRST_PROGRAM = README[README.index("## Your first program") : README.index("## The parts")]
 
 
-async def test_the_walk_through_works(sqlite_installation: Installation) -> None:
-    await with_a_demo(sqlite_installation)
+async def test_the_walk_through_works(managed: Installation) -> None:
+    await with_a_demo(managed)
     assert BLOCKS
     for block in BLOCKS:
-        said, error = await shell(sqlite_installation, block)
+        said, error = await shell(managed, block)
         assert said
         assert error == ""
 
 
 async def test_the_first_program_of_the_readme_works_by_the_commands_and_by_curl(
-    sqlite_installation: Installation,
+    managed: Installation,
 ) -> None:
-    await with_a_demo(sqlite_installation)
+    await with_a_demo(managed)
     known = "export SELFHOST_DOMAIN=demo SELFHOST_TOKEN=root"
     assert known.removeprefix("export ") in README
     write, push, curl = re.findall(r"```sh\n(.*?)```", FIRST_PROGRAM, re.DOTALL)
-    await shell(sqlite_installation, write)
-    said, _ = await shell(sqlite_installation, f"{known}\n{push}")
+    await shell(managed, write)
+    said, _ = await shell(managed, f"{known}\n{push}")
     for expected in ("create  square", "done: create square", "square succeeded", "\n144\n", "info  squaring 12"):
         assert expected in said
     create, _, rest = curl.partition("PROGRAM=")
-    made, _ = await shell(sqlite_installation, create)
-    said, _ = await shell(
-        sqlite_installation, f"PROGRAM={rest.replace('UUID-FROM-THE-ANSWER', json.loads(made)['uuid'])}"
-    )
+    made, _ = await shell(managed, create)
+    said, _ = await shell(managed, f"PROGRAM={rest.replace('UUID-FROM-THE-ANSWER', json.loads(made)['uuid'])}")
     assert "144\n[" in said
 
 

@@ -12,15 +12,15 @@ from tests.support.pseudo_terminal import at_terminal
 
 
 @pytest.fixture
-def environ(sqlite_installation: Installation) -> Mapping[str, str]:
+def environ(managed: Installation) -> Mapping[str, str]:
     return {
         "PATH": os.environ["PATH"],
-        "HOME": str(sqlite_installation.folder),
+        "HOME": str(managed.folder),
         "TERM": "xterm",
         "PYTHONUTF8": "1",
         "SELFHOST_DOMAIN": "test",
         "SELFHOST_TOKEN": "root",
-        "SELFHOST_SERVER": f"http://127.0.0.1:{sqlite_installation.manager_port}",
+        "SELFHOST_SERVER": f"http://127.0.0.1:{managed.manager_port}",
     }
 
 
@@ -33,7 +33,7 @@ async def shown_by(*arguments: str, environ: Mapping[str, str], columns: int = 8
 
 
 async def test_login_asks_for_what_is_missing_and_never_shows_the_token(
-    sqlite_installation: Installation, environ: Mapping[str, str]
+    managed: Installation, environ: Mapping[str, str]
 ) -> None:
     nothing = {name: value for name, value in environ.items() if not name.startswith("SELFHOST_")}
     async with at_terminal([str(COMMAND), "login"], nothing) as (process, terminal):
@@ -50,10 +50,8 @@ async def test_login_asks_for_what_is_missing_and_never_shows_the_token(
     assert "there is no program that you may read" in await shown_by("program", "list", environ=nothing)
 
 
-async def test_a_deletion_asks_and_takes_only_a_yes(
-    sqlite_installation: Installation, environ: Mapping[str, str]
-) -> None:
-    await sqlite_installation.domains["test"].add("old", "x := 1")
+async def test_a_deletion_asks_and_takes_only_a_yes(managed: Installation, environ: Mapping[str, str]) -> None:
+    await managed.domains["test"].add("old", "x := 1")
     for answer, status in (("\n", 1), ("no\n", 1), ("y\n", 0)):
         async with at_terminal([str(COMMAND), "program", "delete", "old"], environ) as (process, terminal):
             await terminal.shows("revisions? [y/N] ")
@@ -63,9 +61,9 @@ async def test_a_deletion_asks_and_takes_only_a_yes(
 
 
 async def test_tables_fit_the_terminal_and_have_colours_unless_they_are_not_wanted(
-    sqlite_installation: Installation, environ: Mapping[str, str]
+    managed: Installation, environ: Mapping[str, str]
 ) -> None:
-    uuid = await sqlite_installation.domains["test"].add("n" * 100, "x := 1")
+    uuid = await managed.domains["test"].add("n" * 100, "x := 1")
     shown = await shown_by("program", "list", environ=environ, columns=110)
     assert "\x1b[32mactive\x1b[0m" in shown
     assert "n…  webhook  " in shown

@@ -47,8 +47,8 @@ async def test_due_times_and_runs_count_as_they_are_on_record(installation: Inst
     assert total(await samples(installation, worker.url), "malgomaj_tasks_total") == len(started)
 
 
-async def test_answers_count_by_what_was_called_and_refused(sqlite_installation: Installation) -> None:
-    installation = sqlite_installation
+async def test_answers_count_by_what_was_called_and_refused(managed: Installation) -> None:
+    installation = managed
     for path, token in (("/v2/programs", "root"), ("/v2/programs", "wrong"), ("/v2/nothing", None), ("/v2/runs", None)):
         await installation.call("GET", path, token=token)
     found = await samples(installation)

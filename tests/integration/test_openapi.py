@@ -3,12 +3,11 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support.databases import SqliteFolder
 from tests.support.installation import Domain, Installation
 
 HELLO = 'cgi := import("cgi")\ncgi.response.write("hello")\n'
@@ -16,16 +15,13 @@ NO_RATES = {f"LIMITS__RATE__{name}_PER_SECOND": "0" for name in ("DOMAIN", "ADDR
 
 
 @pytest.fixture
-async def described(tmp_path: Path) -> AsyncIterator[Installation]:
+async def described(installation: Installation) -> Installation:
     """A manager and a worker, with a program of each type in the domain `test`."""
-    installation = Installation(tmp_path, SqliteFolder(tmp_path))
-    await installation.open()
     await installation.add_domain("test")
     for daemon in (installation.manager(**NO_RATES), installation.worker()):
         await daemon.start()
     await installation.until_ready()
-    yield installation
-    await installation.close()
+    return installation
 
 
 async def add_programs(domain: Domain) -> str:

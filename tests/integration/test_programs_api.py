@@ -1,9 +1,8 @@
 """`/v2/programs`: what a user does with curl."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
-
-import pytest
 
 from tests.support.installation import Domain, Installation
 
@@ -71,33 +70,31 @@ async def test_programs_are_listed_by_name_with_pages_and_tags(installation: Ins
         assert (reply.status, reply.json()["code"]) == (400, 400)
 
 
-@pytest.mark.parametrize(
-    ("change", "fault"),
-    [
-        ({"type": "daemon"}, "type"),
-        ({"state": "on"}, "state"),
-        ({"deadline": -1}, "deadline"),
-        ({"deadline": 60_001}, "deadline"),
-        ({"deadline": "soon"}, "deadline"),
-        ({"language": "lua"}, "language"),
-        ({"name": ""}, "name"),
-        ({"name": "nul\0"}, "name"),
-        ({"name": None}, "name"),
-        ({"tags": "a"}, "tags"),
-        ({"type": "routine", "schedule": "often"}, "schedule"),
-        ({"type": "routine", "schedule": "0 0 0 30 2 *"}, "schedule"),
-    ],
-)
-async def test_a_program_with_a_wrong_field_is_refused_with_the_field_s_name(
-    sqlite_installation: Installation, change: dict[str, object], fault: str
-) -> None:
-    reply = await sqlite_installation.call("POST", "/v2/programs", json=NEW | change)
-    assert reply.status == 400, reply.body
-    assert reply.json()["message"].startswith(fault)
+WRONG: Sequence[tuple[dict[str, object], str]] = [
+    ({"type": "daemon"}, "type"),
+    ({"state": "on"}, "state"),
+    ({"deadline": -1}, "deadline"),
+    ({"deadline": 60_001}, "deadline"),
+    ({"deadline": "soon"}, "deadline"),
+    ({"language": "lua"}, "language"),
+    ({"name": ""}, "name"),
+    ({"name": "nul\0"}, "name"),
+    ({"name": None}, "name"),
+    ({"tags": "a"}, "tags"),
+    ({"type": "routine", "schedule": "often"}, "schedule"),
+    ({"type": "routine", "schedule": "0 0 0 30 2 *"}, "schedule"),
+]
 
 
-async def test_bad_requests_are_refused_as_json(sqlite_installation: Installation) -> None:
-    call = sqlite_installation.call
+async def test_a_program_with_a_wrong_field_is_refused_with_the_field_s_name(managed: Installation) -> None:
+    for change, fault in WRONG:
+        reply = await managed.call("POST", "/v2/programs", json=NEW | change)
+        assert reply.status == 400, (change, reply.body)
+        assert reply.json()["message"].startswith(fault), change
+
+
+async def test_bad_requests_are_refused_as_json(managed: Installation) -> None:
+    call = managed.call
     unknown = f"/v2/programs/{uuid4()}"
     cases = [
         (await call("POST", "/v2/programs", data=b"{nonsense"), 400),
@@ -126,16 +123,16 @@ async def test_bad_requests_are_refused_as_json(sqlite_installation: Installatio
         assert reply.json()["message"]
 
 
-async def test_code_needs_a_length_and_fits_into_a_mebibyte(sqlite_installation: Installation) -> None:
-    created = await sqlite_installation.call("POST", "/v2/programs", json=NEW)
+async def test_code_needs_a_length_and_fits_into_a_mebibyte(managed: Installation) -> None:
+    created = await managed.call("POST", "/v2/programs", json=NEW)
     path = f"/v2/programs/{created.json()['uuid']}/code"
     limit = 1024 * 1024
-    assert (await sqlite_installation.call("POST", path, data=b"/" * limit)).status == 201
-    assert (await sqlite_installation.call("POST", path, data=b"/" * (limit + 1))).status == 413
+    assert (await managed.call("POST", path, data=b"/" * limit)).status == 201
+    assert (await managed.call("POST", path, data=b"/" * (limit + 1))).status == 413
 
 
-async def test_the_openapi_document_names_every_call(sqlite_installation: Installation) -> None:
-    reply = await sqlite_installation.call("GET", "/openapi3.json", token=None)
+async def test_the_openapi_document_names_every_call(managed: Installation) -> None:
+    reply = await managed.call("GET", "/openapi3.json", token=None)
     document = reply.json()
     assert document["openapi"].startswith("3.")
     assert set(document["paths"]) >= {

@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.databases import SqliteFolder
 from tests.support.installation import Domain, Installation
 
 TASK = {
@@ -119,20 +118,15 @@ async def test_policies_decide_who_may_do_what(installation: Installation, domai
     assert (await installation.call("GET", f"/v2/programs/{uuid}")).status == 200
 
 
-async def test_auth_open_takes_workers_without_a_secret_but_not_on_other_addresses(tmp_path: Path) -> None:
-    installation = Installation(tmp_path, SqliteFolder(tmp_path))
-    await installation.open()
-    try:
-        await installation.add_domain("test")
-        exposed = installation.manager(AUTH="open", LISTEN__HOST="0.0.0.0")
-        with pytest.raises(AssertionError, match="say it a second time"):
-            await exposed.start()
-        assert exposed.process.returncode == 78
-        await installation.manager(AUTH="open").start()
-        subscriber = {"uuid": str(uuid4()), "scheme": "http", "authority": "127.0.0.1:1", "languages": ["tengo"]}
-        assert (await installation.call("POST", "/v1/subscribers", token=None, json=subscriber)).status == 201
-    finally:
-        await installation.close()
+@pytest.mark.usefixtures("domain")
+async def test_auth_open_takes_workers_without_a_secret_but_not_on_other_addresses(installation: Installation) -> None:
+    exposed = installation.manager(AUTH="open", LISTEN__HOST="0.0.0.0")
+    with pytest.raises(AssertionError, match="say it a second time"):
+        await exposed.start()
+    assert exposed.process.returncode == 78
+    await installation.manager(AUTH="open").start()
+    subscriber = {"uuid": str(uuid4()), "scheme": "http", "authority": "127.0.0.1:1", "languages": ["tengo"]}
+    assert (await installation.call("POST", "/v1/subscribers", token=None, json=subscriber)).status == 201
 
 
 def _secret(folder: Path) -> str:

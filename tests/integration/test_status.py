@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-import shutil
 from pathlib import Path
 
-from tests.support.databases import SqliteFolder
+import pytest
+
+from tests.support.databases import StoppableServer
 from tests.support.installation import Domain, Installation
 from tests.support.juvuln_command import LIMIT_SECONDS, JuvulnCommand
 from tests.support.metrics import samples, total
@@ -39,32 +40,27 @@ async def test_it_shows_domains_workers_what_is_due_and_what_failed(installation
     assert secret(installation) not in said.text + said.err + json.dumps(overview)
 
 
-async def test_its_status_says_whether_the_manager_is_well_or_there(tmp_path: Path) -> None:
-    installation = Installation(tmp_path, SqliteFolder(tmp_path))
-    await installation.open()
-    try:
-        await installation.add_domain("test")
-        manager = installation.manager(SCHEDULE__PAUSED_DOMAINS='["test"]')
-        await manager.start()
-        juvuln = JuvulnCommand(tmp_path, manager.environ)
-        said = await juvuln("status")
-        assert said.status == 1
-        assert "workers: no worker is subscribed" in said.text
-        assert "domain test is paused by schedule.paused_domains" in said.text
-        assert total(await samples(installation), "juvuln_domain_paused", domain="test") == 1
-        assert (await juvuln("status", "--json")).json()["manager"]["ready"] is False
-        await manager.stop()
-        gone = await juvuln("status")
-        assert (gone.status, gone.out) == (3, b"")
-        assert "is juvuln running there?" in gone.err
-        elsewhere = await juvuln("status", "--server", f"http://127.0.0.1:{free_port()}")
-        assert elsewhere.status == 3
-    finally:
-        await installation.close()
+@pytest.mark.usefixtures("domain")
+async def test_its_status_says_whether_the_manager_is_well_or_there(installation: Installation) -> None:
+    manager = installation.manager(SCHEDULE__PAUSED_DOMAINS='["test"]')
+    await manager.start()
+    juvuln = JuvulnCommand(installation.folder, manager.environ)
+    said = await juvuln("status")
+    assert said.status == 1
+    assert "workers: no worker is subscribed" in said.text
+    assert "domain test is paused by schedule.paused_domains" in said.text
+    assert total(await samples(installation), "juvuln_domain_paused", domain="test") == 1
+    assert (await juvuln("status", "--json")).json()["manager"]["ready"] is False
+    await manager.stop()
+    gone = await juvuln("status")
+    assert (gone.status, gone.out) == (3, b"")
+    assert "is juvuln running there?" in gone.err
+    elsewhere = await juvuln("status", "--server", f"http://127.0.0.1:{free_port()}")
+    assert elsewhere.status == 3
 
 
-async def test_it_makes_no_secret_and_needs_the_right_one(sqlite_installation: Installation, tmp_path: Path) -> None:
-    (manager,) = sqlite_installation.daemons
+async def test_it_makes_no_secret_and_needs_the_right_one(managed: Installation, tmp_path: Path) -> None:
+    (manager,) = managed.daemons
     elsewhere = tmp_path / "elsewhere"
     without = JuvulnCommand(tmp_path, dict(manager.environ) | {"JUVULN_STATE_DIR": str(elsewhere)})
     said = await without("status")
@@ -78,28 +74,32 @@ async def test_it_makes_no_secret_and_needs_the_right_one(sqlite_installation: I
 
 
 async def test_programs_of_all_domains_are_shown_to_nobody_without_the_secret(
-    sqlite_installation: Installation,
+    managed: Installation,
 ) -> None:
-    await sqlite_installation.domains["test"].add("private", "x := 1", kind="routine", schedule="@every 1h")
+    await managed.domains["test"].add("private", "x := 1", kind="routine", schedule="@every 1h")
     for credentials in ({"token": None}, {"token": "root"}, {"bearer": "root"}):
-        reply = await sqlite_installation.call("GET", "/v1/overview", **credentials)
+        reply = await managed.call("GET", "/v1/overview", **credentials)
         assert reply.status == 401
         assert b"private" not in reply.body
-    assert b"private" not in (await sqlite_installation.call("GET", "/metrics", token=None)).body
+    assert b"private" not in (await managed.call("GET", "/metrics", token=None)).body
 
 
-async def test_a_record_that_cannot_be_read_hides_nothing_else(sqlite_installation: Installation) -> None:
-    installation = sqlite_installation
-    path = installation.record_url.removeprefix("sqlite:///")
-    shutil.move(path, f"{path}.away")
+async def test_a_record_that_cannot_be_read_hides_nothing_else(
+    recorded_elsewhere: Installation, stoppable: StoppableServer
+) -> None:
+    installation = recorded_elsewhere
+    installation.record_url = await stoppable.create()
+    await installation.add_domain("test")
+    await installation.manager().start()
+    await stoppable.stop()
     overview = (await installation.call("GET", "/v1/overview", bearer=secret(installation))).json()
     assert overview["failures"] is None
     assert [domain["name"] for domain in overview["domains"]] == ["test"]
 
 
-async def test_a_watch_goes_on_and_waits_for_a_manager_that_is_away(sqlite_installation: Installation) -> None:
-    (manager,) = sqlite_installation.daemons
-    juvuln = JuvulnCommand(sqlite_installation.folder, manager.environ)
+async def test_a_watch_goes_on_and_waits_for_a_manager_that_is_away(managed: Installation) -> None:
+    (manager,) = managed.daemons
+    juvuln = JuvulnCommand(managed.folder, manager.environ)
     async with juvuln.running("status", "--watch", "--json") as process, asyncio.timeout(LIMIT_SECONDS):
         assert process.stdout is not None and process.stderr is not None
         assert json.loads(await process.stdout.readline())["manager"]["version"]

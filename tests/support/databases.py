@@ -4,8 +4,11 @@ import asyncio
 import os
 import signal
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -26,6 +29,14 @@ class DatabaseServer(Protocol):
         """The URL of a new, empty database."""
 
 
+class StoppableServer(DatabaseServer, Protocol):
+    """One whose databases can be away for a while."""
+
+    async def stop(self) -> None: ...
+
+    async def start(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class SqliteFolder:
     folder: Path
@@ -33,6 +44,15 @@ class SqliteFolder:
 
     async def create(self) -> str:
         return f"sqlite:///{self.folder}/{uuid4().hex}.db"
+
+    async def stop(self) -> None:
+        """As if the disk that has the files were away."""
+        for path in self.folder.glob("*.db"):
+            path.rename(path.with_suffix(".away"))
+
+    async def start(self) -> None:
+        for path in self.folder.glob("*.away"):
+            path.rename(path.with_suffix(".db"))
 
 
 class PostgresServer:
@@ -86,3 +106,17 @@ class PostgresServer:
 
     def close(self) -> None:
         self._server.cleanup()
+
+
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL of one's own.
+
+    Not in pytest's folder, which the next session closes to others: as root, PostgreSQL runs as another user.
+    """
+    with TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder))
+        try:
+            yield server
+        finally:
+            server.close()

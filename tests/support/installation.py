@@ -89,7 +89,7 @@ class Installation:
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession()
-        self.record_url = await self.databases.create()
+        self.record_url = self.record_url or await self.databases.create()
 
     async def close(self) -> None:
         for daemon in self.daemons:
