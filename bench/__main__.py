@@ -28,6 +28,7 @@ class Measurement:
     measure: Callable[[Path, Effort], Awaitable[Figures]]
 
 
+IDLE = ("idle-cpu", "poll-cpu", "idle-memory", "load-domains", "scrape", "change")
 MEASUREMENTS = (
     Measurement(
         ("cached-task-ratio", "cached-task", "cached-task-peer-go", "bare-aiohttp", "generator-headroom"),
@@ -48,7 +49,9 @@ MEASUREMENTS = (
     Measurement(("storm",), routines.storm),
     Measurement(("tick-claimed", "tick", "tick-claimed-postgresql", "tick-postgresql"), schedule.ticks),
     Measurement(("counted-worker", "counted-manager"), footprint.counting_runs),
-    Measurement(("idle-cpu", "idle-memory", "load-domains", "scrape", "change"), footprint.idle),
+    Measurement(IDLE, footprint.idle),
+    Measurement([f"{name}-postgresql" for name in IDLE], footprint.idle_on_postgresql),
+    Measurement(("notified",), footprint.notified),
 )
 
 

@@ -20,6 +20,7 @@ from juvuln.database import open_engine
 from juvuln.domains.create import ROOT_UUID, create_domain
 from juvuln.domains.tables import programs, revisions
 from shared.auth import BasicCredentials
+from tests.support.databases import PostgresServer
 
 PROGRAMS = 1_000
 """In each domain: a tenth routines, a tenth modules, the others webhooks."""
@@ -33,6 +34,20 @@ async def sqlite_domains(folder: Path, count: int) -> tuple[Sequence[str], UUID]
     for number in range(count):
         await asyncio.to_thread(shutil.copy, folder / "template.db", folder / f"{number}.db")
     return [f"sqlite:///{folder}/{number}.db" for number in range(count)], uuid
+
+
+async def postgres_domains(server: PostgresServer, count: int) -> tuple[Sequence[str], UUID]:
+    """The same in PostgreSQL."""
+    template = await server.create()
+    # What is measured only reads; a hundred copies would keep the disk busy for minutes.
+    engine = open_engine(template)
+    async with engine.connect() as connection:
+        plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await plain.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+        await plain.exec_driver_sql("SELECT pg_reload_conf()")
+    await engine.dispose()
+    uuid = await fill(template)
+    return [await server.copy(template) for _ in range(count)], uuid
 
 
 async def fill(url: str, count: int = PROGRAMS) -> UUID:
@@ -90,15 +105,15 @@ async def manager_of(folder: Path, urls: Sequence[str]) -> AsyncIterator[tuple[D
         aiohttp.ClientSession(f"http://127.0.0.1:{manager.port}") as session,
     ):
         api = Api(session)
-        await _until(lambda: api.has_read(len(urls)), "all domains are read")
+        await until(lambda: api.has_read(len(urls)), "all domains are read")
         yield manager, api
 
 
-async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], what: str, pause_seconds: float = 0.1) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not await condition():
         assert time.monotonic() < deadline, f"not within {WAIT_SECONDS:g} s: {what}"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(pause_seconds)
 
 
 class Api:
@@ -108,9 +123,17 @@ class Api:
         self._session = session
 
     async def has_read(self, domains: int) -> bool:
+        return len(await self.figures("juvuln_domain_programs")) == domains
+
+    async def figures(self, name: str) -> Sequence[float]:
+        """The values of a figure, one for each domain."""
         async with self._session.get("/metrics") as answer:
             families = text_string_to_metric_families(await answer.text())
-        return sum(len(each.samples) for each in families if each.name == "juvuln_domain_programs") == domains
+        return [sample.value for each in families if each.name == name for sample in each.samples]
+
+    async def shows(self, name: str, value: float) -> bool:
+        """Whether a figure is this for the only domain."""
+        return await self.figures(name) == [value]
 
     async def scrape_ms(self) -> float:
         """To ask for all figures."""

@@ -2,13 +2,22 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench import counting, domains
 from bench.installation import both_daemons, children, memory_mb, processor_seconds
 from bench.load import Load, run_load
 from bench.rounds import QUICK, Effort, Figures
 from bench.webhooks import demo_domain, greet_request
+from juvuln.database import open_engine
+from juvuln.domains.notify import install
+from juvuln.domains.tables import programs
+from tests.support.databases import running_postgres
 
 DOMAINS = 100
 CALLS = 20
@@ -34,25 +43,63 @@ async def rest(folder: Path, effort: Effort) -> Figures:
 
 async def idle(folder: Path, effort: Effort) -> Figures:
     """The manager with a hundred domains of a thousand programs, at its own pace."""
-    processor, memory = [], []
-    urls, uuid = await domains.sqlite_domains(folder, DOMAINS)
+    return await _idle(folder, *await domains.sqlite_domains(folder, DOMAINS), effort)
+
+
+async def idle_on_postgresql(folder: Path, effort: Effort) -> Figures:
+    """The same with the domains in a PostgreSQL as it comes, which admits a hundred connections."""
+    with running_postgres() as server:
+        found = await _idle(folder, *await domains.postgres_domains(server, DOMAINS), effort)
+    return {f"{name}-postgresql": rounds for name, rounds in found.items()}
+
+
+async def _idle(folder: Path, urls: Sequence[str], uuid: UUID, effort: Effort) -> Figures:
+    seconds, memory = [], []
     began = time.perf_counter()
     async with domains.manager_of(folder, urls) as (manager, api):
         loaded = time.perf_counter() - began
         for _ in range(1 if effort == QUICK else effort.rounds):
-            before, began = processor_seconds(manager.pid), time.perf_counter()
+            before = processor_seconds(manager.pid)
             await asyncio.sleep(POLL_SECONDS)
-            processor.append((processor_seconds(manager.pid) - before) / (time.perf_counter() - began) * 100)
+            seconds.append(processor_seconds(manager.pid) - before)
             memory.append(memory_mb(manager.pid))
         scrapes = [await api.scrape_ms() for _ in range(CALLS)]
         changes = [await api.change_ms("domain-0", uuid, deadline) for deadline in range(1, CALLS + 1)]
     return {
-        "idle-cpu": processor,
+        "idle-cpu": [each / POLL_SECONDS * 100 for each in seconds],
+        "poll-cpu": seconds,
         "idle-memory": memory,
         "load-domains": [loaded],
         "scrape": scrapes,
         "change": changes,
     }
+
+
+async def notified(folder: Path, effort: Effort) -> Figures:
+    """What somebody else commits to a PostgreSQL domain with the trigger, until the manager goes by it."""
+    with running_postgres() as server:
+        (url,), uuid = await domains.postgres_domains(server, 1)
+        engine = open_engine(url)
+        await install(engine)
+        async with domains.manager_of(folder, [url]) as (_, api):
+            await domains.until(lambda: api.shows("juvuln_domain_listening", 1), "the manager listens")
+            (count,) = await api.figures("juvuln_domain_programs")
+            heard = [
+                await _heard_seconds(api, engine, uuid, state, count - gone)
+                for _ in range(effort.rounds * 2)
+                for state, gone in (("inactive", 1), ("active", 0))
+            ]
+        await engine.dispose()
+    return {"notified": heard}
+
+
+async def _heard_seconds(api: domains.Api, engine: AsyncEngine, uuid: UUID, state: str, count: float) -> float:
+    """From the commit of a program's state until as many programs are followed."""
+    async with engine.begin() as connection:
+        await connection.execute(update(programs).where(programs.c.uuid == uuid).values(state=state))
+    began = time.perf_counter()
+    await domains.until(lambda: api.shows("juvuln_domain_programs", count), "the change is heard of", 0.005)
+    return time.perf_counter() - began
 
 
 async def counting_runs(_folder: Path, effort: Effort) -> Figures:

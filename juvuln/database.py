@@ -224,8 +224,12 @@ def _reason(error: BaseException) -> str:
 
 
 @asynccontextmanager
-async def transaction(engine: AsyncEngine, what: str) -> AsyncIterator[AsyncConnection]:
-    """A connection in a transaction that is committed at the end. Raises DatabaseError."""
+async def transaction(engine: AsyncEngine, what: str, *, keep: bool = True) -> AsyncIterator[AsyncConnection]:
+    """A connection in a transaction that is committed at the end. Unless the engine is to ``keep`` the connection for
+    the next, it is closed then. Raises DatabaseError."""
     with database_errors(what):
-        async with engine.begin() as connection:
-            yield connection
+        async with engine.connect() as connection:
+            async with connection.begin():
+                yield connection
+            if not keep:
+                await connection.invalidate()

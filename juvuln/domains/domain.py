@@ -29,6 +29,9 @@ LONGEST_PAUSE_SECONDS = 10.0
 """Between two trials of a database that is away: short, so that its return is noticed soon."""
 CLOSE_SECONDS = 5.0
 """What letting go of a database may take; one that hangs does not say goodbye."""
+IDLE_SECONDS = 10.0
+"""A connection that nobody would use for longer is closed: one PostgreSQL may have a hundred domains, and admits a
+hundred connections as it comes."""
 
 log = structlog.get_logger()
 
@@ -107,6 +110,8 @@ class Domain:
         self._known: Known | None = None
         self._not_followed: str | None = None
         """Why what was read last is not known yet: the follower could not take it."""
+        self._used_at_seconds = -math.inf
+        """When anybody but the readings used the database last, on the monotonic clock."""
         self.asked = False
         """Whether its first reading has ended, well or not."""
         self._wanted = asyncio.Event()
@@ -203,6 +208,7 @@ class Domain:
             seconds = math.ceil(self._circuit.seconds_left(self._refreshing.clock.monotonic_seconds()))
             raise DatabaseError(self.store.what, f"{self._circuit.reason}; it is asked again in {seconds} s")
         try:
+            self._used_at_seconds = self._refreshing.clock.monotonic_seconds()
             yield
         except DatabaseError:
             self.counts.errors += 1
@@ -243,6 +249,11 @@ class Domain:
             except TimeoutError:
                 continue
 
+    def _in_use(self) -> bool:
+        """Whether a connection is worth keeping: soon it is read again, or others need one."""
+        idle_seconds = self._refreshing.clock.monotonic_seconds() - self._used_at_seconds
+        return min(idle_seconds, self._refreshing.interval_seconds) <= IDLE_SECONDS
+
     def _lane(self) -> asyncio.Semaphore:
         return self._refreshing.lane_away if self.away else self._refreshing.lane
 
@@ -266,7 +277,7 @@ class Domain:
     async def _read_in_time(self) -> Reading | None:
         """What was read; None if that took too long. Raises DatabaseError."""
         seconds = self._refreshing.timeout_seconds
-        reading = asyncio.create_task(self._reader.read(self.reading))
+        reading = asyncio.create_task(self._reader.read(self.reading, keep=self._in_use()))
         try:
             done, _ = await asyncio.wait({reading}, timeout=seconds)
             if not done:

@@ -48,12 +48,12 @@ class DomainReader:
         self._engine = engine
         self._what = what
 
-    async def read(self, known: Reading | None) -> Reading:
+    async def read(self, known: Reading | None, *, keep: bool = True) -> Reading:
         """``known`` itself if nothing changed since; else what is there now, its old code taken from ``known``.
 
-        Raises DatabaseError.
+        ``keep`` the connection for the next who needs one, or close it. Raises DatabaseError.
         """
-        async with transaction(self._engine, self._what) as connection:
+        async with transaction(self._engine, self._what, keep=keep) as connection:
             # Before the rows: a change in between is in the rows already, and shows in the next fingerprint.
             fingerprint = await read_fingerprint(connection)
             tells = await is_installed(connection)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import event
 
 from juvuln.clock import Clock
 from juvuln.database import DatabaseError, open_engine
@@ -48,6 +49,14 @@ class Made:
         self.follower = Follower()
         self.domain = Domain("test", url, self.follower.follow, refreshing)
         self.others = DomainStore("test", open_engine(url))
+        self.connections = 0
+        """That the domain has open."""
+        pool = self.domain._engine.sync_engine.pool
+        event.listen(pool, "connect", lambda *_: self._count(1))
+        event.listen(pool, "close", lambda *_: self._count(-1))
+
+    def _count(self, more: int) -> None:
+        self.connections += more
 
     async def add(self) -> UUID:
         """A program, added by somebody else."""
@@ -134,3 +143,10 @@ async def test_who_waits_for_a_domain_that_is_removed_is_not_left_waiting(made: 
     await made.domain.close()
     async with asyncio.timeout(10):
         await asyncio.gather(*waiting)
+
+
+async def test_a_database_that_only_the_readings_use_keeps_no_connection(made: Made) -> None:
+    assert made.connections == 0
+    await made.domain.store.principal(b"nobody")
+    await made.domain.refresh()
+    assert made.connections == 1
