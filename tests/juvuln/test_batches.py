@@ -1,6 +1,7 @@
 """What is sent to a worker together, and what becomes of each if the call goes wrong."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -102,6 +103,26 @@ async def test_webhooks_called_together_get_each_its_own_answer(fake: FakeWorker
         (201, b"hi"),
         (202, b"hi"),
     ]
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 64 * 1024])
+async def test_answers_come_whole_in_whatever_pieces_they_arrive(fake: FakeWorker, piece_bytes: int) -> None:
+    lengths = [0, 300_000 if piece_bytes > 7 else 30, 5]
+
+    async def in_pieces(request: web.Request, _tasks: list[Any]) -> web.StreamResponse:
+        bodies = [base64.b64encode(b"x" * length).decode() for length in lengths]
+        reports = [{"index": index, "report": SUCCEEDED | {"response": {"body": b}}} for index, b in enumerate(bodies)]
+        sent = "".join(json.dumps(line) + "\n" for line in reports).encode()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for start in range(0, len(sent), piece_bytes):
+            await response.write(sent[start : start + piece_bytes])
+        return response
+
+    fake.answer = in_pieces
+    async with batches() as made:
+        said = await asyncio.gather(*[made.run(fake.worker, b"{}", is_call=True) for _ in lengths])
+    assert [one.answer and len(one.answer.body) for one in said] == lengths
 
 
 async def test_large_tasks_are_spread_over_several_batches(fake: FakeWorker) -> None:
