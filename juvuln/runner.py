@@ -166,15 +166,19 @@ class Runner:
     async def _attempt_until_it_ends_well(self, run: Run, request: TaskRequest | None, under_way: UnderWay) -> Result:
         tried = under_way.tried = Tried(run.retry, await self._dispatcher.attempt(run, request))
         while tried.may_go_on():
-            pause_seconds = run.retry.pause_seconds(tried.count, self._spread())
-            log.info(
-                "run_repeated", attempt=tried.count + 1, pause_seconds=round(pause_seconds, 3), reason=tried.in_words
-            )
-            stopped = "the manager was stopped" if await self._stopped_within(pause_seconds) else None
-            if why := stopped or under_way.cancelled or self._why_not_again(run.program):
+            # A worker that was told to end it may have lost it, or the program failed in that moment.
+            if why := under_way.cancelled or await self._why_not_after_pause(under_way, tried):
                 return tried.told(why)
             tried.add(await self._dispatcher.attempt(replace(run, start_by_ms=None), request))
         return tried.told()
+
+    async def _why_not_after_pause(self, under_way: UnderWay, tried: Tried) -> str | None:
+        """Wait until a run is to be repeated; gives why it is not, if so."""
+        run = under_way.run
+        pause_seconds = run.retry.pause_seconds(tried.count, self._spread())
+        log.info("run_repeated", attempt=tried.count + 1, pause_seconds=round(pause_seconds, 3), reason=tried.in_words)
+        stopped = "the manager was stopped" if await self._stopped_within(pause_seconds) else None
+        return stopped or under_way.cancelled or self._why_not_again(run.program)
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:

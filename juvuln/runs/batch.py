@@ -1,8 +1,9 @@
 """What goes into one transaction of the record, and who waits for it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Self
 
 
@@ -45,6 +46,28 @@ class Batch:
             *(Batch(endings=[ending]) for ending in self.endings),
         ]
 
+    def portions(self, room_bytes: int) -> "list[Batch]":
+        """What goes into transactions of their own: each with no more text than that, or a single part that has more.
+
+        In the order in which they are to be written.
+        """
+        if sum(map(_text_bytes, self._ended())) <= room_bytes:
+            return [self]
+        portions: list[list[Batch]] = [[]]
+        used_bytes = 0
+        for part in self.parts():
+            part_bytes = sum(map(_text_bytes, part._ended()))
+            if portions[-1] and used_bytes + part_bytes > room_bytes:
+                portions.append([])
+                used_bytes = 0
+            portions[-1].append(part)
+            used_bytes += part_bytes
+        return [Batch.of(parts) for parts in portions]
+
+    def _ended(self) -> Iterator[dict[str, Any]]:
+        """The rows that may have long text: what a claim has is short."""
+        return chain(self.owed, self.endings)
+
     @classmethod
     def of(cls, parts: "Iterable[Batch]") -> Self:
         """All of them in one."""
@@ -54,3 +77,7 @@ class Batch:
             whole.claims += part.claims
             whole.endings += part.endings
         return whole
+
+
+def _text_bytes(row: dict[str, Any]) -> int:
+    return len(row.get("log") or "") + len(row.get("error") or "") + len(row.get("modules") or "")

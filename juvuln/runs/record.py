@@ -36,6 +36,9 @@ from shared.wire import LogLine, ModuleUse, Outcome, ProgramError, ProgramType
 LATELY_ROWS = 5_000
 RETRY_SECONDS = 1.0
 ENDING_DELAY_SECONDS = 0.005
+ROOM_BYTES = 8 * 1024 * 1024
+"""For the logs and errors of one transaction, which takes less than a second then. After a while in which the record
+could not be written there may be hundreds of times as many, more than a database takes at once, or in its time."""
 
 log = structlog.get_logger()
 _lines = TypeAdapter(list[LogLine])
@@ -230,7 +233,7 @@ class RunRecord:
 
     async def _write_or_keep(self, batch: Batch) -> bool:
         """Write a batch, but for what the database refuses. False if it cannot be written now; then it is kept."""
-        left = [batch]
+        left = batch.portions(ROOM_BYTES)[::-1]
         while left:
             part, began = left.pop(), time.perf_counter()
             try:

@@ -33,6 +33,8 @@ async def prune_many(engine: AsyncEngine, keep: int) -> int:
         oldest_kept = select(runs.c.id).where(mine).order_by(runs.c.id.desc()).offset(keep - 1).limit(1)
         async with transaction(engine, WHAT) as connection:
             first_id = (await connection.execute(oldest_kept)).scalar()
+        if first_id is None:
+            continue  # another manager on the record has deleted so many meanwhile
         deleted += await _delete_slices(engine, mine & (runs.c.id < first_id), (runs.c.id,))
     return deleted
 

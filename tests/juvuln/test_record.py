@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import inspect, text
 from juvuln.clock import new_run_id
 from juvuln.database import DatabaseError, RefusedError, open_engine, transaction
 from juvuln.programs import Changes, ProgramKey
+from juvuln.runs import retention
 from juvuln.runs.batch import Batch
 from juvuln.runs.migrate import _upgrade
 from juvuln.runs.record import RunRecord, open_record
@@ -203,6 +205,25 @@ async def test_of_each_program_only_the_newest_runs_stay_and_those_that_are_open
     assert left == {each.id for each in (still_open, *calls[-3:], *others)}
 
 
+async def test_two_managers_may_prune_their_record_at_the_same_time(
+    record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = [program(UUID_1), program(UUID_2)]
+    calls = [replace(run(number, None, Trigger.WEBHOOK), program=programs[number % 2]) for number in range(10)]
+    await record.claim([], [(call, Ending(Outcome.SUCCEEDED, ended_ms=NOW_MS)) for call in calls])
+    delete_slices = retention._delete_slices
+    others: list[int] = []
+
+    async def delete_after_another(*of_whom: Any) -> int:
+        if not others:
+            # Both programs were found to have too many runs; now the other manager deletes all of them.
+            others.append(await delete_slices(of_whom[0], runs.c.ended_ms <= NOW_MS, (runs.c.ended_ms, runs.c.id)))
+        return await delete_slices(*of_whom)
+
+    monkeypatch.setattr(retention, "_delete_slices", delete_after_another)
+    assert (await retention.prune_many(record._engine, 3), others) == (0, [10])
+
+
 async def test_pruning_slice_by_slice_finds_every_old_run_between_those_that_stay(
     record: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,6 +358,29 @@ async def test_an_ending_that_the_database_refuses_is_written_without_its_detail
     assert without == [3, 7]
     assert endings[3] == Ending(Outcome.FAILED, NOW_MS + 3, "its details could not be written: odd")
     assert not record.failing
+
+
+async def test_much_that_was_logged_is_written_in_several_transactions(
+    record: RunRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[list[str]] = []
+    write = record._write_batch
+
+    async def note(part: Batch) -> set[str]:
+        parts.append([row["id"] for row in part.endings])
+        return await write(part)
+
+    claimed = [run(number, NOW_MS + number) for number in range(6)]
+    await record.claim(claimed)
+    monkeypatch.setattr(record, "_write_batch", note)
+    monkeypatch.setattr("juvuln.runs.record.ROOM_BYTES", 3000)
+    for each, length in zip(claimed, [1000, 1000, 5000, 1000, 1000, 0], strict=True):
+        line = LogLine(at_ms=NOW_MS, level="info", message="x" * length)
+        record.close(each, Ending(Outcome.SUCCEEDED, ended_ms=NOW_MS, log=[line]))
+    found = await record.history("test", limit=10)
+    assert [each.ending and len(each.ending.log[0].message) for each in found] == [0, 1000, 1000, 5000, 1000, 1000]
+    ids = [each.id for each in claimed]
+    assert parts == [ids[:2], ids[2:3], ids[3:]]
 
 
 async def test_a_claim_that_the_database_refuses_fails_by_itself(record: RunRecord) -> None:

@@ -58,7 +58,7 @@ class Played:
 class PlayedWorker(Played):
     """The same, with a worker that has the first attempt until the test says how it ended.
 
-    It is told to end it ``tells`` times in vain, and then does so, unless it ``cannot`` be told.
+    It is told to end it ``tells`` times in vain, and then does so with ``last_word``, unless it ``cannot`` be told.
     """
 
     worker = Worker(UUID_1, "http://localhost", None, frozenset({"tengo"}), 0.0)
@@ -68,6 +68,7 @@ class PlayedWorker(Played):
         self.live = live
         self.tells, self.cannot = tells, cannot
         self.told = asyncio.Event()
+        self.last_word = CANCELLED
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
     async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
@@ -85,7 +86,7 @@ class PlayedWorker(Played):
         self.tells -= 1
         if self.cannot or self.tells >= 0:
             return False
-        self.ended.set_result(CANCELLED)
+        self.ended.set_result(self.last_word)
         return True
 
 
@@ -292,6 +293,16 @@ async def test_a_run_whose_worker_cannot_be_told_to_end_it_goes_to_its_end_and_i
 ) -> None:
     ending = await replaced(PlayedWorker(LiveRuns(), own, cannot=True), retry=THREE_MORE)
     assert (ending.outcome, ending.reason) == (own.outcome, reason)
+
+
+async def test_what_replaces_a_run_that_failed_as_it_was_ended_does_not_wait_for_the_pause_before_its_repetition() -> (
+    None
+):
+    played = PlayedWorker(LiveRuns())
+    (played.last_word,) = failing()
+    async with asyncio.timeout(5):
+        ending = await replaced(played, retry=Retry(3, backoff_seconds=600))
+    assert (ending.outcome, ending.reason) == (Outcome.FAILED, "oh no (attempt 1 of 4, not repeated: replaced)")
 
 
 async def test_a_run_that_is_replaced_between_two_attempts_keeps_the_ending_of_the_first() -> None:
