@@ -11,6 +11,7 @@ import structlog
 from malgomaj.errors import ExecutorGone, TaskFailed, WorkerError
 from malgomaj.meter import ExecutorEnd, ExecutorMeter
 from malgomaj.programs import CompiledPrograms
+from malgomaj.turns import Hold
 from shared.wire import ErrorKind, LogLine, Outcome, ProgramError
 from tengo_bridge.answers import check_answer, goroutines_of
 from tengo_bridge.compiling import CompileOrder, too_large
@@ -50,10 +51,6 @@ def _drop(_line: LogLine) -> None:
     """A compile logs nothing."""
 
 
-def _nothing() -> None:
-    """Nobody wants to know."""
-
-
 def _nothing_for(_reason: ProgramError) -> None:
     """Nobody wants to know why."""
 
@@ -67,12 +64,18 @@ class _Expected:
     began: float = 0.0
     """When a compile was ordered; the loop's clock would be too coarse."""
     on_line: Callable[[LogLine], None] = _drop
-    on_gone: Callable[[], None] = _nothing
+    held: Hold | None = None
+    """Of a run that was cancelled."""
 
     def gone(self) -> None:
-        """It takes no more of this executor's time, or of an executor that counts."""
-        on_gone, self.on_gone = self.on_gone, _nothing
-        on_gone()
+        """It takes no more of the time of an executor that counts."""
+        if self.held is not None:
+            self.held.drop()
+
+    def ended(self) -> None:
+        """It has stopped."""
+        if self.held is not None:
+            self.held.end()
 
 
 class Executor(asyncio.Protocol):
@@ -177,13 +180,13 @@ class Executor(asyncio.Protocol):
         request: Mapping[str, Any] | None,
         body: bytes,
         on_line: Callable[[LogLine], None],
-        hold: Callable[[], Callable[[], None]] = lambda: _nothing,
+        hold: Callable[[], Hold | None] = lambda: None,
     ) -> Frame:
         """The DONE frame of a run of the compiled program ``key``. Its log lines go to ``on_line`` as they come.
 
         Raises TaskFailed if the executor dies, ExecutorGone if it was dead before. Cancelling this cancels the run;
         should that not end the run within the grace period, the executor retires. ``hold`` is called if this is
-        cancelled, and what it gives is called when the run has really ended or the executor has retired.
+        cancelled, and what it gives is dropped when the executor has retired, and ended when the run has.
         """
         meta: dict[str, Any] = {"key": key, "deadline_ms": deadline_ms}
         if request is not None:
@@ -277,7 +280,7 @@ class Executor(asyncio.Protocol):
             self._take_answer(expected, frame)
 
     def _take_answer(self, expected: _Expected, frame: Frame) -> None:
-        expected.gone()
+        expected.ended()
         if expected.compiles is not None:
             self._meter.compile_seconds.add(time.perf_counter() - expected.began)
             del self._compiling[expected.compiles.key]
@@ -332,9 +335,9 @@ class Executor(asyncio.Protocol):
         for key in keys:
             self._send(Frame(Kind.FORGET, 0, {"key": key}))
 
-    def _cancel(self, number: int, hold: Callable[[], Callable[[], None]]) -> None:
+    def _cancel(self, number: int, hold: Callable[[], Hold | None]) -> None:
         if number in self._expected:
-            self._expected[number].on_gone = hold()
+            self._expected[number].held = hold()
             self._send(Frame(Kind.CANCEL, number))
             self._expect_end_soon(number)
 
@@ -375,7 +378,7 @@ class Executor(asyncio.Protocol):
                 self._tell_crash(reason)
         outcome = TaskFailed(Outcome.CRASHED, reason)
         for expected in self._expected.values():
-            expected.gone()
+            expected.ended()
             if not expected.answer.done():
                 expected.answer.set_result(outcome)
         self._expected.clear()

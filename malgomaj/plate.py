@@ -39,8 +39,12 @@ class Place:
         self._timer.cancel()
 
     def time_is_up(self) -> bool:
-        """Whether the CancelledError that the holder has caught means this, and nothing else; to be asked once."""
-        return self._cancelled and self._holder.uncancel() <= self._cancelling
+        """Whether the CancelledError that the holder has caught means this, and nothing else.
+
+        To be asked once for each: it may be up once more, as long as the holder has not left.
+        """
+        cancelled, self._cancelled = self._cancelled, False
+        return cancelled and self._holder.uncancel() <= self._cancelling
 
 
 class Plate:

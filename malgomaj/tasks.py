@@ -145,14 +145,12 @@ class Tasks:
         except asyncio.CancelledError:
             if not place.time_is_up():
                 raise
-            if place.unwanted and progress.turn is not None:
-                await progress.turn.over()
-            raise self._out_of_time(task, place, progress) from None
+            raise await self._out_of_time(task, place, progress) from None
         finally:
             self._plate.remove(place)
 
-    def _out_of_time(self, task: Task, place: Place, progress: Progress) -> WorkerError:
-        if place.unwanted:
+    async def _out_of_time(self, task: Task, place: Place, progress: Progress) -> WorkerError:
+        if place.unwanted and (progress.turn is None or await _stopped_in_time(progress.turn, place)):
             return TaskFailed(Outcome.CANCELLED, _cancelled_by_manager())
         if progress.turn is None:
             # Nothing ran, so whoever asked may ask again, here or elsewhere.
@@ -253,6 +251,17 @@ def source_of(task: Task) -> Source:
     if task.source_digest is None:
         return Source.of(task.domain, task.language, file, task.source_code)
     return Source(task.domain, task.language, file, task.source_digest)
+
+
+async def _stopped_in_time(turn: Turn, place: Place) -> bool:
+    """Wait until a run that nobody wants any more has stopped; False if its time is up before."""
+    try:
+        await turn.over()
+    except asyncio.CancelledError:
+        if place.time_is_up():
+            return False
+        raise
+    return True
 
 
 async def _still_there(imports: tuple[Import, ...], modules: ModuleSet) -> tuple[Import, ...]:

@@ -8,33 +8,61 @@ from dataclasses import dataclass, field
 from malgomaj.errors import Busy
 
 
+class Hold:
+    """What an executor keeps of the turn of a run that was cancelled and may not have stopped yet."""
+
+    def __init__(self, turn: "Turn") -> None:
+        self._turn = turn
+        self._dropped = False
+
+    def drop(self) -> None:
+        """The run takes nobody's place any more."""
+        if not self._dropped:
+            self._dropped = True
+            self._turn.drop()
+
+    def end(self) -> None:
+        """It has stopped."""
+        self.drop()
+        self._turn.note_stopped()
+
+
 class Turn:
     """A run's place among those of its domain. It is free again when everybody who held it has dropped it."""
 
     def __init__(self, free: Callable[[], None]) -> None:
         self._free = free
         self._holders = 1
+        self._not_stopped = 0
         self._over: asyncio.Event | None = None
         """There once somebody waits for its end; mostly nobody does."""
 
-    def hold(self) -> Callable[[], None]:
-        """Hold on to it for somebody else as well; gives what that one must call, once, to drop it."""
+    def hold(self) -> Hold:
+        """Hold on to it for somebody else as well, who must ``end`` that once."""
         self._holders += 1
-        return self.drop
+        self._not_stopped += 1
+        return Hold(self)
 
     def drop(self) -> None:
         self._holders -= 1
         if not self._holders:
             self._free()
-            if self._over is not None:
-                self._over.set()
+            self._look_if_over()
+
+    def note_stopped(self) -> None:
+        """What one held it for has stopped."""
+        self._not_stopped -= 1
+        self._look_if_over()
 
     async def over(self) -> None:
-        """Wait until nobody holds on to it."""
+        """Wait until nobody holds on to it, and what it was held for has stopped."""
         self._over = self._over or asyncio.Event()
-        if not self._holders:
-            self._over.set()
+        self._look_if_over()
         await self._over.wait()
+
+    def _look_if_over(self) -> None:
+        if self._over is not None and not self._holders and not self._not_stopped:
+            self._over.set()
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ UNHEARD_MS = 5_000
 FIRST_LOOK_MS = 10_000
 """From when the manager listens until it has read its domains and looked at what is due."""
 AFTER_LOST = re.compile(r"attempt \d+: lost")
-NOT_SET = "could not be set to failed"
+NOT_SET = "not be set to failed"
 
 
 def judge_policies(
@@ -48,7 +48,10 @@ def judge_policies(
 def _judge_alone(
     routine: KnownRoutine, effects: Sequence[Effect], beats: Sequence[Effect], of_marks: Mapping[str, Record]
 ) -> Iterator[Violation]:
-    """No run shows itself while an earlier one, whose end is known, still gives signs of life."""
+    """No run shows itself while an earlier one, whose end is known, still gives signs of life.
+
+    A run is answered at its deadline, whether its program has stopped or not.
+    """
     last_sign = {effect.mark: effect.at_ms for effect in sorted(chain(effects, beats), key=lambda each: each.at_ms)}
     latest: tuple[int, str] | None = None
     for effect in sorted(effects, key=lambda each: each.at_ms):
@@ -56,7 +59,7 @@ def _judge_alone(
             what = f"{routine.name}: mark {effect.mark} at {effect.at_ms}, and mark {latest[1]} until {latest[0]}"
             yield Violation(Kind.TWO_AT_ONCE, what)
         record = of_marks.get(effect.mark)
-        if record is not None and record.outcome != "lost":
+        if record is not None and record.outcome not in ("lost", "timed_out"):
             sign = last_sign[effect.mark], effect.mark
             latest = sign if latest is None else max(latest, sign)
 
@@ -142,28 +145,16 @@ def _did_not_see(record: Record, pause: Pause, evidence: Evidence) -> bool:
 
 
 def _judge_failures(routine: KnownRoutine, records: Sequence[Record], evidence: Evidence) -> Iterator[Violation]:
-    """The manager counts failures anew when it is started, and when a run succeeds."""
-    limit, in_life, in_all, unknown = routine.rules.failures, 0, 0, 0
-    before: Record | None = None
+    """What was lost counts neither as a failure nor as a success."""
+    limit, in_a_row, unknown = routine.rules.failures, 0, 0
     for record in sorted(records, key=lambda each: (each.claimed_ms, each.due_ms or 0)):
         if record.outcome == "succeeded":
-            in_life = in_all = unknown = 0
-        elif record.outcome == "lost":
+            in_a_row = unknown = 0
+        elif record.outcome == "lost" or (record.outcome in FAILURES and NOT_SET in record.reason):
             unknown += 1
         elif record.outcome in FAILURES:
-            if before is not None and _started_between(before, record, evidence):
-                in_life = 0
-            in_life, in_all, before = in_life + 1, in_all + 1, record
-            if in_life > limit:
-                yield Violation(Kind.RAN_ON, f"{routine.name}: record {record.id} is number {in_life}")
-            if NOT_SET in record.reason:
-                in_life = 0
-    if routine.name in evidence.set_to_failed and in_all + unknown < limit:
-        yield Violation(Kind.GIVEN_UP_EARLY, f"{routine.name}: after {in_all} failures, {unknown} lost")
-
-
-def _started_between(earlier: Record, later: Record, evidence: Evidence) -> bool:
-    """Whether the manager was started anew between these runs."""
-    begin_ms = min(machine_times(earlier.claimed_ms, evidence.clock)) - CLOCK_TOLERANCE_MS
-    end_ms = max(machine_times(later.ended_ms or later.claimed_ms, evidence.clock)) + CLOCK_TOLERANCE_MS
-    return any(begin_ms <= life.listened_ms and life.began_ms <= end_ms for life in evidence.manager_lives)
+            in_a_row += 1
+            if in_a_row > limit:
+                yield Violation(Kind.RAN_ON, f"{routine.name}: record {record.id} is number {in_a_row}")
+    if routine.name in evidence.set_to_failed and in_a_row + unknown < limit:
+        yield Violation(Kind.GIVEN_UP_EARLY, f"{routine.name}: after {in_a_row} failures, {unknown} unknown")

@@ -280,10 +280,6 @@ BROKEN_PROMISES = {
         of_rules(Rules(failures=4), *FAILED, effects=FAILED_EFFECTS),
         [Kind.RAN_ON],
     ),
-    "a program that ran on after its manager had been started anew": (
-        of_rules(Rules(failures=3), *FAILED, effects=FAILED_EFFECTS, manager_lives=[started(15)]),
-        [Kind.RAN_ON],
-    ),
     "a program that was given up early": (
         of_rules(Rules(failures=6), *FAILED, effects=FAILED_EFFECTS, set_to_failed=frozenset({"cron"})),
         [Kind.GIVEN_UP_EARLY],
@@ -296,6 +292,9 @@ KEPT_PROMISES = {
     "nobody knows when a run ended that was lost": of_rules(
         Rules(), record(60, "lost"), record(70), effects=effects_with(effect(70)),
         beats=[effect(60, after_ms=10_400)],
+    ),
+    "a run that timed out may need a moment to be ended": of_rules(
+        Rules(), replace(record(20, "failed"), outcome="timed_out"), beats=[effect(20, after_ms=40_400)]
     ),
     "a sign of life may be noted a little late": of_rules(Rules(), beats=[effect(10, after_ms=10_100)]),
     "a run starts within its start deadline": of_rules(Rules(start_within_ms=5000), LATE),
@@ -325,10 +324,7 @@ KEPT_PROMISES = {
         Rules(), record(20, "skipped"), record(60, "skipped"), effects=[effect(10), effect(11, program="every")],
         pauses=[replace(PAUSE, lifted_ms=T0 + 45_000)], clock=[*STEADY, ClockSetting(T0 + 25_000, offset_ms=30_000)],
     ),
-    "a manager that was started anew counts anew": of_rules(
-        Rules(failures=4), *FAILED, effects=FAILED_EFFECTS, manager_lives=[started(65)]
-    ),
-    "a program whose state could not be set is counted anew": of_rules(
+    "a program whose state could not be set runs on": of_rules(
         Rules(failures=4), *FAILED[:3], replace(FAILED[3], reason="its state could not be set to failed"), FAILED[4],
         effects=FAILED_EFFECTS,
     ),

@@ -137,6 +137,22 @@ async def test_a_run_that_does_not_stop_is_answered_as_ended_when_its_executor_i
         assert replaced["reason"] == "program_does_not_stop"
 
 
+async def test_a_run_whose_executor_stands_still_is_never_answered_as_ended(
+    tmp_path: Path, manager: LocalManager
+) -> None:
+    async with running_worker(tmp_path, manager, EXECUTORS__GRACE_SECONDS="0.1") as worker:
+        running = asyncio.create_task(worker.report(BEGUN + SLEEP % 30_000, run_id="one", deadline=1500))
+        beside = asyncio.create_task(worker.report(BEGUN + SLEEP % 2000, run_id="two"))
+        for run_id in ("one", "two"):
+            await until_begun(worker, run_id)
+        executor = worker.process.events("executor_started")[-1]["executor"]
+        os.kill(executor, signal.SIGSTOP)
+        assert await end_run(worker, "one") == 204
+        assert (await running)["outcome"] == "timed_out"
+        os.kill(executor, signal.SIGCONT)
+        assert (await beside)["outcome"] == "succeeded"
+
+
 async def test_a_run_that_does_not_stop_keeps_its_turn_until_its_executor_is_replaced(
     tmp_path: Path, manager: LocalManager
 ) -> None:

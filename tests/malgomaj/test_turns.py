@@ -60,13 +60,26 @@ async def test_past_those_who_may_wait_a_run_is_refused() -> None:
 async def test_a_turn_is_free_when_its_last_holder_drops_it() -> None:
     turns = Turns(max_running=1, max_waiting=1)
     turn = await turns.take("test")
-    drop = turn.hold()
+    held = turn.hold()
     turn.drop()
     next_one = waiting(turns)
     await settle()
     assert not next_one.done()
-    drop()
+    held.drop()
     await next_one
+
+
+async def test_a_turn_is_over_when_what_it_was_held_for_has_stopped() -> None:
+    turn = await Turns(max_running=1, max_waiting=1).take("test")
+    held = turn.hold()
+    over = asyncio.create_task(turn.over())
+    turn.drop()
+    held.drop()
+    await settle()
+    assert not over.done()
+    held.end()
+    await over
+    await turn.over()
 
 
 async def test_who_gives_up_waiting_is_passed_over() -> None:
