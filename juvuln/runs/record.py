@@ -35,6 +35,8 @@ from shared.wire import LogLine, ModuleUse, Outcome, ProgramError, ProgramType
 
 LATELY_ROWS = 5_000
 RETRY_SECONDS = 1.0
+LOOKUPS_AT_ONCE = 2
+"""Of how programs did before. Thousands may fail together, and more at once would wait too long for a connection."""
 ENDING_DELAY_SECONDS = 0.005
 ROOM_BYTES = 8 * 1024 * 1024
 """For the logs and errors of one transaction, which takes less than a second then. After a while in which the record
@@ -73,6 +75,7 @@ class RunRecord:
         self._attempted = News()
         """Told after every attempt to write."""
         self._owed: list[dict[str, Any]] = []
+        self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
         self.failing = False
         """Whether it could not be written when that was last tried."""
         self._work = asyncio.Event()
@@ -184,7 +187,10 @@ class RunRecord:
             .order_by(runs.c.id.desc())
             .limit(limit)
         )
-        return [PastEnding(Outcome(row.outcome), row.revision, row.reason) for row in await self._all(query)]
+        await self._written()
+        async with self._lookups:
+            rows = await self._read(query)
+        return [PastEnding(Outcome(row.outcome), row.revision, row.reason) for row in rows]
 
     async def failures(self, limit: int) -> Sequence[RecordedRun]:
         """Runs of all domains that did not succeed, newest first: of the last few thousand, so that it costs little."""
@@ -280,6 +286,9 @@ class RunRecord:
 
     async def _all(self, query: Select[Any]) -> Sequence[Any]:
         await self._written()
+        return await self._read(query)
+
+    async def _read(self, query: Select[Any]) -> Sequence[Any]:
         async with transaction(self._engine, WHAT) as connection:
             rows: Sequence[Any] = (await connection.execute(query)).all()
             return rows

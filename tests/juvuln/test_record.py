@@ -291,6 +291,15 @@ async def test_history_is_of_the_outcomes_that_are_asked_for(record: RunRecord) 
     assert await numbers(Outcome.LOST) == []
 
 
+async def test_however_many_programs_are_looked_up_none_waits_for_a_connection(
+    record_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("juvuln.database.CONNECT_TIMEOUT_SECONDS", 0.001)  # for one from the pool
+    async with open_record(record_url, "manager", lambda _: None) as record:
+        lookups = [record.past(program(UUID(int=number)), [Outcome.FAILED], 1) for number in range(100)]
+        assert await asyncio.gather(*lookups) == [[]] * 100
+
+
 async def test_a_claim_that_cannot_be_written_raises_and_an_ending_is_kept_for_later(
     record: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
