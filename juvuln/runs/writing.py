@@ -204,6 +204,6 @@ def _firsts(endings: Sequence[Row]) -> Sequence[Row]:
 
 def _json(rows: Sequence[Row]) -> str:
     try:
-        return to_json(rows).decode()
+        return to_json(rows, inf_nan_mode="null").decode()  # for which JSON has no word
     except PydanticSerializationError as error:
         raise RefusedError(WHAT, str(error)) from error

@@ -1,6 +1,7 @@
 """The record of runs, on both databases."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -402,10 +403,13 @@ async def test_a_claim_that_the_database_refuses_fails_by_itself(record: RunReco
     assert isinstance(refused, RefusedError)
 
 
-async def test_a_number_that_is_too_large_for_the_database_leaves_no_run_open(record: RunRecord) -> None:
+@pytest.mark.parametrize("number", [{"answer_bytes": 2**40}, {"duration_ms": math.inf}, {"duration_ms": math.nan}])
+async def test_a_number_that_the_database_has_no_room_for_leaves_no_run_open(
+    record: RunRecord, number: dict[str, Any]
+) -> None:
     it = run(1, NOW_MS)
     await record.claim([it])
-    record.close(it, Ending(Outcome.SUCCEEDED, NOW_MS, answer_bytes=2**40))
+    record.close(it, Ending(Outcome.SUCCEEDED, NOW_MS, **number))
     async with asyncio.timeout(10):
         recorded = await record.get("test", it.id)
     assert recorded is not None
