@@ -115,63 +115,90 @@ def test_a_schedule_that_can_never_fire_is_refused() -> None:
 
 
 FIELD = st.sampled_from(["*", "0", "*/7", "1-3", "5/15", "2,3"])
-
-
-@given(
-    text=st.builds(
-        lambda second, minute, hour, weekday: f"{second} {minute} {hour} * * {weekday}",
+TEXTS = st.builds(
+    " ".join,
+    st.tuples(
         FIELD,
         FIELD,
         st.sampled_from(["*", "2", "1-3", "*/2", "0,23"]),
+        st.sampled_from(["*", "1", "28-31", "29", "1,30"]),
+        st.sampled_from(["*", "2,3", "10-12", "12"]),
         st.sampled_from(["*", "0", "1-5"]),
     ),
-    # Windows around both changes of the clock in Stockholm in 2026, and an ordinary night.
-    start=st.sampled_from(
-        ["2026-03-28T23:00", "2026-03-29T00:30", "2026-10-24T22:30", "2026-10-25T00:15", "2026-06-01"]
-    ),
 )
+WINDOWS = st.sampled_from(
+    [
+        ("Europe/Stockholm", "2026-03-29T01:00"),  # an hour is skipped
+        ("Europe/Stockholm", "2026-10-25T01:00"),  # an hour is repeated
+        ("America/New_York", "2026-03-08T07:00"),
+        ("America/New_York", "2026-11-01T06:00"),
+        ("America/Havana", "2026-03-08T05:00"),  # the day begins at one
+        ("America/Havana", "2026-11-01T05:00"),
+        ("Australia/Lord_Howe", "2026-10-03T15:30"),  # by half an hour
+        ("Australia/Lord_Howe", "2026-04-04T15:00"),
+        ("Pacific/Apia", "2011-12-30T10:00"),  # a whole day is skipped
+        ("Asia/Kathmandu", "2028-02-28T18:15"),  # the leap day begins
+        ("UTC", "2028-03-01T00:00"),  # it has ended
+        ("UTC", "2026-03-01T00:00"),  # there was none
+        ("Europe/Stockholm", "2026-12-31T23:00"),  # the year ends
+        ("Asia/Tokyo", "2026-06-01T00:00"),
+    ]
+)
+"""Zones, and instants (UTC) around which something happens there."""
+
+
+@given(text=TEXTS, window=WINDOWS, before_seconds=st.integers(1, 3 * 3600))
 @settings(max_examples=60, deadline=None)
-def test_due_times_equal_a_scan_second_by_second(text: str, start: str) -> None:
-    begin = datetime.fromisoformat(start).replace(tzinfo=UTC)
-    end = begin + timedelta(hours=4)
-    schedule = parse_schedule(text, STOCKHOLM)
+def test_due_times_equal_a_scan_second_by_second(text: str, window: tuple[str, str], before_seconds: int) -> None:
+    zone = ZoneInfo(window[0])
+    begin = datetime.fromisoformat(window[1]).replace(tzinfo=UTC) - timedelta(seconds=before_seconds)
+    end = begin + timedelta(hours=3, minutes=30)
+    try:
+        schedule = parse_schedule(text, zone)
+    except ScheduleError:
+        return  # such as the thirtieth of February
     assert isinstance(schedule, Cron)
     found, instant = [], schedule.next_after(begin)
     while instant is not None and instant < end:
         found.append(instant)
         instant = schedule.next_after(instant)
-    assert found == scan(schedule, begin, end)
+    assert found == scan(schedule, text, begin, end)
 
 
-def scan(schedule: Cron, begin: datetime, end: datetime) -> list[datetime]:
+def scan(schedule: Cron, text: str, begin: datetime, end: datetime) -> list[datetime]:
     """Every second of the window, judged by itself."""
-    due = []
-    instant = begin + timedelta(seconds=1)
+    day, _, weekday = text.split()[3:]
+    both_days = "*" in (day, weekday)
+    due, instant = [], begin + timedelta(seconds=1)
     while instant < end:
-        local = instant.astimezone(STOCKHOLM)
+        local = instant.astimezone(schedule.zone)
         repeated = local.fold == 1 and schedule.fixed_hours
-        if (matches(schedule, local) and not repeated) or ends_a_gap_with_something_in_it(schedule, instant):
+        if (matches(schedule, local, both_days) and not repeated) or ends_a_gap_with_something_in_it(
+            schedule, instant, both_days
+        ):
             due.append(instant)
         instant += timedelta(seconds=1)
     return due
 
 
-def matches(schedule: Cron, local: datetime) -> bool:
+def matches(schedule: Cron, local: datetime, both_days: bool) -> bool:
+    days = local.day in schedule.days, local.isoweekday() % 7 in schedule.weekdays
     return (
         local.second in schedule.seconds
         and local.minute in schedule.minutes
         and local.hour in schedule.hours
-        and local.isoweekday() % 7 in schedule.weekdays
+        and local.month in schedule.months
+        and (all(days) if both_days else any(days))
     )
 
 
-def ends_a_gap_with_something_in_it(schedule: Cron, instant: datetime) -> bool:
-    before, now = (instant - timedelta(seconds=1)).astimezone(STOCKHOLM), instant.astimezone(STOCKHOLM)
+def ends_a_gap_with_something_in_it(schedule: Cron, instant: datetime, both_days: bool) -> bool:
+    before, now = (instant - timedelta(seconds=1)).astimezone(schedule.zone), instant.astimezone(schedule.zone)
     if not schedule.fixed_hours or before.utcoffset() == now.utcoffset() or now.fold == 1:
         return False
     wall = before.replace(tzinfo=None) + timedelta(seconds=1)
     while wall < now.replace(tzinfo=None):
-        if matches(schedule, wall):
+        if matches(schedule, wall, both_days):
             return True
         wall += timedelta(seconds=1)
     return False
