@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.installation import Domain, Installation
+from tests.support.metrics import samples, total
 
 HELLO = 'cgi := import("cgi")\ncgi.response.write("hello")\n'
 NO_RATES = {f"LIMITS__RATE__{name}_PER_SECOND": "0" for name in ("DOMAIN", "ADDRESS", "FAILURES")}
@@ -39,8 +40,6 @@ async def violations(url: str, folder: Path, *options: str, config: str = "") ->
         str(Path(sys.executable).with_name("schemathesis")),
         *("--config-file", str(file), "run", f"{url}/openapi3.json"),
         *("--generation-deterministic", "--no-color", "--continue-on-failure"),
-        # It would count a call without credentials as one with them, for it is told to add ours to all calls.
-        *("--generation-with-security-parameters", "false"),
         *options,
         cwd=folder,
         stdin=asyncio.subprocess.DEVNULL,
@@ -58,12 +57,13 @@ async def violations(url: str, folder: Path, *options: str, config: str = "") ->
 
 
 COMPILED_FIRST = """
-# Code that nobody wrote does not compile, so signing it is refused with 422; no schema says what compiles.
+# Code that nobody wrote does not compile, so signing it is refused with 422. That depends on what was uploaded before,
+# not on the call, so that no description can keep such calls from being made.
 [[operations]]
 include-path-regex = "/sign$"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "422", "429"]
 
-# It can be signed by force, and then calling it is answered 500.
+# It can be signed by force, and then calling it is answered 500, as the Self-host contract has it.
 [[operations]]
 include-path-regex = "/webhook$"
 checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "500"]
@@ -77,7 +77,8 @@ def existing(uuid: str) -> str:
 
 
 PHASES = "examples,coverage,fuzzing"
-DOMAIN_CALLS = ("--auth", "test:root", "--exclude-path-regex", "^/v1/")
+DOMAIN_CALLS = ("--exclude-path-regex", "^/v1/")
+AS_ROOT = '[auth.openapi.domain]\nusername = "test"\npassword = "root"\n'
 
 
 @pytest.mark.parametrize(
@@ -93,23 +94,17 @@ async def test_no_call_of_a_domain_s_user_contradicts_the_description(
 ) -> None:
     uuid = await add_programs(described.domains["test"])
     url = f"http://127.0.0.1:{described.manager_port}"
-    found = await violations(url, tmp_path, *options, config=existing(uuid) if meets_program else "")
+    found = await violations(url, tmp_path, *options, config=(existing(uuid) if meets_program else "") + AS_ROOT)
     assert not found, found
+    assert total(await samples(described), "juvuln_http_answers_total", call="programs", status="2xx") > 0
 
 
 async def test_no_call_of_a_worker_contradicts_the_description(described: Installation, tmp_path: Path) -> None:
     uuid = await add_programs(described.domains["test"])
     secret = (described.folder / "secret").read_text(encoding="utf-8").strip()
     url = f"http://127.0.0.1:{described.manager_port}"
-    bearer = (
-        "--max-examples",
-        "5",
-        "-H",
-        f"Authorization: Bearer {secret}",
-        "--include-path-regex",
-        "^/v1/",
-        "--phases",
-        PHASES,
-    )
-    found = await violations(url, tmp_path, *bearer, config=existing(uuid))
+    as_worker = f'[auth.openapi.worker]\nbearer = "{secret}"\n'
+    options = ("--max-examples", "5", "--include-path-regex", "^/v1/", "--phases", PHASES)
+    found = await violations(url, tmp_path, *options, config=existing(uuid) + as_worker)
     assert not found, found
+    assert total(await samples(described), "juvuln_http_answers_total", call="library", status="2xx") > 0
