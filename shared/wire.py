@@ -133,7 +133,7 @@ class Subscriber(Authority):
 
     uuid: UUID
     languages: Annotated[list[str], Field(min_length=1, max_length=32)]
-    capacity: Annotated[float, Field(ge=0.01, le=1_000_000, allow_inf_nan=False)] | None = None
+    capacity: Annotated[float, Field(ge=0.01, le=1_000_000, allow_inf_nan=False, strict=True)] | None = None
     """Ours: how much it can do, compared with other workers: its processors."""
     version: Annotated[str, StringConstraints(max_length=64)] | None = None
     """Ours, like ``extensions``."""

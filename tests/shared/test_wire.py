@@ -2,7 +2,10 @@
 
 import json
 
-from shared.wire import Task
+import pytest
+from pydantic import ValidationError
+
+from shared.wire import Subscriber, Task
 
 TASK = {
     "deadline": 1000,
@@ -29,3 +32,11 @@ def test_fields_that_nobody_knows_are_ignored_and_ours_are_optional() -> None:
 def test_bytes_travel_as_base64() -> None:
     task = Task.model_validate_json(json.dumps(TASK))
     assert json.loads(task.model_dump_json())["source_code"] == "eCA6PSAx"
+
+
+@pytest.mark.parametrize("capacity", [True, "4", 0, 1e9])
+def test_a_capacity_is_a_number_within_reason(capacity: object) -> None:
+    subscriber = {"uuid": TASK["program_uuid"], "scheme": "http", "authority": "a:1", "languages": ["tengo"]}
+    assert Subscriber.model_validate_json(json.dumps(subscriber | {"capacity": 4})).capacity == 4.0
+    with pytest.raises(ValidationError, match="capacity"):
+        Subscriber.model_validate_json(json.dumps(subscriber | {"capacity": capacity}))
