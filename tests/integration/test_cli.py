@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from juvuln.domains.store import Specification
+from tests.support.commands import LIMIT_SECONDS, JuvulnCommand
 from tests.support.installation import Domain, Installation
-from tests.support.juvuln_command import LIMIT_SECONDS, JuvulnCommand
 
 SILENT = "x := 1"
 

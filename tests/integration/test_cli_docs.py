@@ -8,8 +8,8 @@ from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
 from juvuln.commands.program import app
+from tests.support.commands import JUVULN, LIMIT_SECONDS
 from tests.support.installation import Installation
-from tests.support.juvuln_command import COMMAND, LIMIT_SECONDS
 from tests.support.waiting import until
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -62,7 +62,7 @@ async def shell(installation: Installation, commands: str) -> tuple[str, str]:
     """What they say on standard output and error; each must end well."""
     server = f"127.0.0.1:{installation.manager_port}"
     environment = {
-        "PATH": f"{COMMAND.parent}:{os.environ['PATH']}",
+        "PATH": f"{JUVULN.parent}:{os.environ['PATH']}",
         "HOME": str(installation.folder),
         "SELFHOST_SERVER": f"http://{server}",
     }

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.support.commands import JUVULN, LIMIT_SECONDS
 from tests.support.installation import Installation
-from tests.support.juvuln_command import COMMAND, LIMIT_SECONDS
 from tests.support.pseudo_terminal import at_terminal
 
 
@@ -25,7 +25,7 @@ def environ(managed: Installation) -> Mapping[str, str]:
 
 
 async def shown_by(*arguments: str, environ: Mapping[str, str], columns: int = 80) -> str:
-    async with at_terminal([str(COMMAND), *arguments], environ, columns) as (process, terminal):
+    async with at_terminal([str(JUVULN), *arguments], environ, columns) as (process, terminal):
         async with asyncio.timeout(LIMIT_SECONDS):
             await process.wait()
             await terminal.ended()
@@ -36,7 +36,7 @@ async def test_login_asks_for_what_is_missing_and_never_shows_the_token(
     managed: Installation, environ: Mapping[str, str]
 ) -> None:
     nothing = {name: value for name, value in environ.items() if not name.startswith("SELFHOST_")}
-    async with at_terminal([str(COMMAND), "login"], nothing) as (process, terminal):
+    async with at_terminal([str(JUVULN), "login"], nothing) as (process, terminal):
         await terminal.shows("Server [http://127.0.0.1:8097]: ")
         terminal.type(environ["SELFHOST_SERVER"] + "\n")
         await terminal.shows("Domain: ")
@@ -53,7 +53,7 @@ async def test_login_asks_for_what_is_missing_and_never_shows_the_token(
 async def test_a_deletion_asks_and_takes_only_a_yes(managed: Installation, environ: Mapping[str, str]) -> None:
     await managed.domains["test"].add("old", "x := 1")
     for answer, status in (("\n", 1), ("no\n", 1), ("y\n", 0)):
-        async with at_terminal([str(COMMAND), "program", "delete", "old"], environ) as (process, terminal):
+        async with at_terminal([str(JUVULN), "program", "delete", "old"], environ) as (process, terminal):
             await terminal.shows("revisions? [y/N] ")
             terminal.type(answer)
             await terminal.shows("deleted old" if status == 0 else "old stays")

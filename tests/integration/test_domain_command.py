@@ -10,9 +10,9 @@ from sqlalchemy import text
 from juvuln.database import open_engine, transaction
 from juvuln.domains.file import read_domain_file
 from juvuln.domains.notify import is_installed
+from tests.support.commands import JuvulnCommand
 from tests.support.databases import DatabaseServer, PostgresServer
 from tests.support.installation import Domain, Installation
-from tests.support.juvuln_command import JuvulnCommand
 from tests.support.waiting import until
 
 

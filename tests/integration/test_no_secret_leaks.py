@@ -15,10 +15,10 @@ from sqlalchemy import text
 
 from juvuln.database import open_engine
 from juvuln.domains.edit import add_domain
+from tests.support.commands import JuvulnCommand, Said
 from tests.support.daemons import DaemonProcess
 from tests.support.databases import SqliteFolder
 from tests.support.installation import Installation, Reply
-from tests.support.juvuln_command import JuvulnCommand, Said
 from tests.support.processes import children
 from tests.support.tcp_postgres import QUOTED_PASSWORD, TcpPostgres, tcp_postgres
 from tests.support.waiting import free_port, until

@@ -10,8 +10,8 @@ import pytest
 
 from juvuln.domains.create import ROOT_UUID
 from juvuln.domains.store import Specification
+from tests.support.commands import JuvulnCommand
 from tests.support.installation import Domain, Installation
-from tests.support.juvuln_command import JuvulnCommand
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOSTILE = [

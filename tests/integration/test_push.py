@@ -20,8 +20,8 @@ from juvuln.deploy.matching import paired
 from juvuln.deploy.plan import Step, make_plan
 from juvuln.domains.create import ROOT_UUID
 from juvuln.domains.tables import group_policies
+from tests.support.commands import JUVULN, JuvulnCommand, Said
 from tests.support.installation import Domain, Installation
-from tests.support.juvuln_command import COMMAND, JuvulnCommand, Said
 from tests.support.waiting import until
 
 SILENT = "x := 1\n"
@@ -224,7 +224,7 @@ async def test_who_sits_at_a_terminal_is_asked(
     ours, theirs = os.openpty()
     try:
         process = await asyncio.create_subprocess_exec(
-            COMMAND,
+            JUVULN,
             *("program", "push", folder),
             env={"PATH": os.environ["PATH"], "HOME": str(folder), **juvuln.variables},
             stdin=theirs,

@@ -3,8 +3,8 @@
 import itertools
 from datetime import datetime, timedelta
 
+from tests.support.commands import JuvulnCommand
 from tests.support.installation import Domain, Installation, Json
-from tests.support.juvuln_command import JuvulnCommand
 from tests.support.waiting import until
 
 EVERY_SECOND = "* * * * * *"

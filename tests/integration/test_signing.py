@@ -10,8 +10,8 @@ import pytest
 
 from juvuln.database import transaction
 from juvuln.domains.tables import programs
-from tests.malgomaj.local_command import executors_of
 from tests.support.installation import Domain, Installation, Reply
+from tests.support.processes import children
 from tests.support.waiting import until
 
 BROKEN = 'log := import("log")\nlog.info(nothing)\n'
@@ -123,7 +123,7 @@ async def test_many_at_once_are_all_judged_and_leave_no_process(manager: Install
     uuids = [await domain.add(f"p{number}", code, signed=False) for number, code in enumerate(codes)]
     replies = await asyncio.gather(*(sign(manager, uuid) for uuid in uuids))
     assert [reply.status for reply in replies] == [204 if number % 2 else 422 for number in range(6)]
-    assert executors_of(manager.daemons[0].pid) == []
+    assert children(manager.daemons[0].pid) == []
 
 
 async def test_a_domain_that_signs_much_does_not_make_another_wait_for_all_of_it(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import LIMIT_SECONDS, JuvulnCommand
 from tests.support.databases import StoppableServer
 from tests.support.installation import Domain, Installation
-from tests.support.juvuln_command import LIMIT_SECONDS, JuvulnCommand
 from tests.support.metrics import samples, total
 from tests.support.waiting import free_port
 

@@ -4,8 +4,8 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 
+from tests.support.commands import JuvulnCommand
 from tests.support.installation import Domain, Installation, Reply
-from tests.support.juvuln_command import JuvulnCommand
 from tests.support.waiting import until
 
 SLEEPER = """

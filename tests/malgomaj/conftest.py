@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.malgomaj.local_command import LocalCommand
 from tests.malgomaj.manager import LocalManager, local_manager
 from tests.malgomaj.worker import RunningWorker, running_worker
+from tests.support.commands import MalgomajCommand
 
 
 @pytest.fixture
@@ -24,6 +24,6 @@ async def worker(tmp_path: Path, manager: LocalManager) -> AsyncIterator[Running
 
 
 @pytest.fixture
-def malgomaj(tmp_path: Path) -> LocalCommand:
+def malgomaj(tmp_path: Path) -> MalgomajCommand:
     """The command, called in a folder that is empty but for what the test writes."""
-    return LocalCommand(tmp_path)
+    return MalgomajCommand(tmp_path)

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.malgomaj.local_command import LocalCommand
+from tests.support.commands import MalgomajCommand
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
-async def test_good_files_are_called_good(malgomaj: LocalCommand) -> None:
+async def test_good_files_are_called_good(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(routine='log := import("log")\nlog.info("hello")\n', library="export {one: 1}\n")
     said = await malgomaj("check", "routine.tengo", "library.tengo")
     assert (said.status, said.text, said.err) == (0, "routine.tengo: good\nlibrary.tengo: good\n", "")
 
 
-async def test_an_error_is_shown_with_its_place_its_line_and_a_caret(malgomaj: LocalCommand) -> None:
+async def test_an_error_is_shown_with_its_place_its_line_and_a_caret(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(greet='if true {\n\tx := "äö日" + json.x\n}\n')
     said = await malgomaj("check", "greet.tengo")
     assert (said.status, said.text) == (1, "")
@@ -27,7 +27,7 @@ async def test_an_error_is_shown_with_its_place_its_line_and_a_caret(malgomaj: L
     )
 
 
-async def test_all_files_are_checked_though_one_is_wrong(malgomaj: LocalCommand) -> None:
+async def test_all_files_are_checked_though_one_is_wrong(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(first="x = 1", second="x := 1", third="x := ")
     said = await malgomaj("check", "first.tengo", "second.tengo", "third.tengo")
     assert (said.status, said.text) == (1, "second.tengo: good\n")
@@ -36,7 +36,7 @@ async def test_all_files_are_checked_though_one_is_wrong(malgomaj: LocalCommand)
     )
 
 
-async def test_a_file_that_exports_is_compiled_as_a_module(malgomaj: LocalCommand) -> None:
+async def test_a_file_that_exports_is_compiled_as_a_module(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(library="export {\n\tadd: func(a, b) { return a + c }\n}\n")
     said = await malgomaj("check", "library.tengo")
     assert said.status == 1
@@ -47,7 +47,9 @@ async def test_a_file_that_exports_is_compiled_as_a_module(malgomaj: LocalComman
     )
 
 
-async def test_modules_that_are_not_supplied_are_told_each_with_its_line_and_the_option(malgomaj: LocalCommand) -> None:
+async def test_modules_that_are_not_supplied_are_told_each_with_its_line_and_the_option(
+    malgomaj: MalgomajCommand,
+) -> None:
     malgomaj.write(use='a := import("a")\nb := import("b@2")\nc := import("c d@latest")\n', a='export import("e")')
     said = await malgomaj("check", "use.tengo", "--module", "b=a.tengo")
     assert said.status == 1
@@ -61,14 +63,15 @@ async def test_modules_that_are_not_supplied_are_told_each_with_its_line_and_the
     assert said.err.startswith("a:1:8 (a.tengo): compile error: module 'e' is not supplied; ")
 
 
-async def test_modules_that_are_supplied_are_found_by_name_and_revision(malgomaj: LocalCommand) -> None:
+async def test_modules_that_are_supplied_are_found_by_name_and_revision() -> None:
     supplied = ["simplemath=simplemath_1.tengo", "simplemath@0=simplemath_0.tengo", "simplemath@1=simplemath_1.tengo"]
-    malgomaj.folder = EXAMPLES
-    said = await malgomaj("check", "calculate.tengo", *(word for each in supplied for word in ("--module", each)))
+    said = await MalgomajCommand(EXAMPLES)(
+        "check", "calculate.tengo", *(word for each in supplied for word in ("--module", each))
+    )
     assert (said.status, said.text, said.err) == (0, "calculate.tengo: good\n", "")
 
 
-async def test_an_error_in_a_module_is_shown_in_the_modules_file_and_who_imports_it(malgomaj: LocalCommand) -> None:
+async def test_an_error_in_a_module_is_shown_in_the_modules_file_and_who_imports_it(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(use='lib := import("lib@3")\n', library="\nexport nothing\n")
     said = await malgomaj("check", "use.tengo", "--module", "lib@3=library.tengo")
     assert said.status == 1
@@ -80,21 +83,21 @@ async def test_an_error_in_a_module_is_shown_in_the_modules_file_and_who_imports
     )
 
 
-async def test_a_revision_that_cannot_be_is_told(malgomaj: LocalCommand) -> None:
+async def test_a_revision_that_cannot_be_is_told(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(use='a := import("a@99999999999999999999")\n')
     said = await malgomaj("check", "use.tengo")
     assert said.status == 1
     assert "module 'a@99999999999999999999' is not a name, name@latest or name@N\n" in said.err
 
 
-async def test_what_no_program_may_import_is_refused_as_in_production(malgomaj: LocalCommand) -> None:
+async def test_what_no_program_may_import_is_refused_as_in_production(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(use='os := import("os")\n')
     said = await malgomaj("check", "use.tengo")
     assert said.status == 1
     assert said.err.startswith("use.tengo:1:7: compile error: module 'os' cannot be imported: importable are base64, ")
 
 
-async def test_json_has_an_object_a_line_for_each_file(malgomaj: LocalCommand) -> None:
+async def test_json_has_an_object_a_line_for_each_file(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(good="x := 1", bad="x := y", needy='import("a")\nimport("b")')
     said = await malgomaj("check", "--json", "good.tengo", "bad.tengo", "needy.tengo")
     assert (said.status, said.err) == (1, "")
@@ -105,7 +108,7 @@ async def test_json_has_an_object_a_line_for_each_file(malgomaj: LocalCommand) -
     assert [error["stack"] for error in needy["errors"]] == [["needy.tengo:1:1"], ["needy.tengo:2:1"]]
 
 
-async def test_source_and_file_names_send_nothing_to_the_terminal(malgomaj: LocalCommand) -> None:
+async def test_source_and_file_names_send_nothing_to_the_terminal(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(**{"a\x1b[31mb": "x := \x1b]0;title\x07"})
     said = await malgomaj("check", "a\x1b[31mb.tengo")
     assert said.status == 1
@@ -114,14 +117,14 @@ async def test_source_and_file_names_send_nothing_to_the_terminal(malgomaj: Loca
     assert said.err.startswith("a␛[31mb.tengo:1:6: compile error: ")
 
 
-async def test_a_source_that_is_not_utf8_is_refused_at_its_place(malgomaj: LocalCommand) -> None:
+async def test_a_source_that_is_not_utf8_is_refused_at_its_place(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(latin="x := 1\ny := 'é'".encode("latin-1"))
     said = await malgomaj("check", "latin.tengo")
     assert said.status == 1
     assert said.err.startswith("latin.tengo:2:7: compile error: illegal UTF-8 encoding")
 
 
-async def test_the_limits_of_the_configuration_apply(malgomaj: LocalCommand) -> None:
+async def test_the_limits_of_the_configuration_apply(malgomaj: MalgomajCommand) -> None:
     malgomaj.write(long="// " + "x" * 2000)
     (malgomaj.folder / "malgomaj.yaml").write_text("limits: {source_bytes: 1024}", encoding="utf-8")
     assert (await malgomaj("check", "long.tengo")).status == 0
@@ -129,7 +132,7 @@ async def test_the_limits_of_the_configuration_apply(malgomaj: LocalCommand) -> 
         said = await malgomaj(*arguments, "long.tengo")
         assert said.status == 1
         assert "(limits.source_bytes)" in said.err
-    by_variable = await malgomaj("check", "long.tengo", variables={"MALGOMAJ_LIMITS__SOURCE_BYTES": "1024"})
+    by_variable = await malgomaj.with_variables(MALGOMAJ_LIMITS__SOURCE_BYTES="1024")("check", "long.tengo")
     assert by_variable.status == 1
 
 
@@ -143,7 +146,9 @@ async def test_the_limits_of_the_configuration_apply(malgomaj: LocalCommand) -> 
         (["good.tengo", "--config", "none"], "malgomaj: none: there is no such configuration file"),
     ],
 )
-async def test_what_cannot_be_used_is_told_in_one_line(arguments: list[str], line: str, malgomaj: LocalCommand) -> None:
+async def test_what_cannot_be_used_is_told_in_one_line(
+    arguments: list[str], line: str, malgomaj: MalgomajCommand
+) -> None:
     malgomaj.write(good="x := 1")
     said = await malgomaj("check", *arguments)
     assert (said.status, said.text) == (2, "")
@@ -151,7 +156,7 @@ async def test_what_cannot_be_used_is_told_in_one_line(arguments: list[str], lin
     assert said.err.count("\n") == 1
 
 
-async def test_a_wrong_option_and_no_file_are_usage_errors(malgomaj: LocalCommand) -> None:
+async def test_a_wrong_option_and_no_file_are_usage_errors(malgomaj: MalgomajCommand) -> None:
     for arguments in (["check"], ["check", "--nonsense", "x"]):
         said = await malgomaj(*arguments)
         assert said.status == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.malgomaj.local_command import COMMAND, LIMIT_SECONDS
+from tests.support.commands import LIMIT_SECONDS, MALGOMAJ
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = (PROJECT / "docs" / "programs.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def shell(command: str, folder: Path) -> str:
     return subprocess.run(
         ["sh", "-c", command],
         cwd=folder,
-        env={"PATH": f"{COMMAND.parent}:{os.environ['PATH']}", "HOME": "/nonexistent"},
+        env={"PATH": f"{MALGOMAJ.parent}:{os.environ['PATH']}", "HOME": "/nonexistent"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=LIMIT_SECONDS,

@@ -10,7 +10,7 @@ from malgomaj.executor_options import executor_options
 from malgomaj.local import check_all
 from malgomaj.sources import LocalFile, Sources
 from shared.wire import ErrorKind
-from tests.malgomaj.local_command import executors_of
+from tests.support.processes import children
 
 
 def options() -> ExecutorOptions:
@@ -18,20 +18,20 @@ def options() -> ExecutorOptions:
     return executor_options(settings, EgressPolicy(settings.egress), "local")
 
 
-def children() -> set[int]:
-    return set(executors_of(os.getpid()))
+def ours() -> set[int]:
+    return set(children(os.getpid()))
 
 
 async def test_a_program_that_ends_the_executor_costs_the_next_one_nothing() -> None:
-    before = children()
+    before = ours()
     programs = [Sources(LocalFile(name, b"x := 1"), {}) for name in ("first", "second", "third")]
     results = check_all(programs, options())
     assert (await anext(results))[1] == []
-    (executor,) = children() - before
+    (executor,) = ours() - before
     os.kill(executor, signal.SIGKILL)
     sources, errors = await anext(results)
     assert sources.main.name == "second"
     assert [error.kind for error in errors] == [ErrorKind.CRASH]
     assert (await anext(results))[1] == []
     assert await anext(results, None) is None
-    assert children() == before
+    assert ours() == before

@@ -1,4 +1,4 @@
-"""`juvuln` commands as somebody calls them: as processes, with no more environment than the test says."""
+"""The commands `juvuln` and `malgomaj` as somebody calls them: as processes, with no more environment than is said."""
 
 import asyncio
 import json
@@ -7,11 +7,12 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
-COMMAND = Path(sys.executable).with_name("juvuln")
+JUVULN = Path(sys.executable).with_name("juvuln")
+MALGOMAJ = Path(sys.executable).with_name("malgomaj")
 LIMIT_SECONDS = 30.0
 
 
@@ -30,22 +31,26 @@ class Said:
 
 
 @dataclass(frozen=True)
-class JuvulnCommand:
-    """``folder`` is where it is called, and the user's home."""
+class Command:
+    """``folder`` is where it is called, and the user's home unless the variables name another."""
 
+    program: ClassVar[Path]
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def with_variables(self, **variables: str) -> "JuvulnCommand":
-        return JuvulnCommand(self.folder, {**self.variables, **variables})
+    def with_variables(self, **variables: str) -> Self:
+        return replace(self, variables={**self.variables, **variables})
+
+    async def start(self, *arguments: str) -> Process:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.variables}
+        return await asyncio.create_subprocess_exec(
+            self.program, *arguments, cwd=self.folder, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
 
     @asynccontextmanager
     async def running(self, *arguments: str) -> AsyncIterator[Process]:
         """A command that goes on; it is over at the end of the block."""
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.variables}
-        process = await asyncio.create_subprocess_exec(
-            COMMAND, *arguments, cwd=self.folder, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE
-        )
+        process = await self.start(*arguments)
         try:
             yield process
         finally:
@@ -64,3 +69,16 @@ class JuvulnCommand:
         said = await self(*arguments, stdin=stdin)
         assert said.status == 0, (arguments, said)
         return said
+
+
+class JuvulnCommand(Command):
+    program = JUVULN
+
+
+class MalgomajCommand(Command):
+    program = MALGOMAJ
+
+    def write(self, **files: str | bytes) -> None:
+        """Make files: ``write(greet="…")`` makes greet.tengo."""
+        for name, code in files.items():
+            (self.folder / f"{name}.tengo").write_bytes(code if isinstance(code, bytes) else code.encode())
