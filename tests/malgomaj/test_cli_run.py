@@ -161,6 +161,7 @@ async def test_json_is_the_report_of_the_run(malgomaj: MalgomajCommand) -> None:
         "error": None,
         "log": [{"level": "info", "message": "hi"}],
         "attempts": 1,
+        "waited_ms": None,
         "modules": [{"name": "lib@2", "revision": 2, "etag": ""}],
         "response": {"status": 200, "headers": [], "body": base64.b64encode(b"ok").decode()},
     }
