@@ -85,8 +85,8 @@ async def test_a_routine_whose_schedule_cannot_be_read_holds_up_no_other(
 async def test_a_routine_that_fails_is_recorded_with_the_place_in_its_source(
     installation: Installation, domain: Domain
 ) -> None:
+    await installation.start()  # first, as what is due before there is a worker is skipped
     uuid = await domain.add("broken", 'log := import("log")\n\nx := 1 / 0\n', kind="routine", schedule=EVERY_SECOND)
-    await installation.start()
     (run, *_) = await installation.until_runs(uuid, 1)
     assert run["outcome"] == "failed"
     assert run["error"]["kind"] == "runtime"
@@ -96,8 +96,8 @@ async def test_a_routine_that_fails_is_recorded_with_the_place_in_its_source(
 async def test_a_program_that_does_not_compile_is_recorded_with_the_place(
     installation: Installation, domain: Domain
 ) -> None:
+    await installation.start()  # first, as what is due before there is a worker is skipped
     uuid = await domain.add("typo", "a := 1\nb := c\n", kind="routine", schedule=EVERY_SECOND)
-    await installation.start()
     (run, *_) = await installation.until_runs(uuid, 1)
     assert run["outcome"] == "failed"
     assert run["error"]["kind"] == "compile"

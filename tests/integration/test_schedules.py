@@ -89,5 +89,7 @@ async def test_a_domain_is_paused_and_resumed_by_a_command(installation: Install
         runs = await installation.runs(uuid)
         return [run for run in runs if "paused by an operator" in (run["reason"] or "")] or None
 
-    (skipped,) = await until(resumed, "the pause is on record")
-    assert skipped["outcome"] == "skipped"
+    # One record up to the manager's end, and one from its start on if anything was due since.
+    skipped = await until(resumed, "the pause is on record")
+    assert {run["outcome"] for run in skipped} == {"skipped"}
+    assert len(skipped) <= 2
