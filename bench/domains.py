@@ -39,13 +39,6 @@ async def sqlite_domains(folder: Path, count: int) -> tuple[Sequence[str], UUID]
 async def postgres_domains(server: PostgresServer, count: int) -> tuple[Sequence[str], UUID]:
     """The same in PostgreSQL."""
     template = await server.create()
-    # What is measured only reads; a hundred copies would keep the disk busy for minutes.
-    engine = open_engine(template)
-    async with engine.connect() as connection:
-        plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await plain.exec_driver_sql("ALTER SYSTEM SET fsync = off")
-        await plain.exec_driver_sql("SELECT pg_reload_conf()")
-    await engine.dispose()
     uuid = await fill(template)
     return [await server.copy(template) for _ in range(count)], uuid
 
