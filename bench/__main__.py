@@ -52,6 +52,7 @@ MEASUREMENTS = (
     Measurement(IDLE, footprint.idle),
     Measurement([f"{name}-postgresql" for name in IDLE], footprint.idle_on_postgresql),
     Measurement(("notified",), footprint.notified),
+    Measurement(("domain-file",), footprint.domain_file),
 )
 
 

@@ -86,13 +86,18 @@ def _revision(uuid: UUID) -> dict[str, object]:
     }
 
 
-@asynccontextmanager
-async def manager_of(folder: Path, urls: Sequence[str]) -> AsyncIterator[tuple[Daemon, "Api"]]:
-    """The manager with these domains, named domain-0 and so on, once it has read all of them."""
+def write_domain_file(folder: Path, urls: Sequence[str]) -> Path:
+    """The file that names these domains."""
     file = folder / "domains.yaml"
     named = {f"domain-{number}": url for number, url in enumerate(urls)}
     file.write_text(yaml.safe_dump({"domains": named}), encoding="utf-8")
-    settings = {"DOMAINFILE": str(file)}
+    return file
+
+
+@asynccontextmanager
+async def manager_of(folder: Path, urls: Sequence[str]) -> AsyncIterator[tuple[Daemon, "Api"]]:
+    """The manager with these domains, named domain-0 and so on, once it has read all of them."""
+    settings = {"DOMAINFILE": str(write_domain_file(folder, urls))}
     async with (
         daemon("juvuln", folder, free_port(), "/healthz", **settings) as manager,
         aiohttp.ClientSession(f"http://127.0.0.1:{manager.port}") as session,

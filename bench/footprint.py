@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -91,6 +92,23 @@ async def notified(folder: Path, effort: Effort) -> Figures:
             ]
         await engine.dispose()
     return {"notified": heard}
+
+
+async def domain_file(folder: Path, effort: Effort) -> Figures:
+    """What is written to the file of domains, until the manager has read the new domain, or lets go of the old one."""
+    first, _ = await domains.sqlite_domains(folder, 1)
+    second = folder / "second"
+    second.mkdir()
+    others, _ = await domains.sqlite_domains(second, 1)
+    taken = []
+    async with domains.manager_of(folder, first) as (_, api):
+        for _ in range(effort.rounds):
+            for urls in ([*first, *others], first):
+                began = time.perf_counter()
+                domains.write_domain_file(folder, urls)
+                await domains.until(partial(api.has_read, len(urls)), "the file is followed", 0.01)
+                taken.append(time.perf_counter() - began)
+    return {"domain-file": taken}
 
 
 async def _heard_seconds(api: domains.Api, engine: AsyncEngine, uuid: UUID, state: str, count: float) -> float:

@@ -62,6 +62,7 @@ TARGETS = {
         Target("poll-cpu-postgresql", "the same, a look that finds nothing: processor", "s", 1.0, 0.3),
         Target("load-domains-postgresql", "the same, until a manager that starts has read all", "s", 60, 20),
         Target("notified", "from a commit in PostgreSQL with the trigger until the manager goes by it", "s", 1.0, 0.2),
+        Target("domain-file", "from a change of the file of domains until the manager goes by it", "s", 2.0, 1.0),
         Target("rest-memory", "memory of manager, worker and one executor at rest", "MB", 150, 100),
         Target("start", "from start to ready, both daemons", "s", 2, 1),
         Target("neighbour-ratio", "a neighbour of hostile programs: median latency ÷ without them", "x", 1.5, 1.1),
