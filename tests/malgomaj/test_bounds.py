@@ -14,8 +14,11 @@ from tests.support.waiting import until
 SLEEP = 'times := import("times"); times.sleep(%d * times.millisecond)'
 HELLO = 'cgi := import("cgi"); cgi.response.write("hello")'
 UNSTOPPABLE = """
+log := import("log")
 text := import("text")
-text.re_match("(a?){400}b", text.repeat("a", 8 * 1024 * 1000))
+much := text.repeat("a", 8 * 1024 * 1000)
+log.info("begun")
+text.re_match("(a?){400}b", much)
 """
 """One call into Go that takes many seconds, and that nothing but the end of the process can stop."""
 
@@ -129,7 +132,7 @@ async def test_a_run_that_does_not_stop_is_answered_as_ended_when_its_executor_i
     tmp_path: Path, manager: LocalManager
 ) -> None:
     async with running_worker(tmp_path, manager, EXECUTORS__GRACE_SECONDS="1") as worker:
-        running = asyncio.create_task(worker.report(BEGUN + UNSTOPPABLE, run_id="one"))
+        running = asyncio.create_task(worker.report(UNSTOPPABLE, run_id="one"))
         await until_begun(worker, "one")
         assert await end_run(worker, "one") == 204
         assert (await running)["outcome"] == "cancelled"
