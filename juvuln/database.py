@@ -147,15 +147,21 @@ def _sqlite_engine(path: str, *, create: bool, pool_size: int, overflow: int) ->
 
     @event.listens_for(engine.sync_engine, "checkout")
     def notice_removal(_connection: Any, record: Any, _proxy: Any) -> None:
-        # A file that was removed or replaced lives on, unseen, as long as somebody has it open.
-        try:
-            same = os.stat(path).st_ino == record.info["inode"]  # noqa: PTH116
-        except OSError:
-            same = False
-        if not same:
+        if not is_same_file(path, record.info["inode"]):
             raise DisconnectionError
 
     return engine
+
+
+def is_same_file(path: str, inode: int) -> bool:
+    """Whether the file that was opened is the one that is there.
+
+    One that was removed or replaced lives on, unseen, as long as somebody has it open.
+    """
+    try:
+        return os.stat(path).st_ino == inode  # noqa: PTH116
+    except OSError:
+        return False
 
 
 def connect_sqlite(path: str) -> sqlite3.Connection:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from juvuln.database import RefusedError, connect_sqlite, database_errors, sqlite_path
+from juvuln.database import RefusedError, connect_sqlite, database_errors, is_same_file, sqlite_path
 from juvuln.postgresql import PostgresqlUrl, connect, parse_postgresql_url
 from juvuln.runs.migrate import VERSION_TABLE
 from juvuln.runs.tables import WHAT, runs
@@ -126,19 +126,12 @@ class SqliteWriting:
         return added
 
     def _connected(self) -> sqlite3.Connection:
-        # A file that was removed or replaced lives on, unseen, as long as somebody has it open.
-        if self._connection is not None and not self._is_same_file():
+        if self._connection is not None and not is_same_file(self._path, self._inode):
             self._disconnect()
         if self._connection is None:
             self._connection = connect_sqlite(self._path)
             self._inode = os.stat(self._path).st_ino  # noqa: PTH116
         return self._connection
-
-    def _is_same_file(self) -> bool:
-        try:
-            return os.stat(self._path).st_ino == self._inode  # noqa: PTH116
-        except OSError:
-            return False
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -1,9 +1,12 @@
 """Values that the tests of the manager's middle are made of."""
 
+import asyncio
 import hashlib
 from dataclasses import replace
 from uuid import UUID
 
+from juvuln.clock import Clock
+from juvuln.domains.domain import Refreshing
 from juvuln.programs import Program, ProgramKey
 from shared.wire import ProgramType
 
@@ -25,3 +28,16 @@ PROGRAM = Program(
 
 def program(uuid: UUID = UUID_1, **changes: object) -> Program:
     return replace(PROGRAM, key=ProgramKey("test", uuid), **changes)  # type: ignore[arg-type]
+
+
+def refreshing_hourly() -> Refreshing:
+    """How domains are read again: so seldom that only what a test does has them read."""
+    return Refreshing(
+        interval_seconds=3600,
+        timeout_seconds=10,
+        max_age_seconds=3600,
+        lane=asyncio.Semaphore(1),
+        lane_away=asyncio.Semaphore(1),
+        clock=Clock(),
+        spread=lambda: 0.0,
+    )

@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import event
 
-from juvuln.clock import Clock
 from juvuln.database import DatabaseError, open_engine
 from juvuln.domains.create import create_domain
-from juvuln.domains.domain import Domain, DomainChanges, Refreshing
+from juvuln.domains.domain import Domain, DomainChanges
 from juvuln.domains.store import DomainStore, Specification
+from tests.juvuln.support import refreshing_hourly
 from tests.support.databases import DatabaseServer
 from tests.support.waiting import until
 
@@ -37,17 +37,8 @@ class Follower:
 
 class Made:
     def __init__(self, url: str) -> None:
-        refreshing = Refreshing(
-            interval_seconds=3600,
-            timeout_seconds=10,
-            max_age_seconds=3600,
-            lane=asyncio.Semaphore(1),
-            lane_away=asyncio.Semaphore(1),
-            clock=Clock(),
-            spread=lambda: 0.0,
-        )
         self.follower = Follower()
-        self.domain = Domain("test", url, self.follower.follow, refreshing)
+        self.domain = Domain("test", url, self.follower.follow, refreshing_hourly())
         self.others = DomainStore("test", open_engine(url))
         self.connections = 0
         """That the domain has open."""

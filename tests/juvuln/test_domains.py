@@ -1,13 +1,12 @@
 """All domains, as the domain file names them."""
 
-import asyncio
 from pathlib import Path
 
-from juvuln.clock import Clock
 from juvuln.database import DatabaseError
-from juvuln.domains.domain import DomainChanges, Refreshing
+from juvuln.domains.domain import DomainChanges
 from juvuln.domains.domains import Domains
 from shared.health import Readiness
+from tests.juvuln.support import refreshing_hourly
 
 
 async def test_what_is_in_a_new_domain_file_is_followed_even_while_the_record_is_away(tmp_path: Path) -> None:
@@ -17,15 +16,7 @@ async def test_what_is_in_a_new_domain_file_is_followed_even_while_the_record_is
         gone.append(change)
         raise DatabaseError("record of runs", "is away")
 
-    refreshing = Refreshing(
-        interval_seconds=3600,
-        timeout_seconds=10,
-        max_age_seconds=3600,
-        lane=asyncio.Semaphore(1),
-        lane_away=asyncio.Semaphore(1),
-        clock=Clock(),
-        spread=lambda: 0.0,
-    )
+    refreshing = refreshing_hourly()
     file = tmp_path / "domains.yaml"
     file.write_text(f"domains: {{left: 'sqlite:///{tmp_path}/1.db', moved: 'sqlite:///{tmp_path}/2.db'}}\n")
     domains = Domains(file, Readiness(), refreshing)
