@@ -8,13 +8,14 @@ what it found.
 import argparse
 import asyncio
 import math
+import sqlite3
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,9 +53,11 @@ LEAST_LIFE_SECONDS = 20.0
 LONG_MINUTES = 30.0
 REST_SECONDS = 15.0
 """How long what is under way when the load ends may take to end."""
-UNITS = {"memory": "MB", "record": "MB", "domains": "MB"}
-GROWS = ("record",)
-"""With every run, until those of 30 days ago go; a soak is shorter."""
+UNITS = {"memory": "MB", "record": "MB", "domains": "MB", "ahead": "MB"}
+GROWS = {"record": "grows with every run, for 30 days", "write-ahead": "fills, and is then written over"}
+"""What is no drift."""
+MAX_WRITE_AHEAD_MB = 8.0
+"""Of a database, on average. SQLite begins anew at about 4 MB, unless a reader that never ends keeps it from that."""
 
 Samples = dict[str, list[tuple[float, float]]]
 """By what they are of, with their minute."""
@@ -84,10 +87,12 @@ class Soaked:
         """In words; none if all is well."""
         judged = self.samples if self.minutes >= JUDGED_MINUTES else {}
         drifts = {name: drift(series) for name, series in judged.items() if name not in GROWS}
+        write_ahead_mb = max((value for _, value in self.samples.get("write-ahead", ())), default=0.0)
         return [
             *(f"{name} drifts by {rise:+.1%}" for name, rise in drifts.items() if rise > MAX_DRIFT),
             *(f"{count:g} {what} left behind" for what, count in self.left.items()),
             *(f"{count} calls unanswered, {what}" for what, count in self.unanswered.items()),
+            *(["a write-ahead log is never emptied"] if write_ahead_mb > MAX_WRITE_AHEAD_MB * (DOMAINS + 1) else []),
         ]
 
 
@@ -138,13 +143,22 @@ async def sampled(installation: Installation, session: aiohttp.ClientSession) ->
     if each:
         found |= {f"worker-{name}": statistics.fmean(one[name] for one in each) for name in each[0]}
     return found | {
-        "record": _size_mb(installation.folder.glob("juvuln.db*")),
-        "domains": _size_mb(installation.folder.glob("d*.db*")),
+        "record": _content_mb(installation.folder.glob("juvuln.db")),
+        "domains": _content_mb(installation.folder.glob("d*.db")),
+        "write-ahead": sum(file.stat().st_size for file in installation.folder.glob("*.db-wal")) / 1e6,
     }
 
 
-def _size_mb(files: Iterable[Path]) -> float:
-    return sum(file.stat().st_size for file in files) / 1e6
+def _content_mb(databases: Iterable[Path]) -> float:
+    """What is in databases, whichever of their files it is in: a write-ahead log fills and is emptied on its own."""
+    size_bytes = 0
+    for each in databases:
+        with closing(sqlite3.connect(f"file:{each}?mode=ro", uri=True)) as database:
+            ((pages,), (page_bytes,)) = (
+                database.execute(f"PRAGMA {pragma}").fetchone() for pragma in ("page_count", "page_size")
+            )
+        size_bytes += pages * page_bytes
+    return size_bytes / 1e6
 
 
 def _of_process(pid: int) -> Mapping[str, float]:
@@ -241,7 +255,7 @@ def show(found: Soaked) -> None:
     for what, count in sorted(found.answered.items()):
         print(f"{what:<34} {count}")
     for name, series in found.samples.items():
-        note = "grows with every run" if name in GROWS else ""
+        note = GROWS.get(name, "")
         print(f"{name:<24} {series[-1][1]:>10.1f} {drift(series):>+8.1%}  {note}".rstrip())
     print(verdict(found))
 

@@ -24,6 +24,7 @@ SAMPLED = {
     *(f"worker-{what}" for what in ("memory", "descriptors", "threads", "executors", "goroutines")),
     "record",
     "domains",
+    "write-ahead",
 }
 
 
@@ -44,6 +45,12 @@ RISING = [(float(at), 100.0 + at) for at in range(30)]
 def test_a_verdict_names_what_drifts_but_for_the_record() -> None:
     found = Soaked(30, {"manager-memory": RISING, "worker-memory": STEADY, "record": RISING}, {}, {}, {})
     assert found.problems() == ["manager-memory drifts by +15.9%"]
+
+
+def test_a_verdict_names_a_write_ahead_log_that_grows_on_but_not_one_that_fills() -> None:
+    assert Soaked(30, {"write-ahead": [(float(at), float(at)) for at in range(20)]}, {}, {}, {}).problems() == []
+    found = Soaked(30, {"write-ahead": [(float(at), 2.0 * at) for at in range(30)]}, {}, {}, {})
+    assert found.problems() == ["a write-ahead log is never emptied"]
 
 
 def test_a_short_soak_is_not_judged_by_drift() -> None:
