@@ -17,7 +17,8 @@ from malgomaj.run_logs import RunLogs
 from malgomaj.tasks import Ended, Tasks
 from malgomaj.turns import Turns
 from shared.auth import BasicCredentials, parse_basic, same_secret
-from shared.http import Answer, Parameter, Refusal, Route, json_response, read_model
+from shared.http import Answer, Parameter, Refusal, Route, json_response, parse_model, read_model
+from shared.reply import Reply
 from shared.streams import NDJSON, Streams
 from shared.wire import MAX_BATCH_BYTES, REPORT_CONTENT_TYPE, BatchLine, Load, Report, Task, TaskBatch
 
@@ -96,6 +97,7 @@ class Api:
                 request=Task,
                 security=("manager",),
                 shortcut=True,
+                direct=self.run_direct_task,
             ),
             Route(
                 "POST",
@@ -130,12 +132,17 @@ class Api:
         ]
 
     async def run_task(self, request: web.Request) -> web.Response:
-        self._authenticate(request)
+        self._authenticate(_authorization(request))
         task = await read_model(request, Task, self._limits.json_bytes)
+        return answer(task, await self._run(task)).response()
+
+    async def run_direct_task(self, authorization: str, body: bytes) -> Reply:
+        self._authenticate(authorization)
+        task = parse_model(body, Task)
         return answer(task, await self._run(task))
 
     async def run_batch(self, request: web.Request) -> web.StreamResponse:
-        self._authenticate(request)
+        self._authenticate(_authorization(request))
         batch = await read_model(request, TaskBatch, MAX_BATCH_BYTES)
         return await answer_batch(request, batch.tasks, self._run)
 
@@ -157,7 +164,7 @@ class Api:
             raise Refusal(503, str(error), {"Retry-After": DRAINING_RETRY_AFTER_SECONDS}) from error
 
     async def status(self, request: web.Request) -> web.Response:
-        self._authenticate(request)
+        self._authenticate(_authorization(request))
         status = Status(
             load=self._plate.load,
             runs=self._executors.runs,
@@ -169,7 +176,7 @@ class Api:
         return json_response(status)
 
     async def run_log(self, request: web.Request) -> web.StreamResponse:
-        self._authenticate(request)
+        self._authenticate(_authorization(request))
         run_id = request.match_info["run_id"]
         log = self._logs.find(run_id)
         if log is None:
@@ -178,14 +185,13 @@ class Api:
         return await self._streams.send(request, log.follow(to_the_end=to_the_end), NDJSON)
 
     async def end_run(self, request: web.Request) -> web.Response:
-        self._authenticate(request)
+        self._authenticate(_authorization(request))
         run_id = request.match_info["run_id"]
         if not self._tasks.end(run_id):
             raise _not_here(run_id)
         return web.Response(status=204)
 
-    def _authenticate(self, request: web.Request) -> None:
-        header = request.headers.get("Authorization", "")
+    def _authenticate(self, header: str) -> None:
         # As it stands first, since that is how the manager sends it with every task.
         if not same_secret(header, self._expected) and not self._are_right(parse_basic(header)):
             message = "the credentials that this worker gave its manager are needed here"
@@ -203,6 +209,10 @@ class Api:
             raise Refusal(413, f"the source code exceeds limits.source_bytes ({self._limits.source_bytes} bytes)")
         if task.http is not None and len(task.http.body) > self._limits.body_bytes:
             raise Refusal(413, f"the call's body exceeds limits.body_bytes ({self._limits.body_bytes} bytes)")
+
+
+def _authorization(request: web.Request) -> str:
+    return request.headers.get("Authorization", "")
 
 
 def _not_here(run_id: str) -> Refusal:

@@ -1,6 +1,7 @@
 """What is on the worker's plate: the tasks accepted and not answered yet, and how long each may take."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from malgomaj.errors import Busy, Draining
@@ -12,31 +13,24 @@ class Place:
     ``asyncio.timeout`` would do the same, but it costs several times as much, a good part of a short task.
     """
 
-    __slots__ = ("_cancelled", "_cancelling", "_holder", "_timer", "deadline_ms", "run_id", "unwanted")
+    __slots__ = ("_cancelled", "_cancelling", "_holder", "deadline_ms", "run_id", "until", "unwanted")
 
-    def __init__(
-        self, deadline_ms: int, loop: asyncio.AbstractEventLoop, until: float, run_id: str | None = None
-    ) -> None:
-        holder = asyncio.current_task(loop)
-        assert holder is not None
+    def __init__(self, deadline_ms: int, holder: asyncio.Task[Any], until: float, run_id: str | None) -> None:
         self.deadline_ms = deadline_ms
+        self.until = until
+        """When its time is up, by the loop's clock."""
         self.run_id = run_id
         self.unwanted = False
         """Whether its time is up since nobody wants its result any more."""
-        self._holder: asyncio.Task[Any] = holder
+        self._holder = holder
         self._cancelling = holder.cancelling()
         self._cancelled = False
-        self._timer = loop.call_at(until, self.end)
 
     def end(self) -> None:
         """Let its time be up now."""
         if not self._cancelled:
             self._cancelled = True
             self._holder.cancel()
-
-    def leave(self) -> None:
-        """Let its time never be up."""
-        self._timer.cancel()
 
     def time_is_up(self) -> bool:
         """Whether the CancelledError that the holder has caught means this, and nothing else.
@@ -47,6 +41,40 @@ class Place:
         return cancelled and self._holder.uncancel() <= self._cancelling
 
 
+class Timed:
+    """Places whose tasks have the same time to run, so that it is up in the order in which they came.
+
+    One timer does for all of them, and it stays for those who come next: one for each would cost a short task as much
+    as its program.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, over: Callable[[], None]) -> None:
+        """``over`` is called when there is nothing more to wait for."""
+        self._loop = loop
+        self._over = over
+        self._places: dict[Place, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, place: Place) -> None:
+        self._places[place] = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(place.until, self._look)
+
+    def remove(self, place: Place) -> None:
+        self._places.pop(place, None)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        while self._places:
+            first = next(iter(self._places))
+            if first.until > now:
+                self._timer = self._loop.call_at(first.until, self._look)
+                return
+            del self._places[first]
+            first.end()
+        self._over()
+
+
 class Plate:
     """Bounds the tasks at once, knows their load, and can end them all."""
 
@@ -54,6 +82,8 @@ class Plate:
         self._max_tasks = max_tasks
         self._loop = asyncio.get_running_loop()
         self._places: set[Place] = set()
+        self._timed: dict[int, Timed] = {}
+        """By deadline (ms)."""
         self._empty = asyncio.Event()
         self._empty.set()
         self._closed = False
@@ -73,19 +103,32 @@ class Plate:
             raise Busy(f"this worker has as many tasks as it may have (limits.tasks: {self._max_tasks})")
 
     def add(self, deadline_ms: int, until: float, run_id: str | None = None) -> Place:
-        """Put on the task that calls this. It has ``until``, by the loop's clock, and must be removed when it ends."""
-        place = Place(deadline_ms, self._loop, until, run_id)
+        """Put on the task that calls this. It has ``until``, by the loop's clock, and must be removed when it ends.
+
+        Those of the same deadline are expected in the order of their ``until``.
+        """
+        holder = asyncio.current_task(self._loop)
+        assert holder is not None
+        place = Place(deadline_ms, holder, until, run_id)
         self._places.add(place)
+        timed = self._timed.get(deadline_ms)
+        if timed is None:
+            timed = self._timed[deadline_ms] = Timed(self._loop, lambda: self._drop_timed(deadline_ms))
+        timed.add(place)
         self.load += deadline_ms
         self._empty.clear()
         return place
 
     def remove(self, place: Place) -> None:
-        place.leave()
         self._places.remove(place)
+        if (timed := self._timed.get(place.deadline_ms)) is not None:
+            timed.remove(place)
         self.load -= place.deadline_ms
         if not self._places:
             self._empty.set()
+
+    def _drop_timed(self, deadline_ms: int) -> None:
+        del self._timed[deadline_ms]
 
     def close(self) -> None:
         """Take nothing new."""

@@ -3,6 +3,7 @@
 Nothing here reads a clock or talks to anybody: times are seconds on any one clock, given by the caller.
 """
 
+import functools
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -10,6 +11,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from tengo_bridge.compiling import Import
+
+REMEMBERED = 1024
+SHORT_BYTES = 1024
 
 MIN_KEPT_SECONDS = 1.0
 """A program is kept for as long at least, so that what has just been compiled can be run."""
@@ -27,9 +31,18 @@ class Source(NamedTuple):
 
     @classmethod
     def of(cls, domain: str, language: str, file: str, code: bytes) -> Self:
-        return cls(domain, language, file, hashlib.sha256(code).hexdigest())
+        return cls(domain, language, file, _digest_of_short(code) if len(code) <= SHORT_BYTES else _digest_of(code))
 
 
+def _digest_of(code: bytes) -> str:
+    return hashlib.sha256(code).hexdigest()
+
+
+# What is asked at every run is remembered of some: to make it anew takes as long as some programs do.
+_digest_of_short = functools.lru_cache(maxsize=REMEMBERED)(_digest_of)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
 def source_key(source: Source) -> str:
     """Names the program without its modules (64 hex digits)."""
     return _digest(tuple(source))

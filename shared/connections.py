@@ -3,17 +3,21 @@
 aiohttp waits for a request's head for as long as a connection may be idle, for its body for ever, and takes connections
 until there are no descriptors left. Here a head and a body have their time, and when there is no room for one more
 connection, the one that has been silent longest makes room.
+
+The plainest requests of some routes are answered here, past aiohttp (:mod:`shared.direct`).
 """
 
 import asyncio
 import resource
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from itertools import chain, takewhile
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
 
 from shared.config import ConnectionLimits
+from shared.direct import Answering, DirectRoutes, Reader, Request
 from shared.malformed import RequestHandler
 
 IDLE_SECONDS = 120.0
@@ -47,36 +51,75 @@ class ConnectionCount:
 class Connections:
     """All connections of a server: the factory of their protocols."""
 
-    def __init__(self, server: web.Server, limits: ConnectionLimits, count: ConnectionCount) -> None:
+    def __init__(
+        self, server: web.Server, limits: ConnectionLimits, count: ConnectionCount, direct: DirectRoutes
+    ) -> None:
         self._server = server
         self._limits = limits
         self._count = count
+        self._direct = direct
+        self._calls: set[asyncio.Task[None]] = set()
+        """Those that are answered past aiohttp."""
+        self._ending = False
         self._most = affordable_connections(limits.connections)
         self._loop = asyncio.get_running_loop()
-        self._connections: dict[asyncio.Protocol, _Connection] = {}
+        self._connections: dict[asyncio.BaseProtocol, _Connection] = {}
         self._due: dict[_Connection, float] = {}
         """Those whose next head is due, with the time since when; the longest first."""
-        self._idle: dict[_Connection, None] = {}
-        """Those that have been answered and may be idle, the longest first."""
+        self._idle: dict[_Connection, float] = {}
+        """Those that have been answered and may be idle, with the time since when; the longest first."""
         self._handle = server.request_handler
         server.request_handler = self._handle_heard
 
     def __call__(self) -> asyncio.Protocol:
         handler = RequestHandler(self._server, loop=self._loop, access_log=None, keepalive_timeout=IDLE_SECONDS)  # type: ignore[arg-type]
-        connection = self._connections[handler] = _Connection(self, handler)
+        reader = Reader(handler, self._loop) if self._direct else None
+        connection = self._connections[handler] = _Connection(self, handler, reader)
         self._count.open += 1
         return connection
 
     async def close_silent(self) -> None:
-        """Close connections whose head is overdue, for ever."""
+        """Close connections whose head is overdue, or that have been idle for too long, for ever."""
         while True:
             await asyncio.sleep(min(1.0, self._limits.head_timeout_seconds / 4))
             for connection in self._overdue():
                 connection.abort()
 
     def _overdue(self) -> "list[_Connection]":
-        latest = self._loop.time() - self._limits.head_timeout_seconds
-        return list(takewhile(lambda each: self._due[each] < latest, self._due))
+        now = self._loop.time()
+        return [*_older(self._due, now - self._limits.head_timeout_seconds), *_older(self._idle, now - IDLE_SECONDS)]
+
+    async def finish_calls(self, seconds: float) -> None:
+        """Begin nothing past aiohttp any more, and end what is under way there, by force when this time is over."""
+        self._ending = True
+        if self._calls:
+            _, late = await asyncio.wait(self._calls, timeout=seconds)
+            for call in late:
+                call.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def answering(self, request: Request) -> Answering | None:
+        """What answers a request past aiohttp, if anything does."""
+        return None if self._ending else self._direct.get((request.method, request.path))
+
+    def begin_call(self, connection: "_Connection", answer: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A connection has sent a request that is answered past aiohttp."""
+        self._due.pop(connection, None)
+        self._idle.pop(connection, None)
+        call = self._loop.create_task(answer)
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return call
+
+    def answered(self, connection: "_Connection") -> None:
+        """It has been answered, and may be idle."""
+        if connection.handler in self._connections:
+            self._idle[connection] = self._loop.time()
+
+    @property
+    def ends_abandoned(self) -> bool:
+        """Whether a call ends when the one who waits for its answer has gone."""
+        return bool(self._server.handler_cancellation)
 
     def opened(self, connection: "_Connection") -> bool:
         """Take a connection, at the cost of the longest silent one if need be. False if all are at work."""
@@ -115,8 +158,8 @@ class Connections:
         finally:
             if late is not None:
                 late.cancel()
-            if connection.handler in self._connections:
-                self._idle[connection] = None
+            connection.answered_by_aiohttp()
+            self.answered(connection)
 
     def _expect_body(self, request: web.BaseRequest) -> asyncio.TimerHandle:
         seconds = self._limits.body_timeout_seconds
@@ -128,14 +171,28 @@ class Connections:
         return self._loop.call_later(seconds, give_up)
 
 
+def _older(since: "dict[_Connection, float]", latest: float) -> "list[_Connection]":
+    return list(takewhile(lambda each: since[each] < latest, since))
+
+
 class _Connection(asyncio.Protocol):
     """Stands between a connection and aiohttp's protocol for it."""
 
-    __slots__ = ("_connections", "_transport", "handler")
+    __slots__ = ("_asked_aiohttp", "_call", "_connections", "_held", "_reader", "_transport", "_writable", "handler")
 
-    def __init__(self, connections: Connections, handler: asyncio.Protocol) -> None:
+    def __init__(self, connections: Connections, handler: RequestHandler, reader: Reader | None) -> None:
         self._connections = connections
         self._transport: asyncio.Transport | None = None
+        self._reader = reader
+        """There as long as it is certain, at each request, that nothing else is under way."""
+        self._asked_aiohttp = False
+        """Whether a request went to aiohttp that it has not answered yet."""
+        self._call: asyncio.Task[None] | None = None
+        """What is being answered past it."""
+        self._held = bytearray()
+        """What came meanwhile."""
+        self._writable = asyncio.Event()
+        self._writable.set()
         self.handler = handler
 
     def abort(self) -> None:
@@ -152,17 +209,72 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.forget(self)
+        self._writable.set()
+        if self._call is not None and self._connections.ends_abandoned:
+            self._call.cancel()
         self.handler.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._connections.spoke(self)
-        self.handler.data_received(data)
+        if self._call is not None:
+            self._hold(data)
+        elif not self._answer_directly(data):
+            self._connections.spoke(self)
+            self.handler.data_received(data)
 
-    def eof_received(self) -> bool | None:
-        return self.handler.eof_received()
+    def _answer_directly(self, data: bytes) -> bool:
+        """Have a request answered past aiohttp, if it is one of those; false leaves it to aiohttp."""
+        if self._reader is None:
+            return False
+        request = None if self._asked_aiohttp else self._reader.read(data)
+        if request is None:
+            # Nobody but aiohttp can tell from now on when it has answered everything.
+            self._reader = None
+            return False
+        answer = self._connections.answering(request)
+        if answer is None:
+            self._asked_aiohttp = True
+            return False
+        # Its timer for idle connections knows nothing of this one's calls.
+        self.handler.keep_alive(True)
+        self._call = self._connections.begin_call(self, self._answer(answer, request))
+        return True
+
+    def answered_by_aiohttp(self) -> None:
+        self._asked_aiohttp = False
+
+    async def _answer(self, answer: Answering, request: Request) -> None:
+        try:
+            self._write(await answer(request.headers.get("Authorization", ""), request.body))
+            if not self._writable.is_set():
+                await self._writable.wait()  # who does not read answers may ask for no more
+        finally:
+            self._call = None
+        self._connections.answered(self)
+        self._go_on()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what comes during a call; that is for afterwards, and not more than this."""
+        if not self._held and self._transport is not None:
+            self._transport.pause_reading()
+        self._held += data
+
+    def _go_on(self) -> None:
+        if self._held and self._transport is not None and not self._transport.is_closing():
+            held, self._held = bytes(self._held), bytearray()
+            self._transport.resume_reading()
+            self.data_received(held)
+
+    def eof_received(self) -> None:
+        self.handler.eof_received()
 
     def pause_writing(self) -> None:
+        self._writable.clear()
         self.handler.pause_writing()
 
     def resume_writing(self) -> None:
+        self._writable.set()
         self.handler.resume_writing()

@@ -18,18 +18,26 @@ from pydantic import BaseModel, ValidationError
 from shared.config import ConnectionLimits
 from shared.connections import ConnectionCount, Connections, LateBodyError
 from shared.daemon import supervise
+from shared.direct import Answering, DirectHandler, DirectRoutes
 from shared.errors import SelfhostError, StartError
+from shared.reply import NO_HEADERS, Reply
 from shared.wire import ErrorBody
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 BACKLOG = 1024
 """Connections that may wait to be taken."""
 
+INTERNAL_ERROR = "internal error; the daemon's log has the details"
+JSON_CONTENT_TYPE = "application/json; charset=utf-8"
+
 MOST_FAULTS = 10
 """Of a request's faults, those that are told at once."""
 
 _SHORTCUTS = web.AppKey("_SHORTCUTS", dict[tuple[str, str], Handler])
 """The handlers, middlewares around them, of the routes with a shortcut, by method and path."""
+
+_DIRECT = web.AppKey("_DIRECT", DirectRoutes)
+"""The handlers of the routes with a direct way."""
 
 log = structlog.get_logger()
 
@@ -87,11 +95,17 @@ class Route:
     shortcut: bool = False
     """Whether its calls pass by aiohttp's router, whose search can cost as much as a call. Their ``match_info`` and
     ``app`` are not there then."""
+    direct: DirectHandler | None = None
+    """Does the same for calls that come past aiohttp altogether. It may raise Refusal."""
 
 
-def error_response(code: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    body = ErrorBody(code=code, message=message).model_dump_json()
-    return web.Response(status=code, text=body + "\n", content_type="application/json", headers=headers)
+def error_reply(code: int, message: str, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
+    body = ErrorBody(code=code, message=message).model_dump_json().encode() + b"\n"
+    return Reply(code, body, {"Content-Type": JSON_CONTENT_TYPE, **headers})
+
+
+def error_response(code: int, message: str, headers: Mapping[str, str] = NO_HEADERS) -> web.Response:
+    return error_reply(code, message, headers).response()
 
 
 def json_response(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -123,7 +137,22 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return error_response(exception.status, _explain(exception, request), kept)
     except Exception:
         log.exception("request_failed", method=request.method, path=request.path)
-        return error_response(500, "internal error; the daemon's log has the details")
+        return error_response(500, INTERNAL_ERROR)
+
+
+def _answering(route: Route, handler: DirectHandler) -> Answering:
+    """What :func:`json_errors` does for calls that come past aiohttp."""
+
+    async def answer(authorization: str, body: bytes) -> bytes:
+        try:
+            return (await handler(authorization, body)).encode()
+        except Refusal as refusal:
+            return error_reply(refusal.code, refusal.message, refusal.headers).encode()
+        except Exception:
+            log.exception("request_failed", method=route.method, path=route.path)
+            return error_reply(500, INTERNAL_ERROR).encode()
+
+    return answer
 
 
 def _explain(exception: web.HTTPException, request: web.Request) -> str:
@@ -201,6 +230,9 @@ def make_app(
     around = [*outermost, json_errors, *middlewares]
     app = web.Application(middlewares=around, client_max_size=max_body_bytes)
     app[_SHORTCUTS] = {(route.method, route.path): _wrapped(route, around) for route in routes if route.shortcut}
+    app[_DIRECT] = {
+        (route.method, route.path): _answering(route, route.direct) for route in routes if route.direct is not None
+    }
     methods: dict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
     for route in routes:
         app.router.add_route(route.method, route.path, route.handler)
@@ -282,7 +314,8 @@ async def serving(
     await runner.setup()
     assert runner.server is not None
     _pass_by_router(app, runner.server)
-    connections, loop = Connections(runner.server, limits, count or ConnectionCount()), asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
+    connections = Connections(runner.server, limits, count or ConnectionCount(), app.get(_DIRECT, {}))
     closing_silent = asyncio.create_task(supervise("connections", connections.close_silent))
     servers: list[asyncio.Server] = []
     try:
@@ -292,6 +325,7 @@ async def serving(
         closing_silent.cancel()
         for server in servers:
             server.close()
+        await connections.finish_calls(drain_seconds)
         await runner.cleanup()
         await asyncio.wait([closing_silent])
 

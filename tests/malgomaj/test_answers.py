@@ -32,8 +32,8 @@ def failed(outcome: Outcome = Outcome.FAILED) -> Ended:
 
 
 def test_a_routine_that_ended_well_is_an_empty_answer() -> None:
-    response = answer(asked(), succeeded())
-    assert (response.status, response.body) == (200, None)
+    response = answer(asked(), succeeded()).response()
+    assert (response.status, response.body) == (200, b"")
 
 
 def test_the_answer_says_until_when_the_program_is_kept() -> None:
@@ -44,7 +44,7 @@ def test_the_answer_says_until_when_the_program_is_kept() -> None:
 
 def test_a_webhook_is_answered_with_what_the_program_wrote() -> None:
     headers = [["Content-Type", "image/png"], ["Set-Cookie", "a=1"], ["Set-Cookie", "b=2"]]
-    response = answer(asked(http=call()), succeeded(b"\x89PNG", headers, 201))
+    response = answer(asked(http=call()), succeeded(b"\x89PNG", headers, 201)).response()
     assert (response.status, response.body) == (201, b"\x89PNG")
     assert response.headers.getall("Set-Cookie") == ["a=1", "b=2"]
     assert response.headers.getall("Content-Type") == ["image/png"]
@@ -53,10 +53,10 @@ def test_a_webhook_is_answered_with_what_the_program_wrote() -> None:
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "Connection", "Keep-Alive", "Upgrade"])
 def test_headers_of_the_connection_are_not_the_programs(name: str) -> None:
     ended = succeeded(b"hello", [[name, "5000"], ["X-Mine", "1"]])
-    response = answer(asked(http=call()), ended)
+    response = answer(asked(http=call()), ended).response()
     assert response.headers.get(name) in (None, "5")
     assert response.headers["X-Mine"] == "1"
-    report = json.loads(str(answer(asked(http=call(), report=True), ended).text))
+    report = json.loads(answer(asked(http=call(), report=True), ended).body)
     assert report["response"]["headers"] == [["X-Mine", "1"]]
 
 
@@ -69,14 +69,14 @@ def test_a_body_without_a_content_type_gets_a_harmless_one(body: bytes, content_
 
 
 def test_a_failure_says_what_and_where() -> None:
-    response = answer(asked(), failed())
+    response = answer(asked(), failed()).response()
     assert response.status == 500
     assert json.loads(str(response.text)) == {"code": 500, "message": "it broke (at greet:3:9)"}
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CRASHED, Outcome.CANCELLED])
 def test_a_report_of_a_failure_holds_all_that_is_known(outcome: Outcome) -> None:
-    response = answer(asked(report=True), failed(outcome))
+    response = answer(asked(report=True), failed(outcome)).response()
     assert (response.status, response.content_type) == (500, REPORT_CONTENT_TYPE)
     report = Report.model_validate_json(str(response.text))
     assert (report.outcome, report.error, report.response) == (outcome, ERROR, None)
@@ -86,9 +86,9 @@ def test_a_report_of_a_failure_holds_all_that_is_known(outcome: Outcome) -> None
 
 def test_a_report_of_a_webhook_holds_its_answer() -> None:
     ended = succeeded(b"\x00\xff", [["A", "1"], ["A", "2"]], 299)
-    report = Report.model_validate_json(str(answer(asked(report=True, http=call()), ended).text))
+    report = Report.model_validate_json(answer(asked(report=True, http=call()), ended).body)
     assert report.response is not None
     assert (report.response.status, report.response.body) == (299, b"\x00\xff")
     assert report.response.headers == [("A", "1"), ("A", "2")]
-    routine = Report.model_validate_json(str(answer(asked(report=True), succeeded()).text))
+    routine = Report.model_validate_json(answer(asked(report=True), succeeded()).body)
     assert routine.response is None

@@ -49,9 +49,23 @@ async def test_waiting_for_an_empty_plate_ends_with_the_last_task() -> None:
     await waiting
 
 
-async def hold_a_place(plate: Plate, until: float) -> str:
+async def test_the_time_of_each_is_up_in_its_turn_whoever_has_left() -> None:
+    plate, now = Plate(max_tasks=10), asyncio.get_running_loop().time()
+    left = plate.add(1, now)
+    first = asyncio.create_task(hold_a_place(plate, now + 0.01))
+    second = asyncio.create_task(hold_a_place(plate, now + 0.02))
+    long = asyncio.create_task(hold_a_place(plate, LATER, deadline_ms=2))
+    plate.remove(left)
+    assert [await first, await second] == ["its time was up"] * 2
+    await asyncio.sleep(0.01)
+    assert await asyncio.create_task(hold_a_place(plate, now + 0.01)) == "its time was up"
+    assert not long.done()
+    long.cancel()
+
+
+async def hold_a_place(plate: Plate, until: float, deadline_ms: int = 1) -> str:
     """A task that works for ever; says why it ended."""
-    place = plate.add(1, until)
+    place = plate.add(deadline_ms, until)
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:

@@ -1,0 +1,49 @@
+"""An HTTP answer as a value, and its bytes for a connection that is answered without aiohttp."""
+
+import functools
+import time
+from collections.abc import Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import NamedTuple
+
+from aiohttp import web
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
+class Reply(NamedTuple):
+    """``headers``: a multidict where names stand several times, or in any case; without that of the length."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = NO_HEADERS
+
+    def response(self) -> web.Response:
+        """For aiohttp."""
+        return web.Response(status=self.status, headers=self.headers, body=self.body)
+
+    def encode(self) -> bytes:
+        """As HTTP/1.1, on a connection that stays. Raises ValueError if a header would be more than one line."""
+        lines = [f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}"]
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        body = self.body
+        if self.status in WITHOUT_BODY:
+            body = b""
+        else:
+            lines.append(f"Content-Length: {len(body)}")
+        if "Date" not in self.headers:
+            lines.append(f"Date: {http_date(int(time.time()))}")
+        head = "\r\n".join(lines)
+        if not head.count("\r") == head.count("\n") == len(lines) - 1 or "\0" in head:
+            raise ValueError("a header holds the end of a line, or a zero byte")
+        return b"".join((head.encode(), b"\r\n\r\n", body))
+
+
+@functools.lru_cache(maxsize=16)
+def http_date(unix_seconds: int) -> str:
+    """A moment (s since 1970) as headers write it."""
+    return formatdate(unix_seconds, usegmt=True)
