@@ -132,6 +132,8 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
 async def sampled(installation: Installation, session: aiohttp.ClientSession) -> Mapping[str, float]:
     """What the daemons take now; workers that are being restarted are left out of the means."""
     found = {f"manager-{name}": value for name, value in _of_process(installation.manager.pid).items()}
+    # How many connections its callers keep open is their affair, and grows whenever the machine is slow for a moment.
+    found["manager-descriptors"] -= (await figures(session, installation.manager))["juvuln_http_connections"]
     each = []
     for worker in list(installation.workers.values()):
         process = _of_process(worker.pid)

@@ -103,13 +103,15 @@ class Connections:
         return None if self._ending else self._direct.get((request.method, request.path))
 
     def begin_call(self, connection: "_Connection", answer: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A connection has sent a request that is answered past aiohttp."""
+        """A connection has sent a request that is answered past aiohttp, by a task that calls :meth:`end_call`."""
         self._due.pop(connection, None)
         self._idle.pop(connection, None)
         call = self._loop.create_task(answer)
         self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
         return call
+
+    def end_call(self, call: asyncio.Task[None]) -> None:
+        self._calls.remove(call)
 
     def answered(self, connection: "_Connection") -> None:
         """It has been answered, and may be idle."""
@@ -248,7 +250,9 @@ class _Connection(asyncio.Protocol):
             if not self._writable.is_set():
                 await self._writable.wait()  # who does not read answers may ask for no more
         finally:
-            self._call = None
+            if self._call is not None:
+                self._connections.end_call(self._call)
+                self._call = None
         self._connections.answered(self)
         self._go_on()
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from juvuln.database import DatabaseError, RefusedError, open_engine, transaction
@@ -33,6 +33,8 @@ from juvuln.runs.writing import Writing, open_writing
 from shared.news import News
 from shared.wire import LogLine, ModuleUse, Outcome, ProgramError, ProgramType
 
+DID_NOT_SUCCEED = text("outcome <> 'succeeded'")
+"""As it stands in the index of those that did not, by which a database recognizes that it can use it."""
 LATELY_ROWS = 5_000
 RETRY_SECONDS = 1.0
 LOOKUPS_AT_ONCE = 2
@@ -174,6 +176,8 @@ class RunRecord:
         if outcomes:
             ended = runs.c.outcome.in_([outcome.value for outcome in outcomes if outcome is not None])
             query = query.where(ended | runs.c.outcome.is_(None) if None in outcomes else ended)
+            if None not in outcomes and Outcome.SUCCEEDED not in outcomes:
+                query = query.where(DID_NOT_SUCCEED)
         if before is not None:
             query = query.where(runs.c.id < before)
         return [_recorded(row) for row in await self._all(query)]
