@@ -40,7 +40,7 @@ _ENDING_COLUMNS = (
     "attempts",
 )
 _SQLITE_PRAGMAS = ("PRAGMA wal_autocheckpoint = 4000", "PRAGMA cache_size = -8000")
-"""In pages of 4 KiB, and in KiB: several times the defaults. Each routine's rows have a place of their own in two of the
+"""In pages of 4 KiB, and in KiB: several times the defaults. Each routine's rows have a place of their own in two
 indexes, so that many runs touch many pages; to write such a page back after every few of them takes the most time."""
 _PROBE = f"UPDATE {VERSION_TABLE} SET version_num = version_num"  # noqa: S608 - a constant
 
