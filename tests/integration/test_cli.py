@@ -5,28 +5,16 @@ import signal
 from asyncio.subprocess import Process
 from uuid import uuid4
 
-import pytest
-
 from juvuln.domains.store import Specification
 from tests.support.commands import LIMIT_SECONDS, JuvulnCommand
 from tests.support.installation import Domain, Installation
+from tests.support.standing import Guest
 
 SILENT = "x := 1"
 
 
 def specification(name: str) -> Specification:
     return Specification(uuid4(), name, "module", "active", "", 0, "tengo", ())
-
-
-@pytest.fixture
-async def juvuln(installation: Installation, domain: Domain) -> JuvulnCommand:
-    """The command, with a manager to talk to as root of the domain `test`."""
-    manager = installation.manager()
-    await manager.start()
-    return JuvulnCommand(
-        installation.folder,
-        {"SELFHOST_SERVER": manager.url, "SELFHOST_DOMAIN": "test", "SELFHOST_TOKEN": "root"},
-    )
 
 
 async def test_programs_are_listed_by_name(juvuln: JuvulnCommand, domain: Domain) -> None:
@@ -102,9 +90,9 @@ async def test_a_program_is_deleted_only_after_a_yes(juvuln: JuvulnCommand, doma
     assert (await juvuln("program", "show", "old")).status == 4
 
 
-async def test_where_a_webhook_is_called_is_shown(juvuln: JuvulnCommand, installation: Installation) -> None:
+async def test_where_a_webhook_is_called_is_shown(juvuln: JuvulnCommand, guest: Guest) -> None:
     uuid = (await juvuln.good("program", "create", "hook", "--type", "webhook", "--quiet")).text.strip()
-    url = f"http://127.0.0.1:{installation.manager_port}/v2/programs/{uuid}/webhook"
+    url = f"http://127.0.0.1:{guest.manager_port}/v2/programs/{uuid}/webhook"
     assert f"url       {url}\n" in (await juvuln.good("program", "show", "hook")).text
 
 
@@ -191,48 +179,40 @@ log.info("tick")
 """
 
 
-@pytest.fixture
-async def working(installation: Installation, juvuln: JuvulnCommand) -> JuvulnCommand:
-    """The command, with a worker beside the manager."""
-    await installation.worker().start()
-    await installation.until_ready()
-    return juvuln
-
-
-async def test_a_program_is_run_by_hand_and_its_end_is_the_exit_status(working: JuvulnCommand, domain: Domain) -> None:
+async def test_a_program_is_run_by_hand_and_its_end_is_the_exit_status(juvuln: JuvulnCommand, domain: Domain) -> None:
     await domain.add("greet", SAYS_HELLO)
     await domain.add("fail", FAILS)
     await domain.add("mod", "export 1", kind="module")
-    said = await working.good(
+    said = await juvuln.good(
         "program", "run", "greet", "--body", "-", "--header", "X-Place: Öland", stdin="Åsa".encode()
     )
     *log, end = said.text.splitlines()
     assert log == ["info: hello Åsa", "error: in Öland"]
     assert end.startswith("greet succeeded in ")
-    failed = await working("program", "run", "fail")
+    failed = await juvuln("program", "run", "fail")
     assert failed.status == 1
     assert "info: before\nfail failed in" in failed.text
     assert "at fail:4:" in failed.text
-    as_json = await working("program", "run", "fail", "--json")
+    as_json = await juvuln("program", "run", "fail", "--json")
     assert (as_json.status, as_json.json()["outcome"]) == (1, "failed")
-    module = await working("program", "run", "mod")
+    module = await juvuln("program", "run", "mod")
     assert module.status == 1
     assert "module" in module.err
-    asynchronous = await working.good("program", "run", "greet", "--async", "--quiet")
-    assert asynchronous.text.strip() in (await working.good("program", "runs", "greet", "-q")).text.split()
+    asynchronous = await juvuln.good("program", "run", "greet", "--async", "--quiet")
+    assert asynchronous.text.strip() in (await juvuln.good("program", "runs", "greet", "-q")).text.split()
 
 
-async def test_runs_are_listed_and_chosen_by_outcome(working: JuvulnCommand, domain: Domain) -> None:
+async def test_runs_are_listed_and_chosen_by_outcome(juvuln: JuvulnCommand, domain: Domain) -> None:
     await domain.add("fail", FAILS)
     await domain.add("greet", 'cgi := import("cgi")')
     for name in ("fail", "greet", "fail"):
-        await working("program", "run", name)
-    heading, *rows = (await working.good("program", "runs", "--no-log", "--outcome", "succeeded")).text.splitlines()
+        await juvuln("program", "run", name)
+    heading, *rows = (await juvuln.good("program", "runs", "--no-log", "--outcome", "succeeded")).text.splitlines()
     assert heading.split()[:5] == ["WHEN", "PROGRAM", "REV", "TRIGGER", "OUTCOME"]
     assert [row.split()[2] for row in rows] == ["greet"]
-    assert len((await working.good("program", "runs", "fail", "--json")).json()) == 2
-    assert len((await working.good("program", "runs", "fail", "--quiet", "--limit", "1")).text.split()) == 1
-    said = (await working.good("program", "logs", "fail")).text.splitlines()
+    assert len((await juvuln.good("program", "runs", "fail", "--json")).json()) == 2
+    assert len((await juvuln.good("program", "runs", "fail", "--quiet", "--limit", "1")).text.split()) == 1
+    said = (await juvuln.good("program", "logs", "fail")).text.splitlines()
     assert [line.split()[2:4] for line in said if not line.startswith(" ")] == 2 * [
         ["info", "before"],
         ["failed", "runtime:"],
@@ -262,33 +242,32 @@ async def interrupted(process: Process) -> tuple[int, bytes]:
     return process.returncode, err
 
 
-async def test_logs_are_followed_across_runs_until_ctrl_c(working: JuvulnCommand, domain: Domain) -> None:
+async def test_logs_are_followed_across_runs_until_ctrl_c(juvuln: JuvulnCommand, domain: Domain) -> None:
     uuid = await domain.add("tick", TICKS, kind="routine", schedule="@every 1s")
-    async with working.running("program", "logs", "--follow", "tick") as process:
+    async with juvuln.running("program", "logs", "--follow", "tick") as process:
         await lines_until(process, "tick", "tick")
         await domain.revise(uuid, TICKS.replace("tick", "tock"))
         await lines_until(process, "tock")
         assert await interrupted(process) == (130, b"")
 
 
-async def test_a_runs_lines_come_while_it_is_under_way(
-    working: JuvulnCommand, domain: Domain, installation: Installation
-) -> None:
+async def test_a_runs_lines_come_while_it_is_under_way(juvuln: JuvulnCommand, domain: Domain, guest: Guest) -> None:
     uuid = await domain.add("slow", SLOW, deadline_ms=30_000)
-    run = (await working.good("program", "run", "slow", "--async", "--quiet")).text.strip()
-    async with working.running("program", "logs", "slow", "--follow", "--run", run) as process:
+    run = (await juvuln.good("program", "run", "slow", "--async", "--quiet")).text.strip()
+    async with juvuln.running("program", "logs", "slow", "--follow", "--run", run) as process:
         await lines_until(process, "begun")
-        (view,) = (await installation.call("GET", f"/v2/programs/{uuid}/runs")).json()
+        (view,) = (await guest.call("GET", f"/v2/programs/{uuid}/runs")).json()
         assert view["outcome"] is None
         assert await interrupted(process) == (130, b"")
 
 
 async def test_runs_are_watched_until_ctrl_c_even_while_the_manager_restarts(
-    working: JuvulnCommand, domain: Domain, installation: Installation
+    installation: Installation, domain: Domain
 ) -> None:
-    manager = installation.daemons[0]
+    manager, _ = await installation.start()
     await domain.add("tick", TICKS, kind="routine", schedule="@every 1s")
-    async with working.running("program", "runs", "--watch", "tick") as process:
+    juvuln = JuvulnCommand(installation.folder, installation.as_root)
+    async with juvuln.running("program", "runs", "--watch", "tick") as process:
         lines = await lines_until(process, "info: tick", "info: tick")
         assert lines[0].split()[:2] == ["WHEN", "PROGRAM"]
         await manager.stop()
@@ -304,14 +283,14 @@ async def test_runs_are_watched_until_ctrl_c_even_while_the_manager_restarts(
 
 async def test_a_login_is_kept_once_the_server_has_accepted_it(juvuln: JuvulnCommand, domain: Domain) -> None:
     user = JuvulnCommand(juvuln.folder)
-    where = ("--server", juvuln.variables["SELFHOST_SERVER"], "--domain", "test", "--token-stdin")
+    where = ("--server", juvuln.variables["SELFHOST_SERVER"], "--domain", domain.name, "--token-stdin")
     wrong = await user("login", *where, stdin=b"wrong-Token\n")
     assert wrong.status == 5
     assert "wrong-Token" not in wrong.err
     assert (await user("program", "list")).status == 2
     said = await user.good("login", *where, stdin=b"root\n")
     kept = juvuln.folder / ".config" / "selfhost" / "profile.yaml"
-    assert said.text == f"profile default: domain test on {where[1]}; kept in {kept}\n"
+    assert said.text == f"profile default: domain {domain.name} on {where[1]}; kept in {kept}\n"
     assert kept.stat().st_mode & 0o777 == 0o600
     await user.good("login", *where, "--profile", "other", stdin=b"root\n")
     assert (await user.good("program", "list")).status == 0

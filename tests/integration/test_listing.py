@@ -16,6 +16,7 @@ from juvuln.domains.store import DomainStore, Specification
 from tests.support.databases import DatabaseServer
 from tests.support.installation import Domain, Installation
 from tests.support.people import add_user
+from tests.support.standing import Guest
 
 NEW = {"name": "new", "type": "webhook", "state": "active", "schedule": "", "deadline": 1000, "language": "tengo"}
 NAMES = ["a", "A", "ä", "Z", "z", "", " ", "a b", "a%", "a_", "😀", "‮x", "\x7f", "aa", "a\n", "é", "é", "ß", "SS"]
@@ -42,13 +43,13 @@ def next_page(link: str | None) -> str | None:
 
 
 async def test_following_the_links_sees_every_program_once_while_others_come_and_go(
-    installation: Installation, domain: Domain
+    guest: Guest, domain: Domain
 ) -> None:
     stay = [str(await domain.add(name or "none", "x := 1")) for name in NAMES * 2]
     go = [await domain.add(f"{name}-", "x := 1") for name in NAMES]
     hidden = await domain.add("hidden", "x := 1")
     await add_user(domain, "ada", [("allow", "read", "programs/%"), ("deny", "read", f"programs/{hidden}")])
-    await installation.manager().start()
+    await guest.start()
 
     async def come_and_go() -> None:
         for number, uuid in enumerate(go):
@@ -57,33 +58,31 @@ async def test_following_the_links_sees_every_program_once_while_others_come_and
 
     changing = asyncio.create_task(come_and_go())
     for query, token in (("?limit=3", "root"), ("?limit=2", "ada"), ("", "ada"), ("?limit=3&offset=0", "root")):
-        seen = await follow_pages(installation, query, token)
+        seen = await follow_pages(guest, query, token)
         assert len(seen) == len(set(seen))
         assert set(stay) <= set(seen)
     await changing
-    everything = (await installation.call("GET", "/v2/programs?limit=1000")).json()
+    everything = (await guest.call("GET", "/v2/programs?limit=1000")).json()
     order = [(program["name"], program["uuid"]) for program in everything]
     assert order == sorted(order)
     assert "hidden" not in {
-        program["name"] for program in (await installation.call("GET", "/v2/programs", token="ada")).json()
+        program["name"] for program in (await guest.call("GET", "/v2/programs", token="ada")).json()
     }
 
 
-async def test_links_keep_to_the_tags_and_what_is_no_link_of_ours_is_refused(
-    installation: Installation, domain: Domain
-) -> None:
-    await installation.manager().start()
+async def test_links_keep_to_the_tags_and_what_is_no_link_of_ours_is_refused(guest: Guest, domain: Domain) -> None:
+    await guest.start()
     odd = ["%", "_", "a,b", "ä", "😀", "'; DROP TABLE programs; --", "&tags=x", '"', "\\", "[]", "null"]
     for tag in odd:
-        await installation.call("POST", "/v2/programs", json=NEW | {"name": f"one {tag}", "tags": [tag]})
-        await installation.call("POST", "/v2/programs", json=NEW | {"name": f"two {tag}", "tags": [tag, "more"]})
+        await guest.call("POST", "/v2/programs", json=NEW | {"name": f"one {tag}", "tags": [tag]})
+        await guest.call("POST", "/v2/programs", json=NEW | {"name": f"two {tag}", "tags": [tag, "more"]})
     for tag in odd:
         query = str(URL.build(path="/", query={"limit": "1", "tags": tag})).lstrip("/")
-        assert len(await follow_pages(installation, query)) == 2, tag
-    assert len(await follow_pages(installation, "?limit=5&tags=%25&tags=more")) == len(odd) + 1
-    await installation.call("POST", "/v2/programs", json=NEW | {"name": "one %"})
-    assert len(await follow_pages(installation, "?limit=1&name=one%20%25")) == 2
-    assert len(await follow_pages(installation, "?limit=1&name=one%20%25&tags=%25")) == 1
+        assert len(await follow_pages(guest, query)) == 2, tag
+    assert len(await follow_pages(guest, "?limit=5&tags=%25&tags=more")) == len(odd) + 1
+    await guest.call("POST", "/v2/programs", json=NEW | {"name": "one %"})
+    assert len(await follow_pages(guest, "?limit=1&name=one%20%25")) == 2
+    assert len(await follow_pages(guest, "?limit=1&name=one%20%25&tags=%25")) == 1
     for wrong in (
         "after=",
         "after=x",
@@ -95,7 +94,7 @@ async def test_links_keep_to_the_tags_and_what_is_no_link_of_ours_is_refused(
         "limit=1.0",
         "offset=%2B1",
     ):
-        assert (await installation.call("GET", f"/v2/programs?{wrong}")).status == 400, wrong
+        assert (await guest.call("GET", f"/v2/programs?{wrong}")).status == 400, wrong
 
 
 def test_any_page_is_a_piece_of_the_whole_list(databases: DatabaseServer) -> None:
@@ -135,10 +134,8 @@ async def _filled(databases: DatabaseServer) -> DomainStore:
     return store
 
 
-async def test_texts_of_every_kind_come_back_as_they_are_or_are_refused(
-    installation: Installation, domain: Domain
-) -> None:
-    await installation.manager(LIMITS__RATE__DOMAIN_PER_SECOND="0", LIMITS__RATE__ADDRESS_PER_SECOND="0").start()
+async def test_texts_of_every_kind_come_back_as_they_are_or_are_refused(guest: Guest, domain: Domain) -> None:
+    await guest.start()
     texts = st.one_of(
         st.text(max_size=300),
         st.sampled_from(
@@ -155,19 +152,19 @@ async def test_texts_of_every_kind_come_back_as_they_are_or_are_refused(
     collect()
     for name, tag, schedule in cases:
         body = json.dumps(NEW | {"name": name, "tags": [tag], "schedule": schedule}).encode()
-        reply = await installation.call("POST", "/v2/programs", data=body)
+        reply = await guest.call("POST", "/v2/programs", data=body)
         assert reply.status in (201, 400), reply.body
         assert "X-Injected" not in reply.headers
         body = json.dumps(NEW | {"name": name, "tags": [tag]}).encode()
-        reply = await installation.call("POST", "/v2/programs", data=body)
+        reply = await guest.call("POST", "/v2/programs", data=body)
         if reply.status == 201:
             assert (reply.json()["name"], reply.json()["tags"]) == (name, [tag])
             path = f"/v2/programs/{reply.json()['uuid']}"
-            assert (await installation.call("GET", path)).json() == reply.json()
+            assert (await guest.call("GET", path)).json() == reply.json()
             query = str(URL.build(path="/", query={"tags": tag})).lstrip("/")
-            assert reply.json() in (await installation.call("GET", f"/v2/programs{query}&limit=1000")).json()
-            code = await installation.call("POST", f"{path}/code", data=(name + tag).encode())
-            assert (await installation.call("GET", f"{path}/code?revision=0")).body == (name + tag).encode(), code.body
+            assert reply.json() in (await guest.call("GET", f"/v2/programs{query}&limit=1000")).json()
+            code = await guest.call("POST", f"{path}/code", data=(name + tag).encode())
+            assert (await guest.call("GET", f"{path}/code?revision=0")).body == (name + tag).encode(), code.body
         else:
             assert reply.status == 400, reply.body
-    assert (await installation.call("GET", "/v2/programs")).status == 200
+    assert (await guest.call("GET", "/v2/programs")).status == 200

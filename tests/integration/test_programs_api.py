@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
-from tests.support.installation import Domain, Installation
+from tests.support.installation import Domain
+from tests.support.standing import Guest
 
 NEW: dict[str, Any] = {
     "name": "hello",
@@ -18,47 +19,45 @@ NEW: dict[str, Any] = {
 CODE = b'cgi := import("cgi")\ncgi.response.write("hello")\n'
 
 
-async def test_a_program_is_created_given_code_signed_called_changed_and_deleted(
-    installation: Installation, domain: Domain
-) -> None:
-    await installation.start()
-    created = await installation.call("POST", "/v2/programs", json=NEW)
+async def test_a_program_is_created_given_code_signed_called_changed_and_deleted(guest: Guest, domain: Domain) -> None:
+    await guest.start()
+    created = await guest.call("POST", "/v2/programs", json=NEW)
     assert created.status == 201, created.body
     program = created.json()
     uuid = program.pop("uuid")
     assert program == NEW
     path = f"/v2/programs/{uuid}"
-    assert (await installation.call("GET", path)).json() == {"uuid": uuid, **NEW}
-    assert (await installation.call("GET", f"{path}/code")).status == 404
-    uploaded = await installation.call("POST", f"{path}/code", data=CODE)
+    assert (await guest.call("GET", path)).json() == {"uuid": uuid, **NEW}
+    assert (await guest.call("GET", f"{path}/code")).status == 404
+    uploaded = await guest.call("POST", f"{path}/code", data=CODE)
     assert uploaded.status == 201
     assert uploaded.json()["revision"] == 0
     assert uploaded.json()["signed"] is None
-    assert (await installation.call("POST", f"{path}/webhook")).status == 404
-    assert (await installation.call("PUT", f"{path}/revisions/0/sign")).status == 204
-    assert (await installation.call("GET", f"{path}/code")).body == CODE
-    assert (await installation.call("POST", f"{path}/webhook")).body == b"hello"
-    await installation.call("POST", f"{path}/code", data=CODE.replace(b"hello", b"bye"))
-    (first, second) = (await installation.call("GET", f"{path}/revisions")).json()
+    assert (await guest.call("POST", f"{path}/webhook")).status == 404
+    assert (await guest.call("PUT", f"{path}/revisions/0/sign")).status == 204
+    assert (await guest.call("GET", f"{path}/code")).body == CODE
+    assert (await guest.call("POST", f"{path}/webhook")).body == b"hello"
+    await guest.call("POST", f"{path}/code", data=CODE.replace(b"hello", b"bye"))
+    (first, second) = (await guest.call("GET", f"{path}/revisions")).json()
     assert (first["revision"], second["revision"]) == (0, 1)
     assert len(first["checksum"]) == 64
-    diff = await installation.call("GET", f"{path}/diff?rev_a=0&rev_b=-1")
+    diff = await guest.call("GET", f"{path}/diff?rev_a=0&rev_b=-1")
     assert b'-cgi.response.write("hello")\n+cgi.response.write("bye")\n' in diff.body
-    assert (await installation.call("DELETE", f"{path}/revisions/1")).status == 204
-    assert (await installation.call("PUT", path, json={"state": "inactive"})).status == 204
-    assert (await installation.call("GET", path)).json()["state"] == "inactive"
-    assert (await installation.call("POST", f"{path}/webhook")).status == 404
-    assert (await installation.call("DELETE", path)).status == 204
-    assert (await installation.call("GET", path)).status == 404
+    assert (await guest.call("DELETE", f"{path}/revisions/1")).status == 204
+    assert (await guest.call("PUT", path, json={"state": "inactive"})).status == 204
+    assert (await guest.call("GET", path)).json()["state"] == "inactive"
+    assert (await guest.call("POST", f"{path}/webhook")).status == 404
+    assert (await guest.call("DELETE", path)).status == 204
+    assert (await guest.call("GET", path)).status == 404
 
 
-async def test_programs_are_listed_by_name_with_pages_and_tags(installation: Installation, domain: Domain) -> None:
-    await installation.manager().start()
+async def test_programs_are_listed_by_name_with_pages_and_tags(guest: Guest, domain: Domain) -> None:
+    await guest.start()
     for name in ("c", "a", "b"):
-        await installation.call("POST", "/v2/programs", json=NEW | {"name": name, "tags": [name]})
+        await guest.call("POST", "/v2/programs", json=NEW | {"name": name, "tags": [name]})
 
     async def names(query: str) -> list[str]:
-        return [program["name"] for program in (await installation.call("GET", f"/v2/programs{query}")).json()]
+        return [program["name"] for program in (await guest.call("GET", f"/v2/programs{query}")).json()]
 
     assert await names("") == ["a", "b", "c"]
     assert await names("?limit=2") == ["a", "b"]
@@ -66,7 +65,7 @@ async def test_programs_are_listed_by_name_with_pages_and_tags(installation: Ins
     assert await names("?tags=a&tags=c") == ["a", "c"]
     assert await names("?tags=none") == []
     for query in ("?limit=0", "?limit=x", "?offset=-1", "?limit=100000"):
-        reply = await installation.call("GET", f"/v2/programs{query}")
+        reply = await guest.call("GET", f"/v2/programs{query}")
         assert (reply.status, reply.json()["code"]) == (400, 400)
 
 
@@ -86,15 +85,15 @@ WRONG: Sequence[tuple[dict[str, object], str]] = [
 ]
 
 
-async def test_a_program_with_a_wrong_field_is_refused_with_the_field_s_name(managed: Installation) -> None:
+async def test_a_program_with_a_wrong_field_is_refused_with_the_field_s_name(hosted: Guest) -> None:
     for change, fault in WRONG:
-        reply = await managed.call("POST", "/v2/programs", json=NEW | change)
+        reply = await hosted.call("POST", "/v2/programs", json=NEW | change)
         assert reply.status == 400, (change, reply.body)
         assert reply.json()["message"].startswith(fault), change
 
 
-async def test_bad_requests_are_refused_as_json(managed: Installation) -> None:
-    call = managed.call
+async def test_bad_requests_are_refused_as_json(hosted: Guest) -> None:
+    call = hosted.call
     unknown = f"/v2/programs/{uuid4()}"
     cases = [
         (await call("POST", "/v2/programs", data=b"{nonsense"), 400),
@@ -123,16 +122,16 @@ async def test_bad_requests_are_refused_as_json(managed: Installation) -> None:
         assert reply.json()["message"]
 
 
-async def test_code_needs_a_length_and_fits_into_a_mebibyte(managed: Installation) -> None:
-    created = await managed.call("POST", "/v2/programs", json=NEW)
+async def test_code_needs_a_length_and_fits_into_a_mebibyte(hosted: Guest) -> None:
+    created = await hosted.call("POST", "/v2/programs", json=NEW)
     path = f"/v2/programs/{created.json()['uuid']}/code"
     limit = 1024 * 1024
-    assert (await managed.call("POST", path, data=b"/" * limit)).status == 201
-    assert (await managed.call("POST", path, data=b"/" * (limit + 1))).status == 413
+    assert (await hosted.call("POST", path, data=b"/" * limit)).status == 201
+    assert (await hosted.call("POST", path, data=b"/" * (limit + 1))).status == 413
 
 
-async def test_the_openapi_document_names_every_call(managed: Installation) -> None:
-    reply = await managed.call("GET", "/openapi3.json", token=None)
+async def test_the_openapi_document_names_every_call(hosted: Guest) -> None:
+    reply = await hosted.call("GET", "/openapi3.json", token=None)
     document = reply.json()
     assert document["openapi"].startswith("3.")
     assert set(document["paths"]) >= {

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pytest
-
 from juvuln.domains.create import ROOT_UUID
 from juvuln.domains.store import Specification
 from tests.support.commands import JuvulnCommand
 from tests.support.installation import Domain, Installation
+from tests.support.standing import Guest
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOSTILE = [
@@ -24,17 +23,6 @@ HOSTILE = [
     ("not a program.tengo", "module", "inactive", b"export {\n"),
     ("\u202egnp.exe", "webhook", "active", b"x := `\n`\n"),
 ]
-
-
-@pytest.fixture
-async def juvuln(installation: Installation, domain: Domain) -> JuvulnCommand:
-    """The command, with a manager to talk to as root of the domain `test`."""
-    manager = installation.manager()
-    await manager.start()
-    return JuvulnCommand(
-        installation.folder,
-        {"SELFHOST_SERVER": manager.url, "SELFHOST_DOMAIN": "test", "SELFHOST_TOKEN": "root"},
-    )
 
 
 async def add_hostile(domain: Domain) -> None:
@@ -57,10 +45,10 @@ async def everything(installation: Installation) -> list[Any]:
 
 
 async def test_pull_then_push_changes_nothing_whatever_the_programs_are_called_and_hold(
-    juvuln: JuvulnCommand, installation: Installation, domain: Domain, tmp_path: Path
+    juvuln: JuvulnCommand, guest: Guest, domain: Domain, tmp_path: Path
 ) -> None:
     await add_hostile(domain)
-    before = await everything(installation)
+    before = await everything(guest)
     folder = tmp_path / "deep" / "pulled"
     await juvuln.good("program", "pull", str(folder))
     assert sorted(path.name for path in folder.parent.iterdir()) == ["pulled"]
@@ -68,7 +56,7 @@ async def test_pull_then_push_changes_nothing_whatever_the_programs_are_called_a
     pushed = await juvuln.good("program", "push", str(folder), "--yes", "--prune")
     assert "nothing to do" in pushed.text
     assert "\x1b" not in pushed.text + pushed.err
-    assert await everything(installation) == before
+    assert await everything(guest) == before
     again = await juvuln.good("program", "pull", str(folder))
     assert "0 of 9 programs written" in again.text
 
@@ -101,12 +89,12 @@ async def test_only_the_named_programs_are_pulled(juvuln: JuvulnCommand, domain:
 
 
 async def test_programs_of_one_name_are_told_apart_by_their_uuids_and_a_push_changes_nothing(
-    juvuln: JuvulnCommand, installation: Installation, domain: Domain, tmp_path: Path
+    juvuln: JuvulnCommand, guest: Guest, domain: Domain, tmp_path: Path
 ) -> None:
     twins = [await domain.add("twin", f"export {{a: {number}}}\n", kind="module") for number in range(3)]
     await domain.revise(twins[1], "export {b: 1}\n")  # the highest revision, which is the one that is imported
     await domain.add("importer", 'x := import("twin").b\n')
-    before = await everything(installation)
+    before = await everything(guest)
     folder = tmp_path / "pulled"
     await juvuln.good("program", "pull", str(folder), str(twins[0]))
     assert [path.name for path in folder.glob("*.tengo")] == ["twin.tengo"]
@@ -115,7 +103,7 @@ async def test_programs_of_one_name_are_told_apart_by_their_uuids_and_a_push_cha
     assert "0 of 4 programs written" in (await juvuln.good("program", "pull", str(folder))).text
     pushed = await juvuln.good("program", "push", str(folder), "--yes", "--prune")
     assert ("nothing to do" in pushed.text, pushed.err) == (True, "")
-    assert await everything(installation) == before
+    assert await everything(guest) == before
 
 
 async def test_a_file_that_may_be_either_of_two_programs_is_not_written_over(

@@ -22,6 +22,7 @@ from juvuln.domains.create import ROOT_UUID
 from juvuln.domains.tables import group_policies
 from tests.support.commands import JUVULN, JuvulnCommand, Said
 from tests.support.installation import Domain, Installation
+from tests.support.standing import Guest
 from tests.support.waiting import until
 
 SILENT = "x := 1\n"
@@ -36,17 +37,6 @@ programs:
 """
 HALVE = 'sums := import("sums")\ncgi := import("cgi")\ncgi.response.write(string(sums.half(8)))\n'
 TICK = '// Says tick.\n// schedule: "*/5 * * * * *"\n// state: inactive\nlog := import("log")\nlog.info("tick")\n'
-
-
-@pytest.fixture
-async def juvuln(installation: Installation, domain: Domain) -> JuvulnCommand:
-    """The command, with a manager to talk to as root of the domain `test`."""
-    manager = installation.manager()
-    await manager.start()
-    return JuvulnCommand(
-        installation.folder,
-        {"SELFHOST_SERVER": manager.url, "SELFHOST_DOMAIN": "test", "SELFHOST_TOKEN": "root"},
-    )
 
 
 @pytest.fixture
@@ -77,12 +67,11 @@ async def programs(installation: Installation) -> dict[str, Any]:
 
 
 async def test_a_folder_is_made_so_and_the_second_push_finds_nothing_to_do(
-    juvuln: JuvulnCommand, installation: Installation, folder: Path
+    juvuln: JuvulnCommand, guest: Guest, folder: Path
 ) -> None:
-    await installation.worker().start()
     done = await juvuln.good("program", "push", str(folder), "--yes", "--sign")
     assert "create" in done.text
-    made = await programs(installation)
+    made = await programs(guest)
     assert made["sums"] | {"uuid": ""} == {
         "uuid": "",
         "type": "module",
@@ -102,16 +91,16 @@ async def test_a_folder_is_made_so_and_the_second_push_finds_nothing_to_do(
         "inactive",
         "*/5 * * * * *",
     )
-    reply = await installation.call("POST", f"/v2/programs/{made['halve']['uuid']}/webhook", data=b"")
+    reply = await guest.call("POST", f"/v2/programs/{made['halve']['uuid']}/webhook", data=b"")
     assert (reply.status, reply.body) == (200, b"4")
     again = await juvuln.good("program", "push", str(folder), "--sign")
     assert "nothing to do" in again.text
     assert "not signed" not in again.text
-    assert await programs(installation) == made
+    assert await programs(guest) == made
 
 
 async def test_each_difference_is_planned_and_only_that_is_done(
-    juvuln: JuvulnCommand, installation: Installation, folder: Path
+    juvuln: JuvulnCommand, guest: Guest, folder: Path
 ) -> None:
     pushed = await juvuln.good("program", "push", str(folder), "--yes")
     assert "the newest code of 3 programs is not signed, and does not run" in pushed.text
@@ -128,21 +117,19 @@ async def test_each_difference_is_planned_and_only_that_is_done(
     assert "schedule: */5 * * * * * → */7 * * * * *" in shown
     assert "+// more" in shown
     await juvuln.good("program", "push", str(folder), "--yes")
-    made = await programs(installation)
+    made = await programs(guest)
     assert (made["tick"]["state"], made["tick"]["schedule"]) == ("active", "*/7 * * * * *")
     assert set(map(tuple, (await plan(juvuln, folder)).values())) == {("unchanged",)}
 
 
-async def test_nothing_is_sent_if_anything_does_not_compile(
-    juvuln: JuvulnCommand, installation: Installation, folder: Path
-) -> None:
+async def test_nothing_is_sent_if_anything_does_not_compile(juvuln: JuvulnCommand, guest: Guest, folder: Path) -> None:
     (folder / "sums.tengo").write_text("export {half: func(a) { return b / 2 }}\n")
     refused = await push(juvuln, folder, "--yes")
     assert refused.status == 1
     assert f"{folder}/sums.tengo:1:32: compile error: unresolved reference 'b'" in refused.err
     assert "return b / 2" in refused.err
     assert f"  imported at {folder}/halve.tengo:1:9" in refused.err
-    assert await programs(installation) == {}
+    assert await programs(guest) == {}
 
 
 async def test_what_was_broken_before_is_no_reason_to_refuse_the_rest(
@@ -183,20 +170,20 @@ async def test_modules_come_from_the_folder_then_from_the_domain_as_signed(
 
 
 async def test_prune_deactivates_what_the_folder_has_not_and_deletes_nothing(
-    juvuln: JuvulnCommand, installation: Installation, domain: Domain, folder: Path
+    juvuln: JuvulnCommand, guest: Guest, domain: Domain, folder: Path
 ) -> None:
     await domain.add("old", SILENT)
     await domain.add("older", SILENT, state="inactive")
     assert "old" not in await plan(juvuln, folder)
     assert (await plan(juvuln, folder, "--prune"))["old"] == ["deactivate"]
     await juvuln.good("program", "push", str(folder), "--prune", "--yes")
-    made = await programs(installation)
+    made = await programs(guest)
     assert (made["old"]["state"], made["older"]["state"]) == ("inactive", "inactive")
     assert "old" not in await plan(juvuln, folder, "--prune")
 
 
 async def test_prune_by_a_folder_without_programs_is_taken_for_a_mistake(
-    juvuln: JuvulnCommand, installation: Installation, domain: Domain, tmp_path: Path
+    juvuln: JuvulnCommand, guest: Guest, domain: Domain, tmp_path: Path
 ) -> None:
     await domain.add("old", SILENT)
     empty = tmp_path / "empty"
@@ -204,22 +191,22 @@ async def test_prune_by_a_folder_without_programs_is_taken_for_a_mistake(
     refused = await juvuln("program", "push", str(empty), "--prune", "--yes")
     assert (refused.status, refused.out) == (2, b"")
     assert "holds no program: with --prune that would deactivate all" in refused.err
-    assert (await programs(installation))["old"]["state"] == "active"
+    assert (await programs(guest))["old"]["state"] == "active"
 
 
 async def test_without_a_yes_the_plan_is_printed_and_nothing_done(
-    juvuln: JuvulnCommand, installation: Installation, folder: Path
+    juvuln: JuvulnCommand, guest: Guest, folder: Path
 ) -> None:
     result = await push(juvuln, folder)
     assert result.status == 2
     assert "create" in result.text
     assert "--yes" in result.err
-    assert await programs(installation) == {}
+    assert await programs(guest) == {}
 
 
 @pytest.mark.parametrize(("answer", "status"), [(b"y\n", 0), (b"\n", 1)])
 async def test_who_sits_at_a_terminal_is_asked(
-    juvuln: JuvulnCommand, installation: Installation, folder: Path, answer: bytes, status: int
+    juvuln: JuvulnCommand, guest: Guest, folder: Path, answer: bytes, status: int
 ) -> None:
     ours, theirs = os.openpty()
     try:
@@ -237,9 +224,9 @@ async def test_who_sits_at_a_terminal_is_asked(
     finally:
         os.close(ours)
         os.close(theirs)
-    assert f"carry this out in test at {juvuln.variables['SELFHOST_SERVER']}? [y/N]" in told.decode()
+    assert f"carry this out in {guest.own_domain} at {juvuln.variables['SELFHOST_SERVER']}? [y/N]" in told.decode()
     assert process.returncode == status
-    assert len(await programs(installation)) == (0 if status else 3)
+    assert len(await programs(guest)) == (0 if status else 3)
 
 
 async def test_names_that_occur_twice_are_refused_unless_a_uuid_says_which_is_meant(
@@ -263,7 +250,7 @@ async def test_names_that_occur_twice_are_refused_unless_a_uuid_says_which_is_me
 
 
 async def test_what_the_server_would_refuse_is_said_with_its_line_before_anything_is_sent(
-    juvuln: JuvulnCommand, installation: Installation, folder: Path
+    juvuln: JuvulnCommand, guest: Guest, folder: Path
 ) -> None:
     (folder / "clock" / "tick.tengo").write_text(TICK.replace("*/5", "*/0"))
     (folder / "program.yaml").write_text(MANIFEST.replace("2000", "70000").replace("2024", "overlap:x"))
@@ -272,11 +259,11 @@ async def test_what_the_server_would_refuse_is_said_with_its_line_before_anythin
     assert f"{folder}/clock/tick.tengo:2: schedule: second: the step in '*/0'" in refused.err
     assert f"{folder}/program.yaml:5: deadline: 70000 is not within 0 to 60000" in refused.err
     assert f"{folder}/program.yaml:6: tags: tag 'overlap:x': 'x' is none of skip, queue" in refused.err
-    assert await programs(installation) == {}
+    assert await programs(guest) == {}
 
 
 async def test_a_push_that_fails_in_the_middle_says_how_far_it_came_and_the_next_completes_it(
-    juvuln: JuvulnCommand, installation: Installation, domain: Domain, folder: Path
+    juvuln: JuvulnCommand, guest: Guest, domain: Domain, folder: Path
 ) -> None:
     halve = await domain.add("halve", SILENT)
     await policy(domain, "deny", "create", f"programs/{halve}/code")
@@ -315,13 +302,13 @@ async def policy(domain: Domain, effect: str | None, action: str, resource: str)
 @pytest.fixture
 def client(juvuln: JuvulnCommand) -> Iterator[ApiClient]:
     """What the command talks to the manager with."""
-    made = ApiClient(Server.parse(juvuln.variables["SELFHOST_SERVER"]), "test", "root")
+    made = ApiClient(Server.parse(juvuln.variables["SELFHOST_SERVER"]), juvuln.variables["SELFHOST_DOMAIN"], "root")
     yield made
     made.close()
 
 
 async def test_what_somebody_changed_since_the_plan_is_left_alone(
-    client: ApiClient, installation: Installation, domain: Domain, folder: Path
+    client: ApiClient, guest: Guest, domain: Domain, folder: Path
 ) -> None:
     halve = await domain.add("halve", SILENT)
 
@@ -333,20 +320,20 @@ async def test_what_somebody_changed_since_the_plan_is_left_alone(
 
     for method, path, content in (("PUT", "", b'{"deadline": 7}'), ("POST", "/code", b"x := 3\n")):
         planned = await asyncio.to_thread(steps)
-        await installation.call(method, f"/v2/programs/{halve}{path}", data=content)
-        before = await programs(installation)
+        await guest.call(method, f"/v2/programs/{halve}{path}", data=content)
+        before = await programs(guest)
         with pytest.raises(DomainError, match="somebody has just changed halve"):
             await asyncio.to_thread(list, carry_out(client, planned))
-        assert await programs(installation) == before
+        assert await programs(guest) == before
     planned = await asyncio.to_thread(steps)
     assert len(await asyncio.to_thread(list, carry_out(client, planned))) == 1
 
 
 async def test_what_somebody_created_since_the_plan_is_not_created_again(
-    client: ApiClient, installation: Installation, domain: Domain, folder: Path
+    client: ApiClient, guest: Guest, domain: Domain, folder: Path
 ) -> None:
     plan = make_plan(paired(read_folder(folder), []), sign=False)
     await domain.add("sums", MODULE, kind="module")
     with pytest.raises(DomainError, match="somebody has just created sums"):
         await asyncio.to_thread(list, carry_out(client, plan.work))
-    assert set(await programs(installation)) == {"sums"}
+    assert set(await programs(guest)) == {"sums"}

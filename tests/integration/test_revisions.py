@@ -3,6 +3,7 @@
 import asyncio
 
 from tests.support.installation import Domain, Installation
+from tests.support.standing import Guest
 from tests.support.waiting import until
 
 
@@ -11,24 +12,24 @@ def answering(text: str) -> str:
 
 
 async def test_a_signed_revision_takes_over_within_two_refreshes_and_an_unsigned_one_never_runs(
-    installation: Installation, domain: Domain
+    guest: Guest, domain: Domain
 ) -> None:
     uuid = await domain.add("version", answering("zero"))
-    await installation.start()
-    assert (await installation.webhook(uuid)).body == b"zero"
+    await guest.start()
+    assert (await guest.webhook(uuid)).body == b"zero"
     await domain.revise(uuid, answering("unsigned"), signed=False)
     await domain.revise(uuid, answering("two"))
 
     async def taken_over() -> bool:
-        reply = await installation.webhook(uuid)
+        reply = await guest.webhook(uuid)
         assert reply.body in (b"zero", b"two")
         return reply.body == b"two"
 
-    await until(taken_over, "the new revision runs", limit_seconds=2 * installation.refresh_seconds + 1)
+    await until(taken_over, "the new revision runs", limit_seconds=2 * guest.refresh_seconds + 1)
     await domain.revise(uuid, answering("unsigned"), signed=False)
-    await asyncio.sleep(2 * installation.refresh_seconds)  # the time that passes is what is meant
-    assert (await installation.webhook(uuid)).body == b"two"
-    runs = await installation.until_runs(uuid, 3)
+    await asyncio.sleep(2 * guest.refresh_seconds)  # the time that passes is what is meant
+    assert (await guest.webhook(uuid)).body == b"two"
+    runs = await guest.until_runs(uuid, 3)
     assert {run["revision"] for run in runs} == {0, 2}
 
 
@@ -48,7 +49,7 @@ async def test_what_is_signed_through_the_api_runs_at_once(installation: Install
 MODULE = 'export {{version: {0}, name: func() {{ return "module {0}" }}}}'
 
 
-async def test_each_import_gets_the_revision_that_it_names(installation: Installation, domain: Domain) -> None:
+async def test_each_import_gets_the_revision_that_it_names(guest: Guest, domain: Domain) -> None:
     module = await domain.add("mod", MODULE.format(0), kind="module")
     await domain.revise(module, MODULE.format(1))
     await domain.revise(module, MODULE.format(2), signed=False)
@@ -64,44 +65,44 @@ outer := import("väder i dag")
 cgi.response.write(fmt.sprintf("%d %d %d %d %d %s", a.version, b.version, c.version, d.version, outer.inside, b.name()))
 """
     uuid = await domain.add("importer", code)
-    await installation.start()
-    reply = await installation.webhook(uuid)
+    await guest.start()
+    reply = await guest.webhook(uuid)
     assert reply.body == b"0 1 1 1 0 module 1", reply.body
-    await installation.call("PUT", f"/v2/programs/{module}/revisions/2/sign")
+    await guest.call("PUT", f"/v2/programs/{module}/revisions/2/sign")
 
     async def latest() -> bool:
-        return (await installation.webhook(uuid)).body == b"0 1 2 2 0 module 1"
+        return (await guest.webhook(uuid)).body == b"0 1 2 2 0 module 1"
 
     await until(latest, "the newly signed revision is the latest")
-    (run, *_) = await installation.runs(uuid)
+    (run, *_) = await guest.runs(uuid)
     assert {(module["name"], module["revision"]) for module in run["modules"]} >= {("mod@0", 0), ("mod@1", 1)}
 
 
-async def test_an_import_that_cannot_be_had_is_named_with_its_place(installation: Installation, domain: Domain) -> None:
+async def test_an_import_that_cannot_be_had_is_named_with_its_place(guest: Guest, domain: Domain) -> None:
     module = await domain.add("mod", MODULE.format(0), kind="module", signed=False)
     unsigned = await domain.add("a", 'x := 1\nm := import("mod")\n')
     missing = await domain.add("b", 'm := import("nothing@7")\n')
     forbidden = await domain.add("c", 'os := import("os")\n')
-    await installation.start()
+    await guest.start()
     assert module
     for uuid, name, place in ((unsigned, "mod", "a:2:6"), (missing, "nothing@7", "b:1:6"), (forbidden, "os", "c:1:7")):
-        reply = await installation.webhook(uuid)
+        reply = await guest.webhook(uuid)
         assert reply.status == 500
         assert name in reply.json()["message"]
         assert place in reply.json()["message"], reply.json()
 
 
-async def test_the_code_of_each_revision_can_be_read_signed_or_not(installation: Installation, domain: Domain) -> None:
+async def test_the_code_of_each_revision_can_be_read_signed_or_not(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("version", "zero := 0")
     await domain.revise(uuid, "one := 1", signed=False)
-    await installation.manager().start()
+    await guest.start()
     expected = {"": b"zero := 0", "?revision=0": b"zero := 0", "?revision=1": b"one := 1", "?revision=-1": b"one := 1"}
     for query, code in expected.items():
-        reply = await installation.call("GET", f"/v2/programs/{uuid}/code{query}")
+        reply = await guest.call("GET", f"/v2/programs/{uuid}/code{query}")
         assert (reply.status, reply.body) == (200, code), query
     statuses = {"?revision=2": 404, "?revision=-2": 400, "?revision=one": 400}
     for query, status in statuses.items():
-        assert (await installation.call("GET", f"/v2/programs/{uuid}/code{query}")).status == status, query
+        assert (await guest.call("GET", f"/v2/programs/{uuid}/code{query}")).status == status, query
 
 
 async def test_a_module_that_is_signed_through_the_api_is_used_at_once(

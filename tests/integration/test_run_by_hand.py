@@ -10,6 +10,7 @@ from juvuln.database import transaction
 from juvuln.domains.tables import group_policies
 from tests.support.installation import Domain, Installation, Json, Reply
 from tests.support.people import add_user
+from tests.support.standing import Guest
 from tests.support.waiting import until
 
 ECHO = """
@@ -42,12 +43,10 @@ async def until_ended(installation: Installation, uuid: UUID, run_id: str) -> Js
     return await until(ended, "the run ends on record")
 
 
-async def test_a_webhook_gets_headers_and_body_and_its_run_is_the_answer(
-    installation: Installation, domain: Domain
-) -> None:
+async def test_a_webhook_gets_headers_and_body_and_its_run_is_the_answer(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("echo", ECHO)
-    await installation.start()
-    reply = await run(installation, uuid, data=b"12345", headers={"X-Colour": "blue"})
+    await guest.start()
+    reply = await run(guest, uuid, data=b"12345", headers={"X-Colour": "blue"})
     assert reply.status == 200, reply.body
     answered = reply.json()
     assert (answered["trigger"], answered["outcome"], answered["revision"]) == ("manual", "succeeded", 0)
@@ -55,44 +54,40 @@ async def test_a_webhook_gets_headers_and_body_and_its_run_is_the_answer(
     assert [line["message"] for line in answered["log"]] == ["called with blue"]
     assert answered["attempts"] == 1
     assert answered["claimed"] <= answered["started"] <= answered["ended"]
-    assert await until_ended(installation, uuid, answered["id"]) == answered
-    assert len(await installation.until_runs(uuid, 1)) == 1
+    assert await until_ended(guest, uuid, answered["id"]) == answered
+    assert len(await guest.until_runs(uuid, 1)) == 1
 
 
-async def test_a_routine_runs_beside_its_schedule_and_takes_no_body(installation: Installation, domain: Domain) -> None:
+async def test_a_routine_runs_beside_its_schedule_and_takes_no_body(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("beat", LOGGING, kind="routine", schedule="@yearly")
-    await installation.start()
-    reply = await run(installation, uuid)
+    await guest.start()
+    reply = await run(guest, uuid)
     assert (reply.status, reply.json()["outcome"], reply.json()["due"]) == (200, "succeeded", None)
     assert [line["message"] for line in reply.json()["log"]] == ["hello"]
-    assert (await run(installation, uuid, data=b"x")).status == 400
-    assert (await run(installation, uuid, "?async=maybe")).status == 400
-    assert len(await installation.until_runs(uuid, 1)) == 1
+    assert (await run(guest, uuid, data=b"x")).status == 400
+    assert (await run(guest, uuid, "?async=maybe")).status == 400
+    assert len(await guest.until_runs(uuid, 1)) == 1
 
 
-async def test_whatever_its_outcome_a_run_that_ended_is_answered_200(
-    installation: Installation, domain: Domain
-) -> None:
+async def test_whatever_its_outcome_a_run_that_ended_is_answered_200(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("bad", "x := 1\ny := x / 0\n", kind="routine", schedule="@yearly")
-    await installation.start()
-    reply = await run(installation, uuid)
+    await guest.start()
+    reply = await run(guest, uuid)
     assert (reply.status, reply.json()["outcome"]) == (200, "failed")
     assert reply.json()["error"]["stack"] == ["bad:2:6"]
 
 
-async def test_in_the_background_it_is_on_record_when_it_is_answered_and_goes_on(
-    installation: Installation, domain: Domain
-) -> None:
+async def test_in_the_background_it_is_on_record_when_it_is_answered_and_goes_on(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("slow", SLOW, kind="routine", schedule="@yearly")
-    await installation.start()
-    reply = await run(installation, uuid, "?async=true")
+    await guest.start()
+    reply = await run(guest, uuid, "?async=true")
     assert reply.status == 202
     answered = reply.json()
     assert reply.headers["Location"] == f"/v2/programs/{uuid}/runs/{answered['id']}"
     assert (answered["outcome"], answered["trigger"]) == (None, "manual")
-    now = (await installation.call("GET", reply.headers["Location"])).json()
+    now = (await guest.call("GET", reply.headers["Location"])).json()
     assert now["id"] == answered["id"]
-    ended = await until_ended(installation, uuid, answered["id"])
+    ended = await until_ended(guest, uuid, answered["id"])
     assert (ended["outcome"], len(ended["log"])) == ("succeeded", 2)
 
 
@@ -106,11 +101,11 @@ async def test_the_newest_signed_code_is_run_whoever_signed_it(installation: Ins
     assert (answered["revision"], answered["log"][0]["message"]) == (1, "newer")
 
 
-async def test_what_cannot_be_run_says_why(installation: Installation, domain: Domain) -> None:
+async def test_what_cannot_be_run_says_why(guest: Guest, domain: Domain) -> None:
     module = await domain.add("mod", "export 1", kind="module")
     asleep = await domain.add("asleep", LOGGING, state="inactive")
     unsigned = await domain.add("unsigned", LOGGING, signed=False)
-    await installation.manager().start()
+    await guest.start()
     for uuid, status, word in (
         (module, 409, "module"),
         (asleep, 409, "inactive"),
@@ -119,34 +114,34 @@ async def test_what_cannot_be_run_says_why(installation: Installation, domain: D
         ("not-a-uuid", 404, "no program"),
     ):
         for query in ("", "?async=true"):
-            reply = await run(installation, uuid, query)
+            reply = await run(guest, uuid, query)
             assert (reply.status, reply.json()["code"]) == (status, status)
             assert word in reply.json()["message"]
-    assert (await run(installation, unsigned, token="wrong")).status == 401
+    assert (await run(guest, unsigned, token="wrong")).status == 401
 
 
-async def test_it_needs_the_right_to_run(installation: Installation, domain: Domain) -> None:
+async def test_it_needs_the_right_to_run(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("beat", LOGGING, kind="routine", schedule="@yearly")
     async with transaction(domain.store._engine, "domain") as connection:
         await connection.execute(delete(group_policies).where(group_policies.c.action == "create"))
-    await installation.manager().start()
-    assert (await run(installation, uuid)).status == 403
+    await guest.start()
+    assert (await run(guest, uuid)).status == 403
 
 
 async def test_whoever_may_start_a_program_but_not_read_it_learns_nothing_of_its_log_and_error(
-    installation: Installation, domain: Domain
+    guest: Guest, domain: Domain
 ) -> None:
     uuid = await domain.add("bad", 'import("log").info("secret")\nx := undefined\nx()\n')
     await add_user(domain, "ada", [("allow", "create", "programs/%"), ("allow", "read", f"programs/{uuid}/%")])
-    await installation.start()
+    await guest.start()
     for token, told in (("ada", False), ("root", True)):
-        answered = (await run(installation, uuid, token=token)).json()
+        answered = (await run(guest, uuid, token=token)).json()
         assert answered["outcome"] == "failed"
         assert (answered["error"] is not None, answered["log"] != []) == (told, told)
-        called = await installation.call("POST", f"/v2/programs/{uuid}/webhook", token=token)
+        called = await guest.call("POST", f"/v2/programs/{uuid}/webhook", token=token)
         assert called.status == 500
         assert ("not callable" in called.json()["message"]) is told
-    assert (await installation.call("GET", f"/v2/programs/{uuid}/runs", token="ada")).status == 403
+    assert (await guest.call("GET", f"/v2/programs/{uuid}/runs", token="ada")).status == 403
 
 
 async def test_without_a_worker_the_run_is_skipped_and_says_so(installation: Installation, domain: Domain) -> None:
@@ -186,13 +181,11 @@ async def test_a_domain_with_many_calls_under_way_leaves_some_to_the_others(
     assert (await run(installation, quick, "?async=true", domain="other")).status == 202
 
 
-async def test_pages_of_runs_follow_one_another_and_keep_to_the_outcomes(
-    installation: Installation, domain: Domain
-) -> None:
+async def test_pages_of_runs_follow_one_another_and_keep_to_the_outcomes(guest: Guest, domain: Domain) -> None:
     good = await domain.add("good", LOGGING, kind="routine", schedule="@yearly")
     bad = await domain.add("bad", "x := 1\ny := x / 0\n", kind="routine", schedule="@yearly")
-    await installation.start()
-    ids = [(await run(installation, uuid)).json()["id"] for uuid in (good, good, good, bad, good)]
+    await guest.start()
+    ids = [(await run(guest, uuid)).json()["id"] for uuid in (good, good, good, bad, good)]
     for path, expected in (
         (f"/v2/programs/{good}/runs?limit=2", [ids[4], ids[2], ids[1], ids[0]]),
         ("/v2/runs?limit=2", ids[::-1]),
@@ -200,8 +193,8 @@ async def test_pages_of_runs_follow_one_another_and_keep_to_the_outcomes(
         ("/v2/runs?limit=3&outcome=succeeded", [ids[4], ids[2], ids[1], ids[0]]),
         (f"/v2/programs/{good}/runs?outcome=running", []),
     ):
-        assert await _followed(installation, path, len(expected)) == expected
-    assert (await installation.call("GET", "/v2/runs?outcome=good")).status == 400
+        assert await _followed(guest, path, len(expected)) == expected
+    assert (await guest.call("GET", "/v2/runs?outcome=good")).status == 400
 
 
 async def _followed(installation: Installation, path: str, count: int) -> list[str]:
@@ -222,23 +215,23 @@ async def _followed(installation: Installation, path: str, count: int) -> list[s
     return await until(followed, f"{path} leads to {count} runs")
 
 
-async def test_runs_are_listed_only_to_who_may_read_their_programs(installation: Installation, domain: Domain) -> None:
+async def test_runs_are_listed_only_to_who_may_read_their_programs(guest: Guest, domain: Domain) -> None:
     shown = await domain.add("shown", LOGGING, kind="routine", schedule="@yearly")
     hidden = await domain.add("hidden", LOGGING, kind="routine", schedule="@yearly")
     async with transaction(domain.store._engine, "domain") as connection:
         reading, of_shown = group_policies.c.action == "read", f"programs/{shown}/%"
         await connection.execute(delete(group_policies).where(reading, group_policies.c.resource != of_shown))
         await connection.execute(update(group_policies).where(reading).values(resource=f"programs/{shown}%"))
-    await installation.start()
-    ids = [(await run(installation, uuid)).json()["id"] for uuid in (shown, hidden, hidden, shown, hidden)]
-    assert await _followed(installation, "/v2/runs?limit=1", 2) == [ids[3], ids[0]]
+    await guest.start()
+    ids = [(await run(guest, uuid)).json()["id"] for uuid in (shown, hidden, hidden, shown, hidden)]
+    assert await _followed(guest, "/v2/runs?limit=1", 2) == [ids[3], ids[0]]
     for path in ("runs", f"runs/{ids[1]}", f"runs/{ids[1]}/log", f"runs/{ids[1]}/log?follow=true"):
-        assert (await installation.call("GET", f"/v2/programs/{hidden}/{path}")).status == 403
-    assert (await installation.call("GET", f"/v2/programs/{shown}/runs/{ids[1]}")).status == 404
+        assert (await guest.call("GET", f"/v2/programs/{hidden}/{path}")).status == 403
+    assert (await guest.call("GET", f"/v2/programs/{shown}/runs/{ids[1]}")).status == 404
 
 
 @pytest.mark.parametrize("run_id", ["0", "00000000-0000-7000-8000-000000000000", "%00"])
-async def test_a_run_that_is_not_there_is_not_found(installation: Installation, domain: Domain, run_id: str) -> None:
+async def test_a_run_that_is_not_there_is_not_found(guest: Guest, domain: Domain, run_id: str) -> None:
     uuid = await domain.add("beat", LOGGING)
-    await installation.manager().start()
-    assert (await installation.call("GET", f"/v2/programs/{uuid}/runs/{run_id}")).status == 404
+    await guest.start()
+    assert (await guest.call("GET", f"/v2/programs/{uuid}/runs/{run_id}")).status == 404

@@ -15,6 +15,7 @@ from juvuln.database import open_engine, transaction
 from juvuln.domains.tables import user_tokens
 from shared.auth import BasicCredentials
 from tests.support.installation import Domain, Installation, Json
+from tests.support.standing import Guest
 from tests.support.waiting import until
 
 NDJSON = {"Accept": "application/x-ndjson"}
@@ -66,54 +67,50 @@ async def start(installation: Installation, uuid: UUID) -> str:
 async def following(installation: Installation, uuid: UUID, run_id: str) -> AsyncIterator[AsyncIterator[Json]]:
     """The lines of a run as they come."""
     url = f"http://127.0.0.1:{installation.manager_port}/v2/programs/{uuid}/runs/{run_id}/log?follow=true"
-    headers = {**NDJSON, "Authorization": BasicCredentials("test", "root").header()}
+    headers = {**NDJSON, "Authorization": BasicCredentials(installation.own_domain, "root").header()}
     async with aiohttp.ClientSession() as session, session.get(url, headers=headers) as answer:
         assert (answer.status, answer.content_type) == (200, "application/x-ndjson")
         yield (json.loads(line) async for line in answer.content if line.strip())
 
 
-async def test_of_a_run_that_has_ended_all_is_there_as_text_and_as_json(
-    installation: Installation, domain: Domain
-) -> None:
+async def test_of_a_run_that_has_ended_all_is_there_as_text_and_as_json(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("beat", LOGGING, kind="routine", schedule="@yearly")
-    await installation.start()
-    run_id = (await installation.call("POST", f"/v2/programs/{uuid}/run")).json()["id"]
-    await installation.until_runs(uuid, 1)
+    await guest.start()
+    run_id = (await guest.call("POST", f"/v2/programs/{uuid}/run")).json()["id"]
+    await guest.until_runs(uuid, 1)
     for query in ("", "?follow=true"):
         path = f"/v2/programs/{uuid}/runs/{run_id}/log{query}"
-        text = await installation.call("GET", path)
+        text = await guest.call("GET", path)
         assert (text.status, text.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
         at = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
         assert re.fullmatch(f"{at} info one␊␛two\n{at} error three\n", text.body.decode())
-        lines = [json.loads(line) for line in (await installation.call("GET", path, headers=NDJSON)).body.splitlines()]
+        lines = [json.loads(line) for line in (await guest.call("GET", path, headers=NDJSON)).body.splitlines()]
         assert [(line["level"], line["message"]) for line in lines] == [("info", "one\n\x1btwo"), ("error", "three")]
-    assert (await installation.call("HEAD", path)).status == 200
+    assert (await guest.call("HEAD", path)).status == 200
 
 
-async def test_lines_come_while_the_run_is_under_way(installation: Installation, domain: Domain, gate: Gate) -> None:
+async def test_lines_come_while_the_run_is_under_way(guest: Guest, domain: Domain, gate: Gate) -> None:
     uuid = await domain.add(
         "slow", WAITING.format(url=gate.url), kind="routine", schedule="@yearly", deadline_ms=30_000
     )
-    await installation.start()
-    run_id = await start(installation, uuid)
-    async with following(installation, uuid, run_id) as lines:
+    await guest.start()
+    run_id = await start(guest, uuid)
+    async with following(guest, uuid, run_id) as lines:
         assert (await anext(lines))["message"] == "before"
         path = f"/v2/programs/{uuid}/runs/{run_id}"
-        assert (await installation.call("GET", path)).json()["outcome"] is None
-        assert (await installation.call("GET", f"{path}/log")).body.endswith(b" info before\n")
+        assert (await guest.call("GET", path)).json()["outcome"] is None
+        assert (await guest.call("GET", f"{path}/log")).body.endswith(b" info before\n")
         gate.opened.set()
         assert (await anext(lines))["level"] == "error"
         assert await anext(lines, None) is None
 
 
-async def test_several_follow_and_one_who_goes_disturbs_nobody(
-    installation: Installation, domain: Domain, gate: Gate
-) -> None:
+async def test_several_follow_and_one_who_goes_disturbs_nobody(guest: Guest, domain: Domain, gate: Gate) -> None:
     uuid = await domain.add("slow", WAITING.format(url=gate.url), deadline_ms=30_000)
-    await installation.start()
-    run_id = await start(installation, uuid)
-    async with following(installation, uuid, run_id) as first, following(installation, uuid, run_id) as second:
-        async with following(installation, uuid, run_id) as third:
+    await guest.start()
+    run_id = await start(guest, uuid)
+    async with following(guest, uuid, run_id) as first, following(guest, uuid, run_id) as second:
+        async with following(guest, uuid, run_id) as third:
             assert (await anext(third))["message"] == "before"
         gate.opened.set()
         for lines in (first, second):
@@ -184,11 +181,11 @@ async def test_a_token_that_is_revoked_reads_no_further(installation: Installati
     assert "revoked" in manager.events("stream_broken_off")[0]["reason"]
 
 
-async def test_what_is_not_there_or_not_meant_is_refused(installation: Installation, domain: Domain) -> None:
+async def test_what_is_not_there_or_not_meant_is_refused(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("beat", LOGGING)
-    await installation.manager().start()
+    await guest.start()
     path = f"/v2/programs/{uuid}/runs"
-    assert (await installation.call("GET", f"{path}/{uuid4()}/log")).status == 404
-    assert (await installation.call("GET", f"{path}/0/log?follow=true")).status == 404
-    assert (await installation.call("GET", f"{path}/{uuid4()}/log?follow=1")).status == 400
-    assert (await installation.call("GET", f"{path}/{uuid4()}/log", token=None)).status == 401
+    assert (await guest.call("GET", f"{path}/{uuid4()}/log")).status == 404
+    assert (await guest.call("GET", f"{path}/0/log?follow=true")).status == 404
+    assert (await guest.call("GET", f"{path}/{uuid4()}/log?follow=1")).status == 400
+    assert (await guest.call("GET", f"{path}/{uuid4()}/log", token=None)).status == 401

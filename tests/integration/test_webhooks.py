@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.daemons import DaemonProcess
 from tests.support.installation import Domain, Installation
+from tests.support.standing import Guest
 from tests.support.waiting import until
 
 GREET = """
@@ -26,25 +27,23 @@ cgi.response.write(json.encode({greeting: "Hello, " + person.name}))
 """
 
 
-async def test_a_webhook_answers_with_its_own_status_headers_and_body(
-    installation: Installation, domain: Domain
-) -> None:
+async def test_a_webhook_answers_with_its_own_status_headers_and_body(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("greet", GREET)
-    await installation.start()
-    for path in (f"/v2/programs/{uuid}/webhook", f"/v1/webhooks/test/{uuid}"):
-        reply = await installation.call("POST", path, data=b'{"name": "Ada"}')
+    await guest.start()
+    for path in (f"/v2/programs/{uuid}/webhook", f"/v1/webhooks/{domain.name}/{uuid}"):
+        reply = await guest.call("POST", path, data=b'{"name": "Ada"}')
         assert reply.status == 201, reply.body
         assert reply.headers["X-Shape"] == "round"
         assert reply.headers["Content-Type"] == "application/json"
         assert reply.json() == {"greeting": "Hello, Ada"}
-    runs = await installation.until_runs(uuid, 2)
+    runs = await guest.until_runs(uuid, 2)
     assert [run["outcome"] for run in runs] == ["succeeded"] * 2
     assert runs[0]["trigger"] == "webhook"
     assert runs[0]["request_bytes"] == 15
     assert runs[0]["answer_bytes"] == len(b'{"greeting":"Hello, Ada"}')
 
 
-async def test_bodies_do_not_pile_up_and_calls_run_side_by_side(installation: Installation, domain: Domain) -> None:
+async def test_bodies_do_not_pile_up_and_calls_run_side_by_side(guest: Guest, domain: Domain) -> None:
     code = """
 cgi := import("cgi")
 times := import("times")
@@ -52,22 +51,22 @@ times.sleep(200 * times.millisecond)
 cgi.response.write(cgi.request.body())
 """
     uuid = await domain.add("echo", code)
-    await installation.start()
-    await installation.webhook(uuid, b"warm")
+    await guest.start()
+    await guest.webhook(uuid, b"warm")
     started = time.monotonic()
     bodies = [f"call {number}".encode() for number in range(20)]
-    replies = await asyncio.gather(*[installation.webhook(uuid, body) for body in bodies])
+    replies = await asyncio.gather(*[guest.webhook(uuid, body) for body in bodies])
     assert [reply.body for reply in replies] == bodies
     assert {reply.headers["Content-Type"] for reply in replies} == {"text/plain; charset=utf-8"}
-    assert (await installation.webhook(uuid, b"\xff")).headers["Content-Type"] == "application/octet-stream"
+    assert (await guest.webhook(uuid, b"\xff")).headers["Content-Type"] == "application/octet-stream"
     assert time.monotonic() - started < 20 * 0.2  # one after the other they would take that long
 
 
 @pytest.mark.parametrize("kind", ["loop", "sleep", "http"])
 async def test_whatever_a_webhook_is_busy_with_it_is_answered_at_its_deadline_and_its_neighbours_answer(
-    installation: Installation, domain: Domain, kind: str
+    guest: Guest, domain: Domain, kind: str
 ) -> None:
-    other = await installation.add_domain("other")
+    other = await guest.add_domain("other")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         busy = {
             "loop": "for { }",
@@ -76,11 +75,11 @@ async def test_whatever_a_webhook_is_busy_with_it_is_answered_at_its_deadline_an
         }[kind]
         stuck = await domain.add("stuck", busy, deadline_ms=800)
         neighbour = await other.add("greet", GREET)
-        await installation.start()
-        call = asyncio.create_task(installation.webhook(stuck))
+        await guest.start()
+        call = asyncio.create_task(guest.webhook(stuck))
         answered = 0
         while not call.done():
-            reply = await installation.webhook(neighbour, b'{"name": "Ada"}', domain="other")
+            reply = await guest.webhook(neighbour, b'{"name": "Ada"}', domain=other.name)
             assert reply.status == 201
             answered += 1
             await asyncio.sleep(0.01)
@@ -89,7 +88,7 @@ async def test_whatever_a_webhook_is_busy_with_it_is_answered_at_its_deadline_an
     assert reply.json()["code"] == 500
     assert reply.json()["message"].startswith("deadline of 800 ms exceeded")
     assert answered >= 5
-    (run,) = await installation.until_runs(stuck, 1)
+    (run,) = await guest.until_runs(stuck, 1)
     assert run["outcome"] == "timed_out"
     assert run["duration_ms"] < 800 + 500
 
@@ -120,11 +119,11 @@ def kill_children(daemons: Sequence[DaemonProcess]) -> None:
             os.kill(int(child), signal.SIGKILL)
 
 
-async def test_what_cannot_be_called_says_why(installation: Installation, domain: Domain) -> None:
+async def test_what_cannot_be_called_says_why(guest: Guest, domain: Domain) -> None:
     routine = await domain.add("routine", "x := 1", kind="routine", schedule="@hourly")
     unsigned = await domain.add("unsigned", GREET, signed=False)
     greet = await domain.add("greet", GREET)
-    await installation.start()
+    await guest.start()
     expected = {
         (str(uuid4()), "root"): 404,
         ("not-a-uuid", "root"): 404,
@@ -134,24 +133,24 @@ async def test_what_cannot_be_called_says_why(installation: Installation, domain
         (str(greet), None): 401,
     }
     for (uuid, token), status in expected.items():
-        for path in (f"/v2/programs/{uuid}/webhook", f"/v1/webhooks/test/{uuid}"):
-            reply = await installation.call("POST", path, token=token)
+        for path in (f"/v2/programs/{uuid}/webhook", f"/v1/webhooks/{domain.name}/{uuid}"):
+            reply = await guest.call("POST", path, token=token)
             assert reply.status == status, (path, token, reply.body)
             assert reply.json()["code"] == status
             assert reply.json()["message"]
             assert ("WWW-Authenticate" in reply.headers) == (status == 401)
-    assert (await installation.call("GET", f"/v2/programs/{greet}/webhook")).status == 405
-    too_large = await installation.webhook(greet, b"x" * (1024 * 1024 + 1))
+    assert (await guest.call("GET", f"/v2/programs/{greet}/webhook")).status == 405
+    too_large = await guest.webhook(greet, b"x" * (1024 * 1024 + 1))
     assert too_large.status == 413
 
 
-async def test_a_token_of_another_domain_does_not_call_a_webhook(installation: Installation, domain: Domain) -> None:
-    await installation.add_domain("other")
+async def test_a_token_of_another_domain_does_not_call_a_webhook(guest: Guest, domain: Domain) -> None:
+    other = await guest.add_domain("other")
     greet = await domain.add("greet", GREET)
-    await installation.start()
-    reply = await installation.call("POST", f"/v1/webhooks/test/{greet}", domain="other")
+    await guest.start()
+    reply = await guest.call("POST", f"/v1/webhooks/{domain.name}/{greet}", domain=other.name)
     assert reply.status == 403
-    assert (await installation.webhook(greet, domain="other")).status == 404
+    assert (await guest.webhook(greet, domain=other.name)).status == 404
 
 
 async def test_a_webhook_without_a_worker_is_answered_502(installation: Installation, domain: Domain) -> None:
@@ -166,7 +165,7 @@ async def test_a_webhook_without_a_worker_is_answered_502(installation: Installa
     assert reply.json() == {"code": 502, "message": "no worker that runs tengo is subscribed"}
 
 
-async def test_binary_bodies_and_repeated_headers_pass_unchanged(installation: Installation, domain: Domain) -> None:
+async def test_binary_bodies_and_repeated_headers_pass_unchanged(guest: Guest, domain: Domain) -> None:
     code = """
 cgi := import("cgi")
 cgi.response.headers("Set-Cookie", "a=1")
@@ -174,8 +173,8 @@ cgi.response.headers("Set-Cookie", "b=2")
 cgi.response.write(cgi.request.body())
 """
     uuid = await domain.add("echo", code)
-    await installation.start()
+    await guest.start()
     body = bytes(range(256)) * 4
-    reply = await installation.webhook(uuid, body)
+    reply = await guest.webhook(uuid, body)
     assert reply.body == body
     assert reply.headers.getall("Set-Cookie") == ["a=1", "b=2"]

@@ -81,11 +81,19 @@ class Installation:
     domains: dict[str, Domain] = field(default_factory=dict)
     daemons: list[DaemonProcess] = field(default_factory=list)
     record_url: str = ""
+    own_domain: str = "test"
+    """Where calls are made that name no other domain."""
     _session: aiohttp.ClientSession | None = None
 
     @property
     def domain_file(self) -> Path:
         return self.folder / "domains.yaml"
+
+    @property
+    def as_root(self) -> dict[str, str]:
+        """What has the commands call the manager as root of the own domain."""
+        server = f"http://127.0.0.1:{self.manager_port}"
+        return {"SELFHOST_SERVER": server, "SELFHOST_DOMAIN": self.own_domain, "SELFHOST_TOKEN": "root"}
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession()
@@ -163,7 +171,7 @@ class Installation:
         method: str,
         path: str,
         *,
-        domain: str = "test",
+        domain: str | None = None,
         token: str | None = "root",
         bearer: str | None = None,
         json: Any = None,
@@ -177,7 +185,7 @@ class Installation:
         if bearer is not None:
             sent["Authorization"] = f"Bearer {bearer}"
         elif token is not None:
-            sent["Authorization"] = BasicCredentials(domain, token).header()
+            sent["Authorization"] = BasicCredentials(self.own_domain if domain is None else domain, token).header()
         base = url or f"http://127.0.0.1:{self.manager_port}"
         body = None if data is None else io.BytesIO(data)  # aiohttp warns of large bodies as plain bytes
         async with self._session.request(method, base + path, json=json, data=body, headers=sent) as answer:
@@ -191,16 +199,16 @@ class Installation:
         workers: list[Json] = reply.json()["workers"]
         return workers
 
-    async def webhook(self, uuid: UUID, data: bytes = b"", *, domain: str = "test") -> Reply:
+    async def webhook(self, uuid: UUID, data: bytes = b"", *, domain: str | None = None) -> Reply:
         return await self.call("POST", f"/v2/programs/{uuid}/webhook", domain=domain, data=data)
 
-    async def runs(self, uuid: UUID, *, domain: str = "test", limit: int = 100) -> list[Json]:
+    async def runs(self, uuid: UUID, *, domain: str | None = None, limit: int = 100) -> list[Json]:
         """The runs of a program that have ended, oldest first."""
         reply = await self.call("GET", f"/v2/programs/{uuid}/runs?limit={limit}", domain=domain)
         assert reply.status == 200, reply.body
         return [run for run in reversed(reply.json()) if run["outcome"] is not None]
 
-    async def until_runs(self, uuid: UUID, count: int, *, domain: str = "test") -> list[Json]:
+    async def until_runs(self, uuid: UUID, count: int, *, domain: str | None = None) -> list[Json]:
         async def enough() -> list[Json] | None:
             runs = await self.runs(uuid, domain=domain)
             return runs if len(runs) >= count else None
