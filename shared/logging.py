@@ -1,16 +1,21 @@
 """Logging: structlog, readable on a terminal, one JSON object a line otherwise.
 
-An event has a stable name and its facts in fields; what users wrote goes into fields, never into the name.
+An event has a stable name and its facts in fields; what users wrote goes into fields, never into the name. A line is
+written for every run, so that what a line costs counts.
 """
 
 import json
 import logging
+import os
 import sys
+import time
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Literal, TextIO, cast
+from contextvars import copy_context
+from io import UnsupportedOperation
+from typing import Any, Literal, TextIO
 
 import structlog
+from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 Format = Literal["auto", "console", "json"]
@@ -27,25 +32,20 @@ def configure_logging(
     """
     stream = stream or sys.stderr
     console = log_format == "console" or (log_format == "auto" and stream.isatty())
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _named(daemon),
-    ]
-    renderer = _console_renderer(stream) if console else _json_renderer()
-    forgiving = cast("TextIO", _Forgiving(stream))
+    facts = _facts(daemon)
+    writer = _console_writer(stream) if console else _json_writer()
+    lines = _Lines(stream)
     structlog.configure(
-        processors=[*shared, *renderer],
+        processors=[facts, writer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(forgiving),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(forgiving)
+    handler = _LibraryHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            foreign_pre_chain=[facts],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, writer, _decode],
         )
     )
     root = logging.getLogger()
@@ -53,50 +53,114 @@ def configure_logging(
     root.setLevel(logging.WARNING)
 
 
-def _named(daemon: str) -> Processor:
-    def add_name(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _facts(daemon: str) -> Processor:
+    """What every line tells besides its own fields."""
+    stamp = _Stamp()
+
+    def add_facts(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        # As structlog's merge_contextvars does, in a third of its time.
+        for variable, value in copy_context().items():
+            if variable.name.startswith(STRUCTLOG_KEY_PREFIX) and value is not Ellipsis:
+                event.setdefault(variable.name.removeprefix(STRUCTLOG_KEY_PREFIX), value)
+        event["level"] = method
+        event["timestamp"] = stamp.now()
         event["daemon"] = daemon
         return event
 
-    return add_name
+    return add_facts
 
 
-class _Forgiving:
-    """A stream whose failures end nothing: a full disk or a closed pipe costs the log lines, not the work."""
+class _Stamp:
+    """The time in ISO form, UTC. What changes once a second is put into words once a second."""
+
+    def __init__(self) -> None:
+        self._second = (0, "")
+
+    def now(self) -> str:
+        second, microsecond = divmod(time.time_ns() // 1000, 1_000_000)
+        known, text = self._second
+        if second != known:
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second, text
+        return f"{text}.{microsecond:06d}Z"
+
+
+class _Lines:
+    """Lines as bytes to a stream, each at once, so that a crash loses none. The logger that structlog has at its end.
+
+    Failures end nothing: a full disk or a closed pipe costs the log lines, not the work.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._has_descriptor = _has_descriptor(stream)
 
-    def write(self, text: str) -> int:
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
-        return len(text)
+    def write(self, line: bytes) -> None:
+        left = line + b"\n"
+        try:
+            if not self._has_descriptor:
+                self._stream.buffer.write(left)
+                return
+            while left:
+                left = left[os.write(self._stream.fileno(), left) :]
+        except (OSError, ValueError):
+            pass
 
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.flush()
+    debug = info = warning = error = critical = write
 
 
-def _console_renderer(stream: TextIO) -> list[Processor]:
+def _has_descriptor(stream: TextIO) -> bool:
+    """Whether it is a file for the system too; one in memory is not."""
+    try:
+        stream.fileno()
+    except UnsupportedOperation:
+        return False
+    return True
+
+
+class _LibraryHandler(logging.Handler):
+    """Takes lines of the standard ``logging`` module."""
+
+    def __init__(self, lines: _Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.write(self.format(record).encode())
+        except Exception:  # noqa: BLE001 - what cannot be put into words ends nothing: the standard way to say so
+            self.handleError(record)
+
+
+def _console_writer(stream: TextIO) -> Callable[..., bytes]:
     # The plain formatter, for the richer ones print the values of variables, passwords among them.
     formatter = structlog.dev.plain_traceback
-    return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=formatter)]
+    renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=formatter)
+
+    def write(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
+        return renderer(logger, method, event).encode(errors="backslashreplace")
+
+    return write
 
 
-def _json_renderer() -> list[Processor]:
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json_writer())]
-
-
-def _json_writer() -> Callable[..., str]:
+def _json_writer() -> Callable[..., bytes]:
     # Loaded here, for most commands log nothing.
     from pydantic_core import PydanticSerializationError, to_json
 
-    def write(event: EventDict, **_options: Any) -> str:
-        """As JSON, by a writer that takes a fraction of the standard one's time: a line is written for every run."""
+    def write(logger: WrappedLogger, method: str, event: EventDict) -> bytes:
+        """As JSON, by a writer that takes a fraction of the standard one's time."""
+        if "exc_info" in event:
+            event = structlog.processors.format_exc_info(logger, method, event)
         try:
-            return to_json(event, fallback=repr).decode()
+            return to_json(event, fallback=repr)
         except PydanticSerializationError:
             # It refuses text that is no Unicode, which a path or a header may hold.
-            return json.dumps(event, default=repr)
+            return json.dumps(event, default=repr).encode()
 
     return write
+
+
+def _decode(_logger: WrappedLogger, _method: str, line: Any) -> str:
+    """As the standard ``logging`` module wants it."""
+    text: str = line.decode()
+    return text

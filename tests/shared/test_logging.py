@@ -1,8 +1,10 @@
 """What log lines look like, in a process of their own since logging is set up once for each."""
 
 import json
+import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -39,6 +41,17 @@ def test_away_from_a_terminal_each_event_is_a_json_object() -> None:
     }
 
 
+def test_the_time_of_an_event_is_in_utc_to_the_microsecond() -> None:
+    before = datetime.now(UTC)
+    # The second line is of a later second.
+    code = "log.info('a'); import time; now = time.time_ns; time.time_ns = lambda: now() + 60 * 10**9; log.info('b')"
+    events = events_of(code)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", event["timestamp"]) for event in events)
+    first, second = (datetime.fromisoformat(event["timestamp"]) for event in events)
+    assert before <= first <= datetime.now(UTC)
+    assert 60 <= (second - first).total_seconds() < 90
+
+
 def test_to_read_it_is_a_line_of_words() -> None:
     (line,) = lines_of("log.info('run_ended', outcome='succeeded')", "console")
     assert "run_ended" in line
@@ -60,6 +73,18 @@ def test_less_important_lines_than_asked_for_are_left_out() -> None:
 def test_what_is_bound_to_a_run_is_in_all_its_lines() -> None:
     (event,) = events_of("structlog.contextvars.bind_contextvars(run='r1'); log.info('task_started')")
     assert event["run"] == "r1"
+
+
+def test_what_is_bound_to_a_run_no_more_is_in_no_line() -> None:
+    code = """
+with structlog.contextvars.bound_contextvars(run="r1"):
+    log.info("a", run="its own")
+log.info("b")
+structlog.contextvars.bind_contextvars(run="r2")
+structlog.contextvars.unbind_contextvars("run")
+log.info("c")
+"""
+    assert [event.get("run") for event in events_of(code)] == ["its own", None, None]
 
 
 def test_an_exception_is_one_object_with_its_traceback() -> None:
@@ -94,6 +119,29 @@ except ValueError:
     lines = lines_of(code, log_format)
     assert any("ValueError: no" in line for line in lines)
     assert not any("postgresql://me:s3cret" in line for line in lines)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_process_that_is_killed_has_written_its_lines(log_format: str) -> None:
+    code = "log.info('a'); logging.getLogger('lib').warning('b'); log.info('c'); os.kill(os.getpid(), signal.SIGKILL)"
+    script = f"import os, signal\n{SETUP.format(format=log_format)}{code}"
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    assert killed.returncode < 0
+    a, b, c = killed.stderr.splitlines()
+    assert ("a" in a, "b" in b, "c" in c) == (True, True, True)
+
+
+def test_a_stream_in_memory_takes_lines_in_their_order() -> None:
+    code = """
+import io, sys
+memory = io.TextIOWrapper(io.BytesIO(), write_through=True)
+structlog.reset_defaults()
+configure_logging("juvuln", stream=memory)
+log.info("a", name="Jörg")
+logging.getLogger("lib").error("b")
+sys.stderr.buffer.write(memory.buffer.getvalue())
+"""
+    assert [(event["event"], event.get("name")) for event in events_of(code)] == [("a", "Jörg"), ("b", None)]
 
 
 def test_a_stream_that_cannot_be_written_to_costs_the_lines_and_not_the_work() -> None:
