@@ -5,7 +5,8 @@ from typing import Any
 
 import requests
 
-from tests.support.installation import Domain, Installation
+from tests.support.installation import Domain
+from tests.support.standing import Guest
 
 
 class ProgramsClient:
@@ -71,8 +72,8 @@ def use(client: ProgramsClient) -> None:
     assert client.call("GET") == []
 
 
-async def test_a_client_of_the_go_server_works_unchanged(installation: Installation, domain: Domain) -> None:
-    await installation.manager().start()
-    client = ProgramsClient(f"http://127.0.0.1:{installation.manager_port}", domain.name, "root")
+async def test_a_client_of_the_go_server_works_unchanged(guest: Guest, domain: Domain) -> None:
+    await guest.start()
+    client = ProgramsClient(f"http://127.0.0.1:{guest.manager_port}", domain.name, "root")
     await asyncio.to_thread(use, client)
     client.close()

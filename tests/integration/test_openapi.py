@@ -10,19 +10,9 @@ import pytest
 
 from tests.support.installation import Domain, Installation
 from tests.support.metrics import samples, total
+from tests.support.standing import NO_RATES, Guest
 
 HELLO = 'cgi := import("cgi")\ncgi.response.write("hello")\n'
-NO_RATES = {f"LIMITS__RATE__{name}_PER_SECOND": "0" for name in ("DOMAIN", "ADDRESS", "FAILURES")}
-
-
-@pytest.fixture
-async def described(installation: Installation) -> Installation:
-    """A manager and a worker, with a program of each type in the domain `test`."""
-    await installation.add_domain("test")
-    for daemon in (installation.manager(**NO_RATES), installation.worker()):
-        await daemon.start()
-    await installation.until_ready()
-    return installation
 
 
 async def add_programs(domain: Domain) -> str:
@@ -70,15 +60,19 @@ checks.not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "500"]
 """
 
 
-def existing(uuid: str) -> str:
+def existing(uuid: str, domain: str) -> str:
     """Configuration that has all calls meet a program, a revision and a domain that are there."""
-    parameters = {"path.uuid": uuid, "path.revision": 0, "path.domain": "test"}
+    parameters = {"path.uuid": uuid, "path.revision": 0, "path.domain": domain}
     return "[parameters]\n" + "".join(f"{json.dumps(name)} = {json.dumps(each)}\n" for name, each in parameters.items())
 
 
 PHASES = "examples,coverage,fuzzing"
 DOMAIN_CALLS = ("--exclude-path-regex", "^/v1/")
-AS_ROOT = '[auth.openapi.domain]\nusername = "test"\npassword = "root"\n'
+
+
+async def answered(installation: Installation, call: str) -> float:
+    """How many calls of that kind got what they asked for."""
+    return total(await samples(installation), "juvuln_http_answers_total", call=call, status="2xx")
 
 
 @pytest.mark.parametrize(
@@ -90,21 +84,29 @@ AS_ROOT = '[auth.openapi.domain]\nusername = "test"\npassword = "root"\n'
     ids=["whatever is made", "a program that is there"],
 )
 async def test_no_call_of_a_domain_s_user_contradicts_the_description(
-    described: Installation, tmp_path: Path, options: Sequence[str], meets_program: bool
+    guest: Guest, domain: Domain, tmp_path: Path, options: Sequence[str], meets_program: bool
 ) -> None:
-    uuid = await add_programs(described.domains["test"])
-    url = f"http://127.0.0.1:{described.manager_port}"
-    found = await violations(url, tmp_path, *options, config=(existing(uuid) if meets_program else "") + AS_ROOT)
+    uuid = await add_programs(domain)
+    await guest.start()
+    before = await answered(guest, "programs")
+    as_root = f'[auth.openapi.domain]\nusername = "{domain.name}"\npassword = "root"\n'
+    config = (existing(uuid, domain.name) if meets_program else "") + as_root
+    found = await violations(f"http://127.0.0.1:{guest.manager_port}", tmp_path, *options, config=config)
     assert not found, found
-    assert total(await samples(described), "juvuln_http_answers_total", call="programs", status="2xx") > 0
+    assert await answered(guest, "programs") > before
 
 
-async def test_no_call_of_a_worker_contradicts_the_description(described: Installation, tmp_path: Path) -> None:
-    uuid = await add_programs(described.domains["test"])
-    secret = (described.folder / "secret").read_text(encoding="utf-8").strip()
-    url = f"http://127.0.0.1:{described.manager_port}"
+async def test_no_call_of_a_worker_contradicts_the_description(
+    installation: Installation, domain: Domain, tmp_path: Path
+) -> None:
+    uuid = await add_programs(domain)
+    for daemon in (installation.manager(**NO_RATES), installation.worker()):
+        await daemon.start()
+    await installation.until_ready()
+    secret = (installation.folder / "secret").read_text(encoding="utf-8").strip()
+    url = f"http://127.0.0.1:{installation.manager_port}"
     as_worker = f'[auth.openapi.worker]\nbearer = "{secret}"\n'
     options = ("--max-examples", "5", "--include-path-regex", "^/v1/", "--phases", PHASES)
-    found = await violations(url, tmp_path, *options, config=existing(uuid) + as_worker)
+    found = await violations(url, tmp_path, *options, config=existing(uuid, domain.name) + as_worker)
     assert not found, found
-    assert total(await samples(described), "juvuln_http_answers_total", call="library", status="2xx") > 0
+    assert await answered(installation, "library") > 0

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.http_server import Answer, serving
 from tests.support.installation import Domain, Installation, Json
+from tests.support.standing import Guest
 from tests.support.waiting import until
 
 EVERY_SECOND = "* * * * * *"
@@ -52,45 +53,41 @@ async def until_ended(
     return await until(enough, f"{count} runs ended as {outcome}", limit_seconds)
 
 
-async def test_queue_runs_the_latest_due_time_after_the_run_that_was_under_way(
-    installation: Installation, domain: Domain
-) -> None:
+async def test_queue_runs_the_latest_due_time_after_the_run_that_was_under_way(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("slow", SLOW, kind="routine", schedule=EVERY_SECOND, tags=["overlap:queue"])
-    await installation.start()
-    first, second, *_ = await until_ended(installation, uuid, "succeeded", 2)
-    (skipped, *_) = await until_ended(installation, uuid, "skipped")
+    await guest.start()
+    first, second, *_ = await until_ended(guest, uuid, "succeeded", 2)
+    (skipped, *_) = await until_ended(guest, uuid, "skipped")
     assert "still waiting for its turn" in skipped["reason"]
     assert datetime.fromisoformat(second["started"]) >= datetime.fromisoformat(first["ended"])
 
 
-async def test_replace_ends_the_older_run_at_its_worker_too(
-    installation: Installation, domain: Domain, heard: Heard
-) -> None:
+async def test_replace_ends_the_older_run_at_its_worker_too(guest: Guest, domain: Domain, heard: Heard) -> None:
     code = f'http := import("http")\n{SLOW}http.get("{heard.url}/after-its-sleep")\n'
     uuid = await domain.add("slow", code, kind="routine", schedule=EVERY_SECOND, tags=["overlap:replace"])
-    await installation.start()
-    cancelled = await until_ended(installation, uuid, "cancelled", 5)
+    await guest.start()
+    cancelled = await until_ended(guest, uuid, "cancelled", 5)
     assert all("replaced by run " in run["reason"] for run in cancelled)
     for earlier, later in pairwise(run for run in cancelled if run["started"]):
         assert datetime.fromisoformat(later["started"]) >= datetime.fromisoformat(earlier["ended"])
     assert heard.paths == []
 
 
-async def test_allow_runs_beside_one_another(installation: Installation, domain: Domain) -> None:
+async def test_allow_runs_beside_one_another(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("slow", SLOW, kind="routine", schedule=EVERY_SECOND, tags=["overlap:allow"])
-    await installation.start()
-    first, second, *_ = await until_ended(installation, uuid, "succeeded", 2)
+    await guest.start()
+    first, second, *_ = await until_ended(guest, uuid, "succeeded", 2)
     assert second["started"] < first["ended"]
 
 
 async def test_a_run_is_repeated_as_its_tags_say_and_its_record_tells_of_it(
-    installation: Installation, domain: Domain, heard: Heard
+    guest: Guest, domain: Domain, heard: Heard
 ) -> None:
     code = f'answer := import("http").get("{heard.url}/try")\nif answer.StatusCode != 200 {{ x := 1 / 0 }}\n'
     tags = ["retry:2", "retry-on:failed", "retry-backoff:10ms"]
     uuid = await domain.add("shaky", code, kind="routine", schedule=EVERY_SECOND, tags=tags)
-    await installation.start()
-    (first, *_) = await until_ended(installation, uuid, "succeeded")
+    await guest.start()
+    (first, *_) = await until_ended(guest, uuid, "succeeded")
     assert first["attempts"] == 2
     assert first["reason"].startswith("attempt 2 of 3; attempt 1: failed: ")
     assert len(heard.paths) >= 2
@@ -129,21 +126,21 @@ def _late_seconds(run: Json) -> float:
     return (datetime.fromisoformat(run["claimed"]) - datetime.fromisoformat(run["due"])).total_seconds()
 
 
-async def test_a_paused_routine_leaves_one_record_when_it_goes_on(installation: Installation, domain: Domain) -> None:
+async def test_a_paused_routine_leaves_one_record_when_it_goes_on(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("beat", BEAT, kind="routine", schedule=EVERY_SECOND)
     witness = await domain.add("witness", BEAT, kind="routine", schedule=EVERY_SECOND)
-    await installation.start()
-    await until_ended(installation, uuid, "succeeded")
-    assert (await installation.call("PUT", f"/v2/programs/{uuid}", json={"tags": ["pause"]})).status == 204
-    paused_at = len(await installation.runs(witness))
-    await installation.until_runs(witness, paused_at + 5)
-    assert (await installation.call("PUT", f"/v2/programs/{uuid}", json={"tags": []})).status == 204
-    (skipped, *others) = await _paused(installation, uuid)
+    await guest.start()
+    await until_ended(guest, uuid, "succeeded")
+    assert (await guest.call("PUT", f"/v2/programs/{uuid}", json={"tags": ["pause"]})).status == 204
+    paused_at = len(await guest.runs(witness))
+    await guest.until_runs(witness, paused_at + 5)
+    assert (await guest.call("PUT", f"/v2/programs/{uuid}", json={"tags": []})).status == 204
+    (skipped, *others) = await _paused(guest, uuid)
     assert others == []
     assert skipped["reason"].startswith("paused by the program's tag: ")
     due = datetime.fromisoformat(skipped["due"]) - datetime.fromisoformat(skipped["first_due"])
     assert due.total_seconds() >= 2
-    runs = await installation.until_runs(uuid, len(await installation.runs(uuid)) + 1)
+    runs = await guest.until_runs(uuid, len(await guest.runs(uuid)) + 1)
     assert runs[-1]["due"] > skipped["due"]
 
 
@@ -173,16 +170,16 @@ async def test_a_paused_domain_runs_nothing_and_refuses_calls(installation: Inst
 
 
 async def test_a_program_that_fails_too_often_is_set_to_failed_and_its_last_record_says_so(
-    installation: Installation, domain: Domain
+    guest: Guest, domain: Domain
 ) -> None:
     uuid = await domain.add("broken", "x := 1 / 0", kind="routine", schedule=EVERY_SECOND, tags=["failures:2"])
-    await installation.start()
+    await guest.start()
 
     async def given_up() -> bool:
         return (await domain.store.specification(uuid)).state == "failed"
 
     await until(given_up, "the program is given up", limit_seconds=60)
-    failed = await until_ended(installation, uuid, "failed", 2)
+    failed = await until_ended(guest, uuid, "failed", 2)
     assert len(failed) == 2
     assert "so the program's state was set to failed" in failed[-1]["reason"]
 

@@ -4,18 +4,17 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from tests.support.installation import Domain, Installation
+from tests.support.standing import Guest
 from tests.support.waiting import until
 
 BEAT = 'log := import("log")\nlog.info("beat %d", 42)\n'
 EVERY_SECOND = "* * * * * *"
 
 
-async def test_a_routine_runs_at_its_times_and_each_is_on_record_once(
-    installation: Installation, domain: Domain
-) -> None:
+async def test_a_routine_runs_at_its_times_and_each_is_on_record_once(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("beat", BEAT, kind="routine", schedule=EVERY_SECOND)
-    _, worker = await installation.start()
-    runs = await installation.until_runs(uuid, 3)
+    _, worker = await guest.start()
+    runs = await guest.until_runs(uuid, 3)
     due = [datetime.fromisoformat(run["due"]) for run in runs]
     assert {later - earlier for earlier, later in pairwise(due)} == {timedelta(seconds=1)}
     for run in runs:
@@ -26,13 +25,11 @@ async def test_a_routine_runs_at_its_times_and_each_is_on_record_once(
         assert datetime.fromisoformat(run["started"]) - datetime.fromisoformat(run["due"]) < timedelta(seconds=1)
 
 
-async def test_a_run_that_is_still_under_way_makes_the_next_due_times_skipped(
-    installation: Installation, domain: Domain
-) -> None:
+async def test_a_run_that_is_still_under_way_makes_the_next_due_times_skipped(guest: Guest, domain: Domain) -> None:
     code = 'times := import("times")\ntimes.sleep(2500 * times.millisecond)\n'
     uuid = await domain.add("slow", code, kind="routine", schedule=EVERY_SECOND)
-    await installation.start()
-    runs = await installation.until_runs(uuid, 4)
+    await guest.start()
+    runs = await guest.until_runs(uuid, 4)
     outcomes = [run["outcome"] for run in runs]
     assert "succeeded" in outcomes
     skipped = [run for run in runs if run["outcome"] == "skipped"]
@@ -41,21 +38,19 @@ async def test_a_run_that_is_still_under_way_makes_the_next_due_times_skipped(
     assert len({run["due"] for run in runs}) == len(runs)
 
 
-async def test_a_loop_is_ended_at_its_deadline_and_its_neighbours_go_on(
-    installation: Installation, domain: Domain
-) -> None:
-    other = await installation.add_domain("other")
+async def test_a_loop_is_ended_at_its_deadline_and_its_neighbours_go_on(guest: Guest, domain: Domain) -> None:
+    other = await guest.add_domain("other")
     loop = await domain.add("loop", "for { }", kind="routine", schedule=EVERY_SECOND, deadline_ms=700)
     same_domain = await domain.add("beat", BEAT, kind="routine", schedule=EVERY_SECOND)
     other_domain = await other.add("beat", BEAT, kind="routine", schedule=EVERY_SECOND)
-    await installation.start()
-    (first, *_) = await installation.until_runs(loop, 2)
+    await guest.start()
+    (first, *_) = await guest.until_runs(loop, 2)
     assert first["outcome"] == "timed_out"
     assert first["error"]["kind"] == "deadline"
     assert "700 ms" in first["error"]["message"]
     assert 690 <= first["duration_ms"] < 1500
-    for uuid, name in ((same_domain, "test"), (other_domain, "other")):
-        runs = await installation.until_runs(uuid, 2, domain=name)
+    for uuid, name in ((same_domain, domain.name), (other_domain, other.name)):
+        runs = await guest.until_runs(uuid, 2, domain=name)
         assert {run["outcome"] for run in runs} == {"succeeded"}, runs
 
 
@@ -82,23 +77,19 @@ async def test_a_routine_whose_schedule_cannot_be_read_holds_up_no_other(
     assert event["reason"] == "second: 61 is not within 0 to 59"
 
 
-async def test_a_routine_that_fails_is_recorded_with_the_place_in_its_source(
-    installation: Installation, domain: Domain
-) -> None:
-    await installation.start()  # first, as what is due before there is a worker is skipped
+async def test_a_routine_that_fails_is_recorded_with_the_place_in_its_source(guest: Guest, domain: Domain) -> None:
+    await guest.start()  # first, as what is due before there is a worker is skipped
     uuid = await domain.add("broken", 'log := import("log")\n\nx := 1 / 0\n', kind="routine", schedule=EVERY_SECOND)
-    (run, *_) = await installation.until_runs(uuid, 1)
+    (run, *_) = await guest.until_runs(uuid, 1)
     assert run["outcome"] == "failed"
     assert run["error"]["kind"] == "runtime"
     assert run["error"]["stack"][0].startswith("broken:3:"), run["error"]
 
 
-async def test_a_program_that_does_not_compile_is_recorded_with_the_place(
-    installation: Installation, domain: Domain
-) -> None:
-    await installation.start()  # first, as what is due before there is a worker is skipped
+async def test_a_program_that_does_not_compile_is_recorded_with_the_place(guest: Guest, domain: Domain) -> None:
+    await guest.start()  # first, as what is due before there is a worker is skipped
     uuid = await domain.add("typo", "a := 1\nb := c\n", kind="routine", schedule=EVERY_SECOND)
-    (run, *_) = await installation.until_runs(uuid, 1)
+    (run, *_) = await guest.until_runs(uuid, 1)
     assert run["outcome"] == "failed"
     assert run["error"]["kind"] == "compile"
     assert "unresolved reference 'c'" in run["error"]["message"]

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.installation import Domain, Installation
+from tests.support.standing import Guest
 
 TASK = {
     "deadline": 1000,
@@ -19,13 +20,13 @@ TASK = {
 
 @pytest.mark.parametrize("bearer", [None, "wrong"])
 async def test_a_stranger_can_neither_subscribe_nor_read_the_library_nor_send_a_task(
-    installation: Installation, domain: Domain, bearer: str | None
+    guest: Guest, domain: Domain, bearer: str | None
 ) -> None:
     await domain.add("mod", "export 1", kind="module")
-    _, worker = await installation.start()
+    _, worker = await guest.start()
     subscriber = {"uuid": str(uuid4()), "scheme": "http", "authority": "127.0.0.1:1", "languages": ["tengo"]}
     one = f"/v1/subscribers/{uuid4()}"
-    library = "/v1/library?domain=test&module=mod&language=tengo&revision=latest"
+    library = f"/v1/library?domain={domain.name}&module=mod&language=tengo&revision=latest"
     for method, path, json in (
         ("POST", "/v1/subscribers", subscriber),
         ("GET", one, None),
@@ -33,33 +34,33 @@ async def test_a_stranger_can_neither_subscribe_nor_read_the_library_nor_send_a_
         ("PUT", f"{one}/load", {"load": 0}),
         ("GET", library, None),
     ):
-        reply = await installation.call(method, path, token=None, bearer=bearer, json=json)
+        reply = await guest.call(method, path, token=None, bearer=bearer, json=json)
         assert reply.status == 401, (method, path)
         assert "mod" not in reply.json()["message"].split()
     # Not even with a token of the domain: the library is for workers.
-    assert (await installation.call("GET", library)).status == 401
+    assert (await guest.call("GET", library)).status == 401
     for token in (None, "root"):
-        reply = await installation.call("POST", "/v1/tasks", token=token, bearer=bearer, json=TASK, url=worker.url)
+        reply = await guest.call("POST", "/v1/tasks", token=token, bearer=bearer, json=TASK, url=worker.url)
         assert reply.status == 401
-        reply = await installation.call("GET", "/v1/status", token=token, bearer=bearer, url=worker.url)
+        reply = await guest.call("GET", "/v1/status", token=token, bearer=bearer, url=worker.url)
         assert reply.status == 401
 
 
 async def test_whoever_shows_the_secret_reads_the_library_and_unchanged_modules_cost_nothing(
-    installation: Installation, domain: Domain
+    guest: Guest, domain: Domain
 ) -> None:
     await domain.add("mod", "export 1", kind="module")
-    await installation.start()
-    secret = _secret(installation.folder)
-    query = "/v1/library?domain=test&module=mod&language=tengo&revision="
-    reply = await installation.call("GET", query + "latest", bearer=secret)
+    await guest.start()
+    secret = _secret(guest.folder)
+    query = f"/v1/library?domain={domain.name}&module=mod&language=tengo&revision="
+    reply = await guest.call("GET", query + "latest", bearer=secret)
     assert (reply.status, reply.body) == (200, b"export 1")
     assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert reply.headers["X-Revision"] == "0"
     etag = {"If-None-Match": reply.headers["ETag"]}
-    assert (await installation.call("GET", query + "0", bearer=secret, headers=etag)).status == 304
+    assert (await guest.call("GET", query + "0", bearer=secret, headers=etag)).status == 304
     for wrong, status in (("1", 404), ("x", 400), ("-1", 400), ("", 400), ("99999999999", 400)):
-        reply = await installation.call("GET", query + wrong, bearer=secret)
+        reply = await guest.call("GET", query + wrong, bearer=secret)
         assert (reply.status, reply.json()["code"]) == (status, status)
 
 
@@ -79,28 +80,27 @@ async def test_the_secret_is_made_once_for_its_owner_only_and_shows_up_nowhere(
         assert "cm9vd" not in daemon.log_text()
 
 
-async def test_a_program_does_not_see_the_credentials_of_its_caller(installation: Installation, domain: Domain) -> None:
+async def test_a_program_does_not_see_the_credentials_of_its_caller(guest: Guest, domain: Domain) -> None:
     code = """
 cgi := import("cgi")
 json := import("json")
 cgi.response.write(json.encode(cgi.request.headers()))
 """
     uuid = await domain.add("headers", code)
-    await installation.start()
+    await guest.start()
     headers = {"X-Mine": "here", "Cookie": "session=1"}
-    reply = await installation.call("POST", f"/v2/programs/{uuid}/webhook", data=b"", headers=headers)
+    reply = await guest.call("POST", f"/v2/programs/{uuid}/webhook", data=b"", headers=headers)
     seen = {name.lower(): value for name, value in reply.json().items()}
     assert seen["x-mine"] == "here"
     assert not {"authorization", "cookie"} & set(seen)
 
 
-async def test_policies_decide_who_may_do_what(installation: Installation, domain: Domain) -> None:
+async def test_policies_decide_who_may_do_what(guest: Guest, domain: Domain) -> None:
     from sqlalchemy import text
 
     from juvuln.database import transaction
 
     uuid = await domain.add("hook", "x := 1")
-    await installation.start()
     async with transaction(domain.store._engine, "policies") as connection:
         await connection.execute(
             text(
@@ -108,14 +108,15 @@ async def test_policies_decide_who_may_do_what(installation: Installation, domai
                 "SELECT :uuid, group_uuid, 0, 'deny', 'create', :resource FROM group_policies LIMIT 1"
             ),
             {
-                "uuid": uuid4() if installation.databases.kind == "postgresql" else uuid4().hex,
+                "uuid": uuid4() if guest.databases.kind == "postgresql" else uuid4().hex,
                 "resource": f"programs/{uuid}/webhook",
             },
         )
-    reply = await installation.webhook(uuid)
+    await guest.start()
+    reply = await guest.webhook(uuid)
     assert reply.status == 403
     assert reply.json()["message"] == f"no policy lets you create programs/{uuid}/webhook"
-    assert (await installation.call("GET", f"/v2/programs/{uuid}")).status == 200
+    assert (await guest.call("GET", f"/v2/programs/{uuid}")).status == 200
 
 
 @pytest.mark.usefixtures("domain")
