@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from juvuln.clock import new_run_id
 from juvuln.database import DatabaseError, RefusedError, open_engine, transaction
@@ -270,6 +270,66 @@ async def test_a_record_of_the_first_version_is_brought_to_the_present_form_with
         async with transaction(record._engine, "record") as connection:
             indexes = await connection.run_sync(lambda sync: inspect(sync).get_indexes("runs"))
     assert {index["name"] for index in indexes} >= {index.name for index in runs.indexes}
+
+
+async def form_of(url: str) -> dict[str, Any]:
+    """Of each table: columns, indexes, and what must be unique. A migration adds columns at the end, so in no order."""
+
+    def read(sync: Connection) -> dict[str, Any]:
+        found = inspect(sync)
+        return {
+            table: {
+                "columns": {
+                    each["name"]: (str(each["type"]), each["nullable"], each["default"])
+                    for each in found.get_columns(table)
+                },
+                "key": found.get_pk_constraint(table)["constrained_columns"],
+                "indexes": {
+                    each["name"]: (
+                        each["column_names"],
+                        each["unique"],
+                        {option: str(value) for option, value in each.get("dialect_options", {}).items()},
+                    )
+                    for each in found.get_indexes(table)
+                },
+                "unique": found.get_unique_constraints(table),
+            }
+            for table in found.get_table_names()
+        }
+
+    engine = open_engine(url, create=True)
+    async with transaction(engine, "record") as connection:
+        form = await connection.run_sync(read)
+    await engine.dispose()
+    return form
+
+
+async def test_a_new_record_has_the_form_that_the_migrations_lead_to(databases: DatabaseServer) -> None:
+    made, migrated = await databases.create(), await databases.create()
+    async with open_record(made, "manager", lambda _: None):
+        pass
+    engine = open_engine(migrated, create=True)
+    async with transaction(engine, "record") as connection:
+        await connection.run_sync(_upgrade)
+    await engine.dispose()
+    assert await form_of(made) == await form_of(migrated)
+    async with open_record(migrated, "manager", lambda _: None):
+        pass  # and no migration is missing
+
+
+async def test_a_new_record_is_made_as_a_whole_or_not_at_all(record_url: str) -> None:
+    engine = open_engine(record_url, create=True)
+    async with transaction(engine, "record") as connection:
+        await connection.execute(text("CREATE TABLE paused_domains (of_somebody_else INTEGER)"))
+    with pytest.raises(DatabaseError, match="paused_domains"):
+        async with open_record(record_url, "manager", lambda _: None):
+            pass
+    assert list(await form_of(record_url)) == ["paused_domains"]
+    async with transaction(engine, "record") as connection:
+        await connection.execute(text("DROP TABLE paused_domains"))
+    await engine.dispose()
+    async with open_record(record_url, "manager", lambda _: None) as record:
+        assert await record.history("test", limit=10) == []
 
 
 async def test_history_is_of_the_outcomes_that_are_asked_for(record: RunRecord) -> None:
