@@ -7,8 +7,8 @@ A worker starts it as a file, without site packages, and with nothing in its env
 It exits with 0 at the end of the stream, else with 1 and one line on standard error.
 """
 
-import argparse
 import sys
+from getopt import GetoptError, getopt
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -18,31 +18,33 @@ from tengo_bridge.errors import BridgeError
 from tengo_bridge.library import DEFAULT_PATH, SERVE_STREAM_ENDED, load_library
 from tengo_bridge.lockdown import clear_environment, end_with_parent, leave_signals_to_parent, lock_down
 
+OPTIONS = ("fd=", "parent=", "memory-bytes=", "library=")
+
 
 def main() -> int:
     """Serve until the stream ends; gives the exit status."""
-    options = read_options(sys.argv[1:])
     try:
-        clear_environment()
-        end_with_parent(options.parent)
-        leave_signals_to_parent()
-        lock_down(options.fd, options.memory_bytes, options.library)
-        library = load_library(options.library)
-    except (BridgeError, OSError) as error:
+        # Not argparse, which takes a megabyte of each executor.
+        given = dict(getopt(sys.argv[1:], "", OPTIONS)[0])
+        return serve(
+            int(given["--fd"]),
+            int(given["--parent"]),
+            int(given["--memory-bytes"]) if "--memory-bytes" in given else None,
+            Path(given.get("--library", DEFAULT_PATH)),
+        )
+    except (BridgeError, GetoptError, OSError) as error:
         print(f"executor: {error}", file=sys.stderr)  # noqa: T201
         return 1
+
+
+def serve(stream: int, parent: int, memory_bytes: int | None, library_path: Path) -> int:
+    """Lock down, and answer frames on the socket ``stream``; gives the exit status. Raises BridgeError, OSError."""
+    clear_environment()
+    end_with_parent(parent)
+    leave_signals_to_parent()
+    lock_down(stream, memory_bytes, library_path)
     # The library itself says what is wrong with a stream that it refuses.
-    return 0 if library.serve(options.fd) == SERVE_STREAM_ENDED else 1
-
-
-def read_options(arguments: list[str]) -> argparse.Namespace:
-    """The command line as values."""
-    parser = argparse.ArgumentParser(prog="executor.py", description=__doc__)
-    parser.add_argument("--fd", type=int, required=True, help="the stream socket to serve")
-    parser.add_argument("--parent", type=int, required=True, metavar="PID", help="the worker; if it ends, so does this")
-    parser.add_argument("--memory-bytes", type=int, help="the most data memory that this process may take")
-    parser.add_argument("--library", type=Path, default=DEFAULT_PATH, metavar="PATH", help="libtengo.so")
-    return parser.parse_args(arguments)
+    return 0 if load_library(library_path).serve(stream) == SERVE_STREAM_ENDED else 1
 
 
 if __name__ == "__main__":
