@@ -2,13 +2,15 @@
 
 import os
 import socket
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from juvuln.policy import MAX_FAILURES, MAX_RETRIES, MAX_SECONDS, Missed, Overlap, Policy, Retry
+from juvuln.rate import Network
 from juvuln.routine import Planning
 from juvuln.schedule import DURATION_PART, DURATION_UNITS_NS, ScheduleError, load_zone
 from shared.auth import is_loopback
@@ -31,9 +33,16 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 PerSecond = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
+def _network(value: object) -> Network:
+    try:
+        return ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(f"{error}; a network is such as 10.0.0.0/8") from None
+
+
 class ManagerListen(ListenSection):
     port: Port = 8097
-    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], FromJson] = ()
+    trusted_proxies: Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], FromJson] = ()
     """Peers whose X-Forwarded-For is believed."""
 
 
