@@ -16,6 +16,7 @@ from shared.cli import (
     ConfigOption,
     daemon_app,
     exit_with,
+    run_app,
     serve,
     version_option,
 )
@@ -41,7 +42,7 @@ app.command("status")(show_status)
 
 
 def main() -> None:
-    app()
+    run_app(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -4,14 +4,12 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from malgomaj.config import WorkerSettings
 from malgomaj.errors import UnusableInput
 from malgomaj.exit_status import EXIT_INTERRUPTED, EXIT_LIMIT
-from malgomaj.peer import Peer
 from shared.cli import (
     EXIT_USAGE,
     CheckConfigOption,
@@ -19,12 +17,15 @@ from shared.cli import (
     daemon_app,
     exit_with,
     report_error,
+    run_app,
     serve,
     version_option,
 )
-from shared.config import find_config_file, load_settings
 from shared.errors import ConfigurationError, SelfhostError
 from shared.wire import MAX_DEADLINE_MS
+
+if TYPE_CHECKING:
+    from malgomaj.config import WorkerSettings
 
 PROGRAM = "malgomaj"
 
@@ -49,7 +50,7 @@ app = daemon_app(
 
 
 def main() -> None:
-    app()
+    run_app(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -124,13 +125,12 @@ def run_command(
     _exit_with(work)
 
 
-def _local_settings(context: typer.Context, config: Path | None) -> WorkerSettings:
+def _local_settings(context: typer.Context, config: Path | None) -> "WorkerSettings":
     """Those of the daemon; ``--config`` may stand before the command or after it."""
     from malgomaj.local_commands import without_configuration
     from shared.logging import configure_logging
 
-    config_file = find_config_file(config or context.find_root().params["config"], os.environ)
-    settings = load_settings(WorkerSettings, config_file, os.environ)
+    settings, config_file = _settings(config or context.find_root().params["config"])
     configure_logging(PROGRAM, log_format=settings.log.format, level="error")
     return settings if config_file else without_configuration(settings)
 
@@ -156,8 +156,7 @@ def _exit_with(work: Callable[[], int]) -> NoReturn:
 
 
 def _run(config: Path | None, *, check_only: bool) -> int:
-    config_file = find_config_file(config, os.environ)
-    settings = load_settings(WorkerSettings, config_file, os.environ)
+    settings, config_file = _settings(config)
     if check_only:
         _print_good(settings, config_file)
         return 0
@@ -166,7 +165,18 @@ def _run(config: Path | None, *, check_only: bool) -> int:
     return serve(PROGRAM, settings, open_worker(settings))
 
 
-def _print_good(settings: WorkerSettings, config_file: Path | None) -> None:
+def _settings(config: Path | None) -> tuple["WorkerSettings", Path | None]:
+    """The settings, and the file that they are from, if any. Raises ConfigurationError."""
+    from malgomaj.config import WorkerSettings
+    from shared.config import find_config_file, load_settings
+
+    config_file = find_config_file(config, os.environ)
+    return load_settings(WorkerSettings, config_file, os.environ), config_file
+
+
+def _print_good(settings: "WorkerSettings", config_file: Path | None) -> None:
+    from malgomaj.peer import Peer
+
     manager = Peer.at(settings.program_manager.scheme, settings.program_manager.authority).base_url
     listens = f"listens on {settings.listen.host}:{settings.listen.port}"
     source = config_file or "the environment alone"

@@ -41,6 +41,13 @@ def daemon_app(name: str, help_text: str, epilog: str | None = None) -> typer.Ty
     )
 
 
+def run_app(app: typer.Typer) -> None:
+    """Run the command line that this process was started for, to its end."""
+    # Typer brings rich, and structlog imports it wherever it is found: four megabytes that nothing here makes use of.
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    app()
+
+
 def version_option(program: str) -> Any:
     """The option ``--version``."""
 

@@ -1,0 +1,68 @@
+"""What the processes at rest have not loaded: a library that nobody needs there takes megabytes for years."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tengo_bridge.library import DEFAULT_PATH
+
+MANAGER = """
+import asyncio, sys
+from juvuln.cli import main
+sys.argv = ["juvuln", "--check-config"]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+from juvuln.runs.record import open_record
+
+async def make_record():
+    async with open_record("sqlite:///record.db", "manager", lambda problem: None):
+        pass
+
+asyncio.run(make_record())
+"""
+WORKER = """
+import sys
+from malgomaj.cli import main
+sys.argv = ["malgomaj", "--check-config"]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+import malgomaj.worker
+"""
+EXECUTOR = f"""
+import sys
+sys.path.insert(0, {str(DEFAULT_PATH.parent.parent)!r})
+from tengo_bridge.executor import main
+sys.argv = ["executor.py", "--fd", "0", "--parent", "0"]
+assert main() == 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "options", "needless"),
+    [
+        pytest.param(MANAGER, [], ["alembic", "pydantic.networks", "rich"], id="the manager"),
+        pytest.param(WORKER, [], ["pydantic.networks", "rich", "sqlalchemy"], id="the worker"),
+        pytest.param(EXECUTOR, ["-I", "-S"], ["argparse", "asyncio", "pydantic", "shutil", "typing"], id="an executor"),
+    ],
+)
+def test_nothing_is_loaded_that_nobody_needs(
+    tmp_path: Path, code: str, options: list[str], needless: list[str]
+) -> None:
+    (tmp_path / "domains.yaml").write_text("domains: {}\n")
+    ask = f"print([name for name in {needless} if sys.modules.get(name)])"
+    ended = subprocess.run(
+        [sys.executable, *options, "-c", f"{code}\n{ask}"],
+        cwd=tmp_path,
+        env={"JUVULN_DOMAINFILE": str(tmp_path / "domains.yaml")} if not options else {},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"
