@@ -165,6 +165,7 @@ install-for-everyone:
 	@cp deploy/sysusers.d/selfhost.conf "$(DESTDIR)$(SYSUSERSDIR)/selfhost.conf"
 	@for each in $(EXAMPLES); do cp deploy/config/$$each.example.yaml "$(DESTDIR)$(CONFIGDIR)/" || exit 1; done
 	@cp LICENSE README.md CHANGELOG.md docs/*.md deploy/grafana/*.json deploy/prometheus/*.yaml "$(DESTDIR)$(DOCDIR)/"
+	@cp -R docs/performance "$(DESTDIR)$(DOCDIR)/"
 	@rm -rf $(STAGE)
 	@echo "Installed. What to do next: $(DOCDIR)/operations.md"
 

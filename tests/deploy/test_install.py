@@ -92,6 +92,17 @@ def test_everybody_can_read_what_was_installed(staged: Staged) -> None:
     assert [path for path in staged.files() if not path.stat().st_mode & 0o004] == []
 
 
+def test_every_picture_that_a_document_shows_is_installed_with_it(staged: Staged) -> None:
+    documents = staged.path(f"{PREFIX}/share/doc/selfhost-programs")
+    shown = {
+        path.parent / picture
+        for path in documents.glob("*.md")
+        for picture in re.findall(r"!\[[^]]*\]\(([^):]+)\)", path.read_text())
+    }
+    assert documents / "performance" / "results.svg" in shown
+    assert [path for path in shown if not path.is_file()] == []
+
+
 def test_only_examples_go_to_where_configuration_is(staged: Staged) -> None:
     configuration = staged.path("/etc/selfhost")
     assert sorted(path.name for path in configuration.iterdir()) == [
