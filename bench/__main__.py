@@ -46,6 +46,7 @@ MEASUREMENTS = (
     ),
     Measurement(("start", "rest-memory"), footprint.rest),
     Measurement(("lag-p99",), routines.lag),
+    Measurement(("lag-p50-even", "lag-p99-even"), routines.even_lag),
     Measurement(("storm",), routines.storm),
     Measurement(("tick-claimed", "tick", "tick-claimed-postgresql", "tick-postgresql"), schedule.ticks),
     Measurement(("counted-worker", "counted-manager"), footprint.counting_runs),

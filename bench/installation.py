@@ -123,14 +123,14 @@ async def worker_alone(folder: Path) -> AsyncIterator[tuple[Daemon, str]]:
 
 @asynccontextmanager
 async def both_daemons(
-    folder: Path, urls: Mapping[str, str], workers: int = 1
+    folder: Path, urls: Mapping[str, str], workers: int = 1, **settings: str
 ) -> AsyncIterator[tuple[Daemon, Sequence[Daemon]]]:
-    """A manager of these domains and its workers, started together."""
+    """A manager of these domains, with these settings, and its workers, started together."""
     file = folder / "domains.yaml"
     file.write_text(yaml.safe_dump({"domains": dict(urls)}), encoding="utf-8")
     port = free_port()
     async with AsyncExitStack() as stack:
-        manager = daemon("juvuln", folder, port, "/readyz", DOMAINFILE=str(file))
+        manager = daemon("juvuln", folder, port, "/readyz", DOMAINFILE=str(file), **settings)
         places = [folder / f"worker-{number}" for number in range(workers)]
         for place in places:
             place.mkdir()

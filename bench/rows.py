@@ -73,6 +73,8 @@ TARGETS = {
         Target("webhook-node-red", "the same: Node-RED", "/s"),
         Target("webhook-p50", "a webhook at 500/s: median", "ms"),
         Target("webhook-p99", "a webhook at 500/s: p99", "ms"),
+        Target("lag-p50-even", "lag at 1,000 due/s that `jitter_seconds: 1` spreads evenly: median", "ms"),
+        Target("lag-p99-even", "the same: p99", "ms"),
         Target("new-domain", "the first answer to a new domain, whose executor has to start: median", "ms"),
         Target("scrape", "a scrape of /metrics with as many", "ms"),
         Target("change", "to change a program with as many, until the change is in effect", "ms"),

@@ -106,7 +106,7 @@ class ScheduleSection(Section):
     jitter_seconds: PolicySeconds = 0.0
     failures_limit: Annotated[int, Field(ge=0, le=MAX_FAILURES)] = 0
     spread_every: bool = False
-    """Whether `@every` begins at another moment of its period for each program."""
+    """Whether `@every` begins at another second of its period for each program."""
     paused_domains: Annotated[tuple[str, ...], FromJson] = ()
 
     def planning(self) -> Planning:

@@ -42,7 +42,7 @@ class Planning:
     policy: Policy
     """Of programs whose tags say nothing else."""
     spread_every: bool = False
-    """Whether ``@every`` begins at another moment of its period for each program."""
+    """Whether ``@every`` begins at another second of its period for each program."""
 
     def zone_of(self, domain: str) -> tzinfo:
         return self.zones.get(domain, self.zone)
