@@ -26,7 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench import report
 from bench.curves import Curve, point, to_json
 from bench.installation import Daemon, children, daemon, free_port, memory_mb, until_answers, worker_of
-from bench.soak_load import Callers, SoakDomain, at_rate, make_domain, one_after_the_other
+from bench.soak_load import CALM_WEBHOOK, Callers, SoakDomain, at_rate, make_domain, one_after_the_other
 from bench.tools import BENCH
 from shared.logging import configure_logging
 
@@ -92,8 +92,17 @@ class Soaked:
             *(f"{name} drifts by {rise:+.1%}" for name, rise in drifts.items() if rise > MAX_DRIFT),
             *(f"{count:g} {what} left behind" for what, count in self.left.items()),
             *(f"{count} calls unanswered, {what}" for what, count in self.unanswered.items()),
+            *(f"{count} calls answered otherwise than well, {what}" for what, count in self._spoiled().items()),
             *(["a write-ahead log is never emptied"] if write_ahead_mb > MAX_WRITE_AHEAD_MB * (DOMAINS + 1) else []),
         ]
+
+    def _spoiled(self) -> Mapping[str, int]:
+        """Webhooks of calm domains: neither hostile programs of another one nor the end of a worker may spoil them."""
+        return {
+            what: count
+            for what, count in self.answered.items()
+            if what.startswith(f"{CALM_WEBHOOK} ") and what != f"{CALM_WEBHOOK} 200"
+        }
 
 
 @asynccontextmanager

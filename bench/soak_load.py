@@ -21,6 +21,7 @@ ROUTINES = 10
 """Of each domain, every second."""
 HOSTILE_DOMAIN = 0
 """The one whose hostile programs are called; all have some."""
+CALM_WEBHOOK = "webhook of a calm domain"
 QUIET = 'log := import("log"); log.info("beat")'
 ANSWERS = 'cgi := import("cgi"); cgi.response.write("hello")'
 TIMEOUT = aiohttp.ClientTimeout(total=30)
@@ -70,7 +71,7 @@ class Callers:
 
     async def webhooks(self, session: aiohttp.ClientSession, number: int) -> None:
         domain = self._domains[number % len(self._domains)]
-        what = "webhook" if domain is not self._domains[HOSTILE_DOMAIN] else "webhook of the hostile domain"
+        what = CALM_WEBHOOK if domain is not self._domains[HOSTILE_DOMAIN] else "webhook of the hostile domain"
         await self._call(session, what, f"/v1/webhooks/{domain.name}/{domain.webhook}", domain.name, b"body")
 
     async def uploads(self, session: aiohttp.ClientSession, number: int) -> None:

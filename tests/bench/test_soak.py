@@ -34,7 +34,9 @@ async def test_a_short_soak_leaves_nothing_behind_and_samples_everything(tmp_pat
     assert found.problems() == []
     assert found.samples.keys() == SAMPLED
     assert all(len(series) > 5 and max(value for _, value in series) > 0 for series in found.samples.values())
-    assert all(found.answered[what] for what in ("webhook 200", "upload 201", "sign 204", "delete 204"))
+    assert all(
+        found.answered[what] for what in ("webhook of a calm domain 200", "upload 201", "sign 204", "delete 204")
+    )
     assert any(what.startswith("hostile 5") for what in found.answered)
 
 
@@ -60,3 +62,10 @@ def test_a_short_soak_is_not_judged_by_drift() -> None:
 def test_a_verdict_names_what_is_left_behind_and_who_got_no_answer() -> None:
     found = Soaked(1, {}, {}, {"upload: TimeoutError": 2}, {"tasks": 3.0})
     assert found.problems() == ["3 tasks left behind", "2 calls unanswered, upload: TimeoutError"]
+
+
+def test_a_verdict_names_calm_webhooks_that_were_not_answered_well_and_no_others() -> None:
+    spoiled = {"webhook of a calm domain 502": 3, "webhook of the hostile domain 502": 4}
+    answered = {"webhook of a calm domain 200": 9, "hostile 500": 5, **spoiled}
+    found = Soaked(1, {}, answered, {}, {})
+    assert found.problems() == ["3 calls answered otherwise than well, webhook of a calm domain 502"]
