@@ -106,6 +106,25 @@ async def test_a_run_that_was_closed_is_never_read_as_open(record: RunRecord) ->
         assert [each.id for each in newest] == [it.id]
 
 
+@pytest.mark.parametrize("count", [1, 3, 255, 257, 700])
+async def test_however_many_go_on_record_together_each_is_there_once_with_its_own_ending(
+    record: RunRecord, count: int
+) -> None:
+    known, new = [run(number, NOW_MS + number * 1000) for number in range(count)], run(count, NOW_MS - 1000)
+    again = [run(1000 + number, each.due_ms) for number, each in enumerate(known)]
+    skipped = run(2000, NOW_MS - 2000), Ending(Outcome.SKIPPED, ended_ms=NOW_MS, reason="paused")
+    assert await record.claim(known) == {each.id for each in known}
+    assert await record.claim([*again, new], [skipped]) == {new.id, skipped[0].id}
+    for number, each in enumerate(known):
+        record.close(each, Ending(Outcome.SUCCEEDED, ended_ms=NOW_MS + number, worker=f"w{number}"))
+    recorded = {each.id: each.ending for each in await record.history("test", limit=10_000)}
+    assert recorded == {
+        new.id: None,
+        skipped[0].id: skipped[1],
+        **{each.id: Ending(Outcome.SUCCEEDED, NOW_MS + n, worker=f"w{n}") for n, each in enumerate(known)},
+    }
+
+
 async def test_the_first_ending_of_a_run_counts(record: RunRecord) -> None:
     it = run(1, NOW_MS)
     await record.claim([it])
