@@ -6,7 +6,7 @@ A run is moved to another worker only if it certainly did not start on the first
 import asyncio
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 import aiohttp
@@ -121,7 +121,7 @@ class Dispatcher:
                     self._workers.source_needed(worker.uuid, _content(run))
                     rest_seconds = 0.0  # it can have it at once
                 elif worker.uuid not in refusals:
-                    log.warning("worker_did_not_start_run", worker=worker.name, reason=turn.reason)
+                    log.warning("worker_did_not_start_run", worker=worker.name, reason=turn.reason, **run.facts)
                 until = loop.time() + rest_seconds
                 refusals[worker.uuid] = Refused(worker.name, turn.why, turn.reason, until)
                 self._believe(worker, turn)
@@ -185,15 +185,17 @@ class Dispatcher:
             raise
         finally:
             self._live.take_back(run.id, begun=begun)
-        ending = replace(
-            self._ending(said.outcome, said.reason),
+        ending = Ending(
+            outcome=said.outcome,
+            ended_ms=self._clock.now_ms(),
+            reason=said.reason,
+            started_ms=handed_over_ms + round(said.waited_ms or 0),
+            duration_ms=said.duration_ms,
+            worker=worker.name,
             error=said.error,
             log=said.log,
             modules=said.modules,
-            duration_ms=said.duration_ms,
             attempts=said.attempts,
-            started_ms=handed_over_ms + round(said.waited_ms or 0),
-            worker=worker.name,
         )
         return Result(ending, said.answer)
 

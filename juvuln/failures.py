@@ -42,10 +42,9 @@ class Failures:
             if 1 + _in_a_row(past, run.program.revision) < limit or not await self._set_failed(run.program):
                 return None
         except (DatabaseError, NotFoundError) as error:
-            key = str(run.program.key)
-            log.error("program_not_set_to_failed", name=run.program.name, program=key, reason=str(error))
+            log.error("program_not_set_to_failed", name=run.program.name, reason=str(error), **run.facts)
             return "whether it failed too often could not be seen, or its state not be set to failed"
-        log.error("program_set_to_failed", name=run.program.name, program=str(run.program.key), failures=limit)
+        log.error("program_set_to_failed", name=run.program.name, failures=limit, **run.facts)
         return f"it failed {limit} times in a row, {SET_TO_FAILED}"
 
 

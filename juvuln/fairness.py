@@ -36,6 +36,13 @@ class FairQueue(Generic[Waiting]):
         """Have ``one`` wait behind the others of its domain."""
         self._waiting.setdefault(domain, OrderedDict())[one] = None
 
+    def take_at_once(self, domain: str) -> bool:
+        """Give the domain a place if nobody waits and it may have one; tells whether it did."""
+        if self._waiting or not self._may_take(domain):
+            return False
+        self._give(domain)
+        return True
+
     def leave(self, domain: str, one: Waiting) -> None:
         """Have ``one`` wait no longer, if it still does."""
         others = self._waiting.get(domain, OrderedDict())
@@ -54,8 +61,7 @@ class FairQueue(Generic[Waiting]):
             self._waiting.move_to_end(domain)
         else:
             del self._waiting[domain]
-        self._free -= 1
-        self._taken[domain] += 1
+        self._give(domain)
         return domain, one
 
     def give_back(self, domain: str) -> None:
@@ -64,6 +70,10 @@ class FairQueue(Generic[Waiting]):
         self._taken[domain] -= 1
         if not self._taken[domain]:
             del self._taken[domain]
+
+    def _give(self, domain: str) -> None:
+        self._free -= 1
+        self._taken[domain] += 1
 
     def _may_take(self, domain: str) -> bool:
         return has_share(self._taken[domain], self._free)
@@ -77,6 +87,8 @@ class Places:
 
     async def take(self, domain: str) -> None:
         """Wait for a place, which the caller must give back."""
+        if self._queue.take_at_once(domain):
+            return
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.put(domain, given)
         self._hand_out()

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
-from structlog.contextvars import bound_contextvars
 
 from juvuln.attempts import Tried, joined
 from juvuln.clock import Clock
@@ -78,29 +77,21 @@ class Runner:
 
     async def execute(self, run: Run, request: TaskRequest | None = None) -> Result:
         """Bring a claimed run to its end and close its record, whatever happens."""
-        key = run.program.key
         self._live.begin(run.id)
-        with bound_contextvars(run=run.id, program=str(key.uuid), domain=key.domain):
-            result, note = None, None
-            try:
-                result = await self._cancellable(run, request)
-                note = await self._failures.ended(run, result.ending)
-            except asyncio.CancelledError:
-                self._end(run, result.ending if result else self._cut_off(run))
-                raise
-            except Exception:
-                log.exception("dispatch_failed")
-                wrong = "internal error of the manager; its log has the details"
-                result = result or Result(self._ending(Outcome.LOST, wrong))
-            closed = replace(
-                result.ending,
-                reason=joined(result.ending.reason, note),
-                request_bytes=len(request.body) if request else None,
-                answer_bytes=len(result.answer.body) if result.answer else None,
-                answer_status=result.answer.status if result.answer else None,
-            )
-            self._end(run, closed)
-            return replace(result, ending=closed)
+        result, note = None, None
+        try:
+            result = await self._cancellable(run, request)
+            note = await self._failures.ended(run, result.ending)
+        except asyncio.CancelledError:
+            self._end(run, result.ending if result else self._cut_off(run))
+            raise
+        except Exception:
+            log.exception("dispatch_failed", **run.facts)
+            wrong = "internal error of the manager; its log has the details"
+            result = result or Result(self._ending(Outcome.LOST, wrong))
+        result = _completed(result, note, request)
+        self._end(run, result.ending)
+        return result
 
     def cancel(self, run_id: str, reason: str) -> None:
         """End a run, at its worker too; :meth:`execute` returns when it has ended there. It is not repeated.
@@ -127,6 +118,7 @@ class Runner:
             worker=ending.worker,
             duration_ms=ending.duration_ms,
             reason=ending.reason or (str(ending.error) if ending.error else None),
+            **run.facts,
         )
 
     def _end(self, run: Run, ending: Ending) -> None:
@@ -176,7 +168,8 @@ class Runner:
         """Wait until a run is to be repeated; gives why it is not, if so."""
         run = under_way.run
         pause_seconds = run.retry.pause_seconds(tried.count, self._spread())
-        log.info("run_repeated", attempt=tried.count + 1, pause_seconds=round(pause_seconds, 3), reason=tried.in_words)
+        attempt, reason = tried.count + 1, tried.in_words
+        log.info("run_repeated", attempt=attempt, pause_seconds=round(pause_seconds, 3), reason=reason, **run.facts)
         stopped = "the manager was stopped" if await self._stopped_within(pause_seconds) else None
         return stopped or under_way.cancelled or self._why_not_again(run.program)
 
@@ -197,6 +190,20 @@ class Runner:
 
     def _ending(self, outcome: Outcome, reason: str | None) -> Ending:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)
+
+
+def _completed(result: Result, note: str | None, request: TaskRequest | None) -> Result:
+    """With what was said of its program, and how much a call asked and was answered."""
+    if note is None and request is None and result.answer is None:
+        return result
+    ending = replace(
+        result.ending,
+        reason=joined(result.ending.reason, note),
+        request_bytes=len(request.body) if request else None,
+        answer_bytes=len(result.answer.body) if result.answer else None,
+        answer_status=result.answer.status if result.answer else None,
+    )
+    return Result(ending, result.answer)
 
 
 def _with_reason(result: Result, cancelled: str | None) -> Result:

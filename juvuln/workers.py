@@ -110,13 +110,15 @@ def choose(
     able = [
         worker for worker in workers if worker.is_open and language in worker.languages and worker.uuid not in excluded
     ]
+    if len(able) <= 1:
+        return able[0] if able else None
     comparable = all(worker.capacity for worker in able)
 
     def preference(worker: Worker) -> tuple[float, bool, int, str]:
         load = worker.load_ms / worker.capacity if comparable and worker.capacity else worker.load_ms
         return load, worker.uuid not in familiar, worker.last_turn, str(worker.uuid)
 
-    return min(able, key=preference, default=None)
+    return min(able, key=preference)
 
 
 def worker_from(subscriber: Subscriber, now_seconds: float, now_ms: int = 0) -> Worker:

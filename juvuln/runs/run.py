@@ -1,6 +1,6 @@
 """A run from its claim to its end. Values only; times are milliseconds since 1970, UTC, and say so in their names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
@@ -38,6 +38,12 @@ class Run:
     """How it is repeated if it does not end well."""
     failures_limit: int = 0
     """After how many failures in a row, this one included, its program is set to failed; 0: never."""
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What its log lines have in common."""
+        key = self.program.key
+        return {"run": self.id, "program": str(key.uuid), "domain": key.domain}
 
 
 @dataclass(frozen=True, slots=True)
