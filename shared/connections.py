@@ -10,6 +10,7 @@ The plainest requests of some routes are answered here, past aiohttp (:mod:`shar
 import asyncio
 import resource
 from collections.abc import Coroutine
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import chain, takewhile
 from typing import Any, cast
@@ -63,6 +64,7 @@ class Connections:
         self._ending = False
         self._most = affordable_connections(limits.connections)
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
         self._connections: dict[asyncio.BaseProtocol, _Connection] = {}
         self._due: dict[_Connection, float] = {}
         """Those whose next head is due, with the time since when; the longest first."""
@@ -106,7 +108,8 @@ class Connections:
         """A connection has sent a request that is answered past aiohttp, by a task that calls :meth:`end_call`."""
         self._due.pop(connection, None)
         self._idle.pop(connection, None)
-        call = self._loop.create_task(answer)
+        # Not in the context of what begins it, which may be the call before: what that bound would be logged with it.
+        call = self._loop.create_task(answer, context=self._context.copy())
         self._calls.add(call)
         return call
 
@@ -247,13 +250,13 @@ class _Connection(asyncio.Protocol):
     async def _answer(self, answer: Answering, request: Request) -> None:
         try:
             self._write(await answer(request.headers.get("Authorization", ""), request.body))
+            self._connections.answered(self)
             if not self._writable.is_set():
-                await self._writable.wait()  # who does not read answers may ask for no more
+                await self._writable.wait()  # who does not read answers may ask for no more, and is let go some time
         finally:
             if self._call is not None:
                 self._connections.end_call(self._call)
                 self._call = None
-        self._connections.answered(self)
         self._go_on()
 
     def _write(self, data: bytes) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import HttpProcessingError, HttpRequestParser
+from aiohttp.http import HttpProcessingError, HttpRequestParser, HttpVersion11
 
 from shared.reply import Reply
 
@@ -58,9 +58,12 @@ class Reader:
         if len(messages) != 1 or upgraded or tail:
             return None
         message, payload = messages[0]
-        if not payload.is_eof() or message.should_close or message.chunked or message.compression:
+        if not payload.is_eof() or message.chunked or message.compression:
             return None
-        if "Expect" in message.headers:
+        # Only with HTTP/1.1 does a connection stay without a word about that in the answer.
+        if message.should_close or message.version != HttpVersion11:
             return None
-        length = int(message.headers.get("Content-Length", "0"))
-        return Request(message.method, message.path, message.headers, data[len(data) - length :])
+        if message.upgrade or "Expect" in message.headers:
+            return None
+        # As the parser has it: the ends of lines may follow, which are no part of it.
+        return Request(message.method, message.path, message.headers, payload.read_nowait())

@@ -3,18 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
 from multidict import CIMultiDict
 
-from shared.connections import IDLE_SECONDS
+from shared.connections import IDLE_SECONDS, ConnectionCount
 from shared.http import Refusal, Route, listening, make_app, read_body
 from shared.reply import Reply
+from tests.support.waiting import until
 
 DRAIN_SECONDS = 5.0
 MAX_BODY_BYTES = 1024 * 1024
+BOUND = ContextVar("BOUND", default="")
+"""What a call binds to its context, as it does for its log lines."""
+
 LARGE = 32 * 1024 * 1024
 """More than the system takes for a connection whose other end does not read."""
 
@@ -39,6 +44,8 @@ class Echo:
         return web.Response(body=b"usual " + await read_body(request, MAX_BODY_BYTES))
 
     async def direct(self, authorization: str, body: bytes) -> Reply:
+        bound = BOUND.get()
+        BOUND.set(body.decode())
         self.asked.set()
         if body == b"refuse":
             raise Refusal(429, "not now", {"Retry-After": "2"})
@@ -54,19 +61,31 @@ class Echo:
             except asyncio.CancelledError:
                 self.abandoned.set()
                 raise
-        return Reply(200, b"direct " + body, {"X-Given": authorization})
+        return Reply(200, b"direct " + body, {"X-Given": authorization, "X-Bound": bound})
 
 
 @asynccontextmanager
 async def served(
-    echo: Echo, *, end_abandoned: bool = False, drain_seconds: float = DRAIN_SECONDS
+    echo: Echo,
+    *,
+    end_abandoned: bool = False,
+    drain_seconds: float = DRAIN_SECONDS,
+    count: ConnectionCount | None = None,
 ) -> AsyncIterator[int]:
     routes = [
         Route("POST", "/echo", echo.usual, "", {}, direct=echo.direct),
         Route("GET", "/usual", echo.usual, "", {}),
     ]
     app = make_app(routes, max_body_bytes=MAX_BODY_BYTES)
-    serving = listening(app, "127.0.0.1", 0, port_setting="", drain_seconds=drain_seconds, end_abandoned=end_abandoned)
+    serving = listening(
+        app,
+        "127.0.0.1",
+        0,
+        port_setting="",
+        drain_seconds=drain_seconds,
+        count=count,
+        end_abandoned=end_abandoned,
+    )
     async with serving as port:
         yield port
 
@@ -124,6 +143,17 @@ async def test_a_plain_request_takes_the_direct_way_again_and_again(client: Clie
         assert await client.bodies(post(body, "Content-Type: text/plain")) == [b"direct " + body]
 
 
+async def test_the_ends_of_lines_around_a_request_are_no_part_of_its_body(client: Client) -> None:
+    assert await client.bodies(b"\r\n" + post(b"before")) == [b"direct before"]
+    assert await client.bodies(post(b"behind") + b"\r\n") == [b"direct behind"]
+    assert await client.bodies(post(b"next")) == [b"direct next"]
+
+
+async def test_who_is_of_http_1_0_and_stays_is_told_that_the_connection_does(client: Client) -> None:
+    client.writer.write(post(b"old", "Connection: keep-alive", version="1.0"))
+    assert (await client.said())[1]["Connection"] == "keep-alive"
+
+
 async def test_its_answer_has_what_an_answer_has(client: Client) -> None:
     client.writer.write(post(b"hello", "Authorization: Basic abc"))
     status, headers, body = await client.said()
@@ -156,13 +186,25 @@ async def test_an_answer_whose_header_would_be_two_is_not_sent(client: Client) -
     [
         ((post(b"close", "Connection: close"),), b"close"),
         ((post(b"old", version="1.0"),), b"old"),
+        ((post(b"old", "Connection: keep-alive", version="1.0"),), b"old"),
+        ((post(b"upgrade", "Connection: upgrade", "Upgrade: h2c"),), b"upgrade"),
         ((post(b"query", path="/echo?x=1"),), b"query"),
         ((post(b"in parts")[:-4], b"arts"), b"in parts"),
         ((post(b"in parts")[:20], post(b"in parts")[20:]), b"in parts"),
         ((post(b"x" * 70_000),), b"x" * 70_000),
         ((b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",), b"hi"),
     ],
-    ids=["that closes", "of HTTP 1.0", "with a query", "in parts", "head in parts", "large", "chunked"],
+    ids=[
+        "that closes",
+        "of HTTP 1.0",
+        "of HTTP 1.0 that stays",
+        "that upgrades",
+        "with a query",
+        "in parts",
+        "head in parts",
+        "large",
+        "chunked",
+    ],
 )
 async def test_a_request_that_is_not_so_plain_takes_the_usual_way(
     client: Client, request_parts: Sequence[bytes], body: bytes
@@ -209,6 +251,15 @@ async def test_what_comes_during_a_call_waits_for_its_answer(client: Client, ech
     client.writer.write(post(b"last")[30:])
     answers = [(await client.said())[2] for _ in range(4)]
     assert answers == [b"direct wait", b"usual next", b"usual ", b"usual last"]
+
+
+async def test_what_a_call_bound_to_its_context_is_not_there_in_the_next(client: Client, echo: Echo) -> None:
+    client.writer.write(post(b"wait"))
+    await echo.asked.wait()
+    client.writer.write(post(b"next"))
+    await asyncio.sleep(0.05)
+    echo.let.set()
+    assert [(await client.said())[1]["X-Bound"] for _ in range(2)] == ["", ""]
 
 
 async def test_a_connection_goes_both_ways_in_turn(client: Client) -> None:
@@ -285,3 +336,16 @@ async def test_a_connection_that_is_idle_for_too_long_after_a_call_is_closed(
     assert await client.bodies(post(b"1")) == [b"direct 1"]
     monkeypatch.setattr("shared.connections.IDLE_SECONDS", 0.0)
     assert await asyncio.wait_for(client.reader.read(), 10) == b""
+
+
+async def test_who_does_not_read_an_answer_for_too_long_is_let_go(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = ConnectionCount()
+    async with served(echo, count=count) as port, client_of(port) as client:
+        client.writer.write(post(b"large"))
+        await echo.asked.wait()
+        monkeypatch.setattr("shared.connections.IDLE_SECONDS", 0.0)
+
+        async def gone() -> bool:
+            return count.open == 0
+
+        await until(gone, "the connection is closed")
