@@ -101,14 +101,14 @@ async def test_a_new_program_s_rights_go_to_the_creator_s_own_group(installation
 
 @pytest.mark.parametrize("what", ["tokens", "memberships", "user"])
 async def test_what_is_taken_away_stops_within_the_time_that_is_configured(
-    installation: Installation, domain: Domain, what: str
+    guest: Guest, domain: Domain, what: str
 ) -> None:
     uuid = await domain.add("p", "x := 1")
     ada = await add_user(domain, "ada", [("allow", "read", "%")])
-    await installation.manager(ACCESS__CACHE_SECONDS="0.5").start()
+    await guest.start()
 
     async def status() -> int:
-        return (await installation.call("GET", f"/v2/programs/{uuid}", token="ada")).status
+        return (await guest.call("GET", f"/v2/programs/{uuid}", token="ada")).status
 
     assert await status() == 200
     await forget(domain, what, ada)
@@ -119,18 +119,16 @@ async def test_what_is_taken_away_stops_within_the_time_that_is_configured(
     await until(stopped, f"a user without {what} is refused", limit_seconds=2)
 
 
-async def test_a_changed_policy_counts_within_the_time_that_is_configured(
-    installation: Installation, domain: Domain
-) -> None:
+async def test_a_changed_policy_counts_within_the_time_that_is_configured(guest: Guest, domain: Domain) -> None:
     uuid = await domain.add("p", "x := 1")
     ada = await add_user(domain, "ada", [("allow", "read", "%")])
-    await installation.manager(ACCESS__CACHE_SECONDS="0.5").start()
+    await guest.start()
     path = f"/v2/programs/{uuid}"
-    assert (await installation.call("GET", path, token="ada")).status == 200
+    assert (await guest.call("GET", path, token="ada")).status == 200
     await add_rule(domain, ada, "deny", "read", "programs/%")
 
     async def refused() -> bool:
-        return (await installation.call("GET", path, token="ada")).status == 403
+        return (await guest.call("GET", path, token="ada")).status == 403
 
     await until(refused, "the new policy counts", limit_seconds=2)
 

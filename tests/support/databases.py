@@ -83,7 +83,8 @@ class PostgresServer:
         name = f"t{uuid4().hex}"
         connection = await asyncpg.connect(self._server.get_uri())
         try:
-            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            # The other way, by the write-ahead log, takes twice as long where no disk is waited for.
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         finally:
             await connection.close()
         uri: str = self._server.get_uri()

@@ -18,6 +18,8 @@ from tests.support.waiting import until
 
 NO_RATES = {f"LIMITS__RATE__{name}_PER_SECOND": "0" for name in ("DOMAIN", "ADDRESS", "FAILURES")}
 """All tests call from one address, so that together they would be too many calls."""
+ACCESS = {"ACCESS__CACHE_SECONDS": "0.5"}
+"""Soon enough that no test waits long for a right that it gave or took away to count."""
 
 
 @dataclass
@@ -86,6 +88,6 @@ async def _start(host: Installation) -> None:
     await host.open()
     host.write_domain_file()
     # The executors of domains that are gone are of no use to anybody.
-    for daemon in (host.manager(**NO_RATES), host.worker(EXECUTORS__IDLE_SECONDS="5")):
+    for daemon in (host.manager(**NO_RATES, **ACCESS), host.worker(EXECUTORS__IDLE_SECONDS="5")):
         await daemon.start()
     await host.until_ready()
