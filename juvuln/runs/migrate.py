@@ -22,7 +22,7 @@ _version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), pr
 
 
 async def migrate(engine: AsyncEngine, what: str) -> None:
-    """Make the record, or apply the migrations that it lacks.
+    """Make the record, or apply the migrations that it lacks: all or nothing.
 
     Raises DatabaseError; StartError if a later version made the record.
     """
@@ -32,11 +32,17 @@ async def migrate(engine: AsyncEngine, what: str) -> None:
 
 def _migrate(connection: Connection) -> None:
     applied, newest = _applied(connection), _newest()
+    if applied == newest:
+        return
+    if applied is not None and applied > newest:
+        raise StartError(f"the record of runs was made by a later version of juvuln ({applied}); this knows {newest}")
+    if connection.dialect.name == "sqlite":
+        # Its driver begins a transaction for rows alone. Half a record could not be told from somebody else's tables,
+        # and half a migration could neither be ended nor begun again.
+        connection.exec_driver_sql("BEGIN")
     if applied is None:
         _create(connection, newest)
-    elif applied > newest:
-        raise StartError(f"the record of runs was made by a later version of juvuln ({applied}); this knows {newest}")
-    elif applied != newest:
+    else:
         _upgrade(connection)
 
 
@@ -53,9 +59,6 @@ def _newest() -> str:
 
 
 def _create(connection: Connection, version: str) -> None:
-    if connection.dialect.name == "sqlite":
-        # Its driver begins a transaction for rows alone; half a record could not be told from somebody else's tables.
-        connection.exec_driver_sql("BEGIN")
     metadata.create_all(connection, checkfirst=False)
     _version.create(connection)
     connection.execute(insert(_version).values(version_num=version))

@@ -351,6 +351,24 @@ async def test_a_new_record_is_made_as_a_whole_or_not_at_all(record_url: str) ->
         assert await record.history("test", limit=10) == []
 
 
+async def test_a_record_is_migrated_as_a_whole_or_not_at_all(record_url: str) -> None:
+    engine = open_engine(record_url, create=True)
+    async with transaction(engine, "record") as connection:
+        await connection.run_sync(_upgrade, "0006")
+    before = await form_of(record_url)
+    async with transaction(engine, "record") as connection:
+        await connection.execute(text("CREATE INDEX ix_runs_program_failed ON runs (id)"))
+    with pytest.raises(DatabaseError, match="ix_runs_program_failed"):
+        async with open_record(record_url, "manager", lambda _: None):
+            pass
+    async with transaction(engine, "record") as connection:
+        await connection.execute(text("DROP INDEX ix_runs_program_failed"))
+    await engine.dispose()
+    assert await form_of(record_url) == before
+    async with open_record(record_url, "manager", lambda _: None) as record:
+        assert await record.history("test", limit=10) == []
+
+
 async def test_history_is_of_the_outcomes_that_are_asked_for(record: RunRecord) -> None:
     endings = [Outcome.SUCCEEDED, Outcome.FAILED, None, Outcome.TIMED_OUT]
     claimed = [run(number, NOW_MS + number) for number in range(len(endings))]
