@@ -141,11 +141,11 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         now = loop.time()
         latest = self._latest_start(run, now)
-        give_up = self._give_up(refusals, began, latest)
         while now <= latest:
             resting = {uuid: refused.until for uuid, refused in refusals.items() if refused.until > now}
             if worker := self._workers.choose(run.program.language, resting, _content(run)):
                 return worker
+            give_up = self._give_up(refusals, began, latest)
             if now >= give_up:
                 return None
             try:

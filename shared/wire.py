@@ -244,7 +244,7 @@ class Report(WireModel):
 
     outcome: Outcome
     error: ProgramError | None = None
-    log: list[LogLine] = []
+    log: tuple[LogLine, ...] = ()
     """All lines, in order. Where the run was started again, those of the first start come first, and then a line of
     the worker's that says why."""
     attempts: Annotated[int, Field(ge=1, le=1_000_000)] = 1
@@ -253,7 +253,7 @@ class Report(WireModel):
     """From the task's acceptance to its end."""
     waited_ms: Annotated[float, Field(ge=0, le=LATEST_MS)] | None = None
     """How much of this passed before the program was started: for its turn, an executor, its compilation."""
-    modules: list[ModuleUse] = []
+    modules: tuple[ModuleUse, ...] = ()
     response: TaskAnswer | None = None
 
 
