@@ -59,11 +59,12 @@ def daemon(
 def _run(config: Path | None, *, check_only: bool) -> int:
     # Imported here, so that the other commands start in a blink.
     from juvuln.config import JuvulnSettings
-    from juvuln.manager import check_configuration, open_manager
     from shared.config import find_config_file, load_settings
 
     config_file = find_config_file(config, os.environ)
     settings = load_settings(JuvulnSettings, config_file, os.environ)
+    # And this here, so that wrong settings are told before most of the program is read.
+    from juvuln.manager import check_configuration, open_manager
 
     if check_only:
         domains = check_configuration(settings, config_file)
