@@ -65,5 +65,7 @@ class Reader:
             return None
         if message.upgrade or "Expect" in message.headers:
             return None
-        # As the parser has it: the ends of lines may follow, which are no part of it.
-        return Request(message.method, message.path, message.headers, payload.read_nowait())
+        body = data.partition(b"\r\n\r\n")[2]
+        if len(body) != int(message.headers.get("Content-Length", "0")):
+            return None  # the parser keeps the beginning of the next head to itself
+        return Request(message.method, message.path, message.headers, body)

@@ -145,8 +145,15 @@ async def test_a_plain_request_takes_the_direct_way_again_and_again(client: Clie
 
 async def test_the_ends_of_lines_around_a_request_are_no_part_of_its_body(client: Client) -> None:
     assert await client.bodies(b"\r\n" + post(b"before")) == [b"direct before"]
-    assert await client.bodies(post(b"behind") + b"\r\n") == [b"direct behind"]
-    assert await client.bodies(post(b"next")) == [b"direct next"]
+    assert await client.bodies(post(b"behind") + b"\r\n") == [b"usual behind"]
+    assert await client.bodies(post(b"next")) == [b"usual next"]
+
+
+@pytest.mark.parametrize("cut", [1, 3, 20, len(post(b"2")) - 2])
+async def test_of_a_request_that_begins_behind_another_nothing_is_lost(client: Client, cut: int) -> None:
+    second = post(b"2")
+    answers = await client.bodies(post(b"1") + second[:cut], second[cut:], answers=2)
+    assert answers == [b"usual 1", b"usual 2"]
 
 
 async def test_who_is_of_http_1_0_and_stays_is_told_that_the_connection_does(client: Client) -> None:
