@@ -25,6 +25,9 @@ IDLE_SECONDS = 120.0
 """How long a connection is kept after an answer. Longer than the clients that we know keep theirs (Go: 90 s), lest one
 sends its next request while we close."""
 
+MAX_HELD_BYTES = 64 * 1024
+"""Of what a client sends before it has been answered."""
+
 
 class LateBodyError(TimeoutError):
     """A request's body that did not arrive in time. The text says in which."""
@@ -264,15 +267,17 @@ class _Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def _hold(self, data: bytes) -> None:
-        """Keep what comes during a call; that is for afterwards, and not more than this."""
-        if not self._held and self._transport is not None:
-            self._transport.pause_reading()
+        """Keep what comes during a call for afterwards; not all of it, but as long as it lasts a client that goes is heard."""
+        before = len(self._held)
         self._held += data
+        if before < MAX_HELD_BYTES <= len(self._held) and self._transport is not None:
+            self._transport.pause_reading()
 
     def _go_on(self) -> None:
         if self._held and self._transport is not None and not self._transport.is_closing():
             held, self._held = bytes(self._held), bytearray()
-            self._transport.resume_reading()
+            if len(held) >= MAX_HELD_BYTES:
+                self._transport.resume_reading()
             self.data_received(held)
 
     def eof_received(self) -> None:

@@ -308,6 +308,26 @@ async def test_a_call_that_nobody_waits_for_ends_where_that_is_wanted(echo: Echo
         echo.let.set()
 
 
+async def test_who_goes_is_noticed_though_more_was_sent(echo: Echo) -> None:
+    async with served(echo, end_abandoned=True) as port:
+        async with client_of(port) as client:
+            client.writer.write(post(b"wait"))
+            await echo.asked.wait()
+            client.writer.write(post(b"next"))
+            await client.writer.drain()
+            await asyncio.sleep(0.05)
+        await asyncio.wait_for(echo.abandoned.wait(), 10)
+
+
+async def test_a_flood_during_a_call_is_read_when_its_turn_comes(client: Client, echo: Echo) -> None:
+    client.writer.write(post(b"wait"))
+    await echo.asked.wait()
+    sending = asyncio.create_task(client.bodies(post(b"x" * 1_000_000), answers=2))
+    await asyncio.sleep(0.05)
+    echo.let.set()
+    assert [len(body) for body in await sending] == [len(b"direct wait"), len(b"usual ") + 1_000_000]
+
+
 async def test_a_server_that_ends_answers_what_it_was_asked(echo: Echo) -> None:
     async with AsyncExitStack() as server:
         port = await server.enter_async_context(served(echo))
