@@ -267,7 +267,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def _hold(self, data: bytes) -> None:
-        """Keep what comes during a call for afterwards; not all of it, but as long as it lasts a client that goes is heard."""
+        """Keep what comes during a call for afterwards: some of it, so that a client that goes is heard."""
         before = len(self._held)
         self._held += data
         if before < MAX_HELD_BYTES <= len(self._held) and self._transport is not None:
