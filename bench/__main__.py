@@ -44,7 +44,7 @@ MEASUREMENTS = (
         ("webhook-added-p50", "webhook-added-p99", "webhook-p50", "webhook-p99", "generator-late"),
         webhooks.webhook_latency,
     ),
-    Measurement(("start", "rest-memory"), footprint.rest),
+    Measurement(("start", "rest-memory", "rest-memory-once"), footprint.rest),
     Measurement(("lag-p99",), routines.lag),
     Measurement(("lag-p50-even", "lag-p99-even"), routines.even_lag),
     Measurement(("storm",), routines.storm),

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench import counting, domains
-from bench.installation import both_daemons, children, memory_mb, processor_seconds
+from bench.installation import both_daemons, children, memory_mb, memory_of_its_own_mb, processor_seconds
 from bench.load import Load, run_load
 from bench.rounds import QUICK, Effort, Figures
 from bench.webhooks import demo_domain, greet_request
@@ -28,7 +28,7 @@ POLL_SECONDS = 60.0
 
 async def rest(folder: Path, effort: Effort) -> Figures:
     """Both daemons, started anew for each round; memory after the first call."""
-    started, memory = [], []
+    started, memory, once = [], [], []
     for number in range(effort.rounds):
         place = folder / str(number)
         place.mkdir()
@@ -39,7 +39,8 @@ async def rest(folder: Path, effort: Effort) -> Figures:
             await run_load(Load(manager.port, [greet_request(manager.port)], callers=1, once=True))
             pids = [manager.pid, workers[0].pid, *children(workers[0].pid)[:1]]
             memory.append(sum(map(memory_mb, pids)))
-    return {"start": started, "rest-memory": memory}
+            once.append(sum(map(memory_of_its_own_mb, pids)))
+    return {"start": started, "rest-memory": memory, "rest-memory-once": once}
 
 
 async def idle(folder: Path, effort: Effort) -> Figures:

@@ -96,10 +96,19 @@ async def subscriber_desk() -> AsyncIterator[tuple[int, asyncio.Future[str]]]:
 
 def memory_mb(pid: int) -> float:
     """Resident memory of a process, in MB (10^6 bytes)."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
+    return _memory_mb(Path(f"/proc/{pid}/status"), "VmRSS:")
+
+
+def memory_of_its_own_mb(pid: int) -> float:
+    """The same, but of pages that it shares with other processes only its share: these add up to what all take."""
+    return _memory_mb(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
+
+
+def _memory_mb(file: Path, what: str) -> float:
+    for line in file.read_text(encoding="ascii").splitlines():
+        if line.startswith(what):
             return int(line.split()[1]) * 1024 / 1e6
-    raise LookupError(f"process {pid} has no memory")
+    raise LookupError(f"{file} does not tell {what}")
 
 
 def processor_seconds(pid: int) -> float:

@@ -75,6 +75,7 @@ TARGETS = {
         Target("webhook-p99", "a webhook at 500/s: p99", "ms"),
         Target("lag-p50-even", "lag at 1,000 due/s that `jitter_seconds: 1` spreads evenly: median", "ms"),
         Target("lag-p99-even", "the same: p99", "ms"),
+        Target("rest-memory-once", "memory at rest, pages that the three share counted once", "MB"),
         Target("new-domain", "the first answer to a new domain, whose executor has to start: median", "ms"),
         Target("scrape", "a scrape of /metrics with as many", "ms"),
         Target("change", "to change a program with as many, until the change is in effect", "ms"),
