@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import structlog
-from structlog.contextvars import bind_contextvars
 
 from malgomaj.errors import Busy, Draining, ExecutorGone, TaskFailed, WorkerError
 from malgomaj.executor import Executor
@@ -20,6 +19,7 @@ from malgomaj.programs import Source, program_key, source_key
 from malgomaj.run_logs import RunLog, RunLogs
 from malgomaj.turns import Turn, Turns
 from malgomaj.webhook import request_parts
+from shared.logging import bind_facts
 from shared.wire import ErrorKind, LogLine, ModuleUse, Outcome, ProgramError, Task
 from tengo_bridge.compiling import CompileOrder, Import
 from tengo_bridge.frames import Frame, Kind
@@ -95,7 +95,7 @@ class Tasks:
         """
         self._plate.check()
         self._executors.check(task.domain)
-        _bind_log_context(task)
+        bind_facts(_log_facts(task))
         return await self._run(task)
 
     def end(self, run_id: str) -> bool:
@@ -287,10 +287,11 @@ async def _learn(answer: Frame, known: tuple[Import, ...], modules: ModuleSet) -
     return known + missing
 
 
-def _bind_log_context(task: Task) -> None:
-    bind_contextvars(domain=task.domain, program=task.program_name or task.program_uuid)
+def _log_facts(task: Task) -> dict[str, str]:
+    facts = {"domain": task.domain, "program": task.program_name or task.program_uuid}
     if task.run_id:
-        bind_contextvars(run=task.run_id)
+        facts["run"] = task.run_id
+    return facts
 
 
 def _ended_for_memory_of_all(done: Frame) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 SETUP = """
 import logging, structlog
-from shared.logging import configure_logging
+from shared.logging import bind_facts, configure_logging
 configure_logging("juvuln", log_format={format!r}, level="info")
 log = structlog.get_logger()
 """
@@ -70,21 +70,20 @@ def test_less_important_lines_than_asked_for_are_left_out() -> None:
     assert [event["event"] for event in events_of("log.debug('a'); log.info('b'); log.error('c')")] == ["b", "c"]
 
 
-def test_what_is_bound_to_a_run_is_in_all_its_lines() -> None:
-    (event,) = events_of("structlog.contextvars.bind_contextvars(run='r1'); log.info('task_started')")
-    assert event["run"] == "r1"
-
-
-def test_what_is_bound_to_a_run_no_more_is_in_no_line() -> None:
+def test_what_is_bound_to_a_run_is_in_all_its_lines_and_no_others() -> None:
     code = """
-with structlog.contextvars.bound_contextvars(run="r1"):
-    log.info("a", run="its own")
-log.info("b")
-structlog.contextvars.bind_contextvars(run="r2")
-structlog.contextvars.unbind_contextvars("run")
-log.info("c")
+import asyncio
+async def run(name):
+    bind_facts({"run": name})
+    await asyncio.sleep(0)
+    log.info("a")
+    await asyncio.create_task(asyncio.to_thread(log.info, "b", run="its own"))
+async def main():
+    await asyncio.gather(run("r1"), run("r2"))
+    log.info("c")
+asyncio.run(main())
 """
-    assert [event.get("run") for event in events_of(code)] == ["its own", None, None]
+    assert [event.get("run") for event in events_of(code)] == ["r1", "r2", "its own", "its own", None]
 
 
 def test_an_exception_is_one_object_with_its_traceback() -> None:
