@@ -105,7 +105,7 @@ class Connections:
 
     def answering(self, request: Request) -> Answering | None:
         """What answers a request past aiohttp, if anything does."""
-        return None if self._ending else self._direct.get((request.method, request.path))
+        return None if self._ending else self._direct.get((request.head.method, request.head.path))
 
     def begin_call(self, connection: "_Connection", answer: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A connection has sent a request that is answered past aiohttp, by a task that calls :meth:`end_call`."""
@@ -252,7 +252,7 @@ class _Connection(asyncio.Protocol):
 
     async def _answer(self, answer: Answering, request: Request) -> None:
         try:
-            self._write(await answer(request.headers.get("Authorization", ""), request.body))
+            self._write(await answer(request.head.authorization, request.body))
             self._connections.answered(self)
             if not self._writable.is_set():
                 await self._writable.wait()  # who does not read answers may ask for no more, and is let go some time

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from types import MappingProxyType
@@ -28,19 +28,23 @@ class Reply(NamedTuple):
 
     def encode(self) -> bytes:
         """As HTTP/1.1, on a connection that stays. Raises ValueError if a header would be more than one line."""
-        lines = [f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}"]
-        lines += [f"{name}: {value}" for name, value in self.headers.items()]
-        body = self.body
-        if self.status in WITHOUT_BODY:
-            body = b""
-        else:
-            lines.append(f"Content-Length: {len(body)}")
-        if "Date" not in self.headers:
-            lines.append(f"Date: {http_date(int(time.time()))}")
-        head = "\r\n".join(lines)
-        if not head.count("\r") == head.count("\n") == len(lines) - 1 or "\0" in head:
-            raise ValueError("a header holds the end of a line, or a zero byte")
-        return b"".join((head.encode(), b"\r\n\r\n", body))
+        body = b"" if self.status in WITHOUT_BODY else self.body
+        return _head(self.status, tuple(self.headers.items()), len(body), int(time.time())) + body
+
+
+@functools.lru_cache(maxsize=64)
+def _head(status: int, headers: Sequence[tuple[str, str]], body_bytes: int, unix_seconds: int) -> bytes:
+    """Many answers of the same second are alike."""
+    lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, '')}"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if status not in WITHOUT_BODY:
+        lines.append(f"Content-Length: {body_bytes}")
+    if not any(name.lower() == "date" for name, _ in headers):
+        lines.append(f"Date: {http_date(unix_seconds)}")
+    head = "\r\n".join(lines)
+    if not head.count("\r") == head.count("\n") == len(lines) - 1 or "\0" in head:
+        raise ValueError("a header holds the end of a line, or a zero byte")
+    return head.encode() + b"\r\n\r\n"
 
 
 @functools.lru_cache(maxsize=16)

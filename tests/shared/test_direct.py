@@ -376,3 +376,41 @@ async def test_who_does_not_read_an_answer_for_too_long_is_let_go(echo: Echo, mo
             return count.open == 0
 
         await until(gone, "the connection is closed")
+
+
+async def test_a_head_that_differs_in_the_length_of_the_body_alone_says_the_same(client: Client) -> None:
+    for body in (b"four", b"", b"x" * 5000, b"four"):
+        client.writer.write(post(body, "Authorization: Basic abc"))
+        _, headers, answered = await client.said()
+        assert (headers["X-Given"], answered) == ("Basic abc", b"direct " + body)
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        (post(b"12", "Authorization: Basic other"), b"direct 12"),
+        (post(b"12").replace(b": 2", b": 02"), b"direct 12"),
+        (post(b"12") + post(b"34"), b"usual 12"),
+        (post(b"12", "Connection: close"), b"usual 12"),
+        (post(b"12").replace(b": 2", b":2"), b"direct 12"),
+    ],
+    ids=["other credentials", "a zero in front", "two at once", "one that closes", "no blank"],
+)
+async def test_a_head_that_is_not_like_the_one_before_is_read_anew(
+    client: Client, sent: bytes, expected: bytes
+) -> None:
+    assert await client.bodies(post(b"first")) == [b"direct first"]
+    assert await client.bodies(sent) == [expected]
+
+
+@pytest.mark.parametrize("number", [b"+2", b"-2", b"2 2", b"0x2", b"", b"2\r\nContent-Length: 3", "٢".encode()])
+async def test_a_length_that_is_none_is_refused_after_a_good_one_too(client: Client, number: bytes) -> None:
+    assert await client.bodies(post(b"first")) == [b"direct first"]
+    client.writer.write(post(b"12").replace(b": 2", b": " + number))
+    assert (await client.said())[0] == 400
+
+
+async def test_a_body_that_looks_like_a_head_is_a_body(client: Client) -> None:
+    inner = post(b"inner")
+    assert await client.bodies(post(inner)) == [b"direct " + inner]
+    assert await client.bodies(post(inner + b"!")) == [b"direct " + inner + b"!"]
