@@ -133,7 +133,7 @@ class Tasks:
         for line in progress.log.lines:
             self._log.debug("program_log", program_level=line.level, message=line.message, at_ms=line.at_ms)
         facts = {"error": str(error)} if error else {}
-        self._log.info("run_ended", outcome=outcome.value, duration_ms=round(duration_ms, 3), **facts)
+        self._log.info("run_ended", outcome=outcome, duration_ms=round(duration_ms, 3), **facts)
         return duration_ms
 
     async def _run_in_time(self, task: Task, progress: Progress) -> Frame:
