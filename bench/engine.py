@@ -17,7 +17,7 @@ from tengo_bridge.compiling import CompileOrder
 FIBONACCI = "fib := func(n) { if n < 2 { return n }; return fib(n-1) + fib(n-2) }; x := fib(20)"
 TRIVIAL = "x := 1"
 RUNS = 200
-TOGETHER = 10
+TOGETHER = 50
 """Rounds of as many runs at once."""
 
 

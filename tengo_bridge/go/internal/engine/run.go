@@ -35,7 +35,7 @@ type run struct {
 	cancel   context.CancelCauseFunc
 	out      *outbox
 	watch    *watch
-	leave    func() // takes the run out of the table
+	runs     *table[uint32, *run] // the run is in it until its end
 	services *modules.Run
 
 	forgiven atomic.Int64 // bytes that it had allocated when memory was last plentiful
@@ -50,7 +50,7 @@ func (r *run) perform() {
 	r.watch.admit()
 	err := r.execute()
 	deadline.Stop()
-	r.leave() // before the Done frame, since the worker may use the id again once it has read that
+	r.runs.remove(r.id) // before the Done frame, since the worker may use the id again once it has read that
 	r.out.send(r.done(err))
 }
 

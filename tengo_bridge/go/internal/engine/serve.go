@@ -215,7 +215,7 @@ func (s *server) newRun(f frame.Frame, meta frame.RunMeta, program *program, sta
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r := &run{
 		id: f.ID, meta: meta, program: program, started: started,
-		ctx: ctx, cancel: cancel, out: s.out, watch: s.watch, leave: func() { s.runs.remove(f.ID) },
+		ctx: ctx, cancel: cancel, out: s.out, watch: s.watch, runs: s.runs,
 	}
 	r.services = &modules.Run{
 		Context: ctx, Client: s.client, Limits: s.limits.run, Log: r.log, Request: meta.Request, Body: f.Body,
