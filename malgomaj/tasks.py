@@ -96,16 +96,6 @@ class Tasks:
         self._plate.check()
         self._executors.check(task.domain)
         bind_facts(_log_facts(task))
-        return await self._run(task)
-
-    def end(self, run_id: str) -> bool:
-        """Have a run ended whose result is not wanted any more; False if there is none of this id.
-
-        It is answered as cancelled when its program has stopped.
-        """
-        return self._plate.end(run_id)
-
-    async def _run(self, task: Task) -> Ended:
         progress = Progress()
         self._logs.begin(task.run_id, progress.log)
         try:
@@ -125,6 +115,13 @@ class Tasks:
         # Where the executor has not answered, it or its program may be gone.
         kept_seconds = self._kept_seconds if progress.compiled and done is not None else None
         return Ended(outcome, error, duration_ms, kept_seconds, progress, done)
+
+    def end(self, run_id: str) -> bool:
+        """Have a run ended whose result is not wanted any more; False if there is none of this id.
+
+        It is answered as cancelled when its program has stopped.
+        """
+        return self._plate.end(run_id)
 
     def _note_end(self, progress: Progress, outcome: Outcome, error: ProgramError | None) -> float:
         """Count and log a run that has ended; gives how long it took (ms)."""
@@ -170,19 +167,20 @@ class Tasks:
     async def _run_in_turn(self, task: Task, deadline: float, progress: Progress) -> Frame:
         """Wait for one of the places that the domain has."""
         turn = progress.turn = await self._turns.take(task.domain)
+        run = self._run_again_if_it_crashes if task.retry else self._run_in_executor
         try:
-            return await self._run_again_if_allowed(task, deadline, progress, turn)
+            return await run(task, deadline, progress, turn)
         finally:
             turn.drop()
 
-    async def _run_again_if_allowed(self, task: Task, deadline: float, progress: Progress, turn: Turn) -> Frame:
+    async def _run_again_if_it_crashes(self, task: Task, deadline: float, progress: Progress, turn: Turn) -> Frame:
         try:
             done = await self._run_in_executor(task, deadline, progress, turn)
-            if not (task.retry and _ended_for_memory_of_all(done) and self._time_is_left(deadline)):
+            if not (_ended_for_memory_of_all(done) and self._time_is_left(deadline)):
                 return done
             crash = TaskFailed(Outcome.FAILED, ProgramError.model_validate(done.meta["error"]))
         except TaskFailed as failure:
-            if not (task.retry and failure.outcome is Outcome.CRASHED and self._time_is_left(deadline)):
+            if not (failure.outcome is Outcome.CRASHED and self._time_is_left(deadline)):
                 raise
             crash = failure
         log.info("run_started_again", reason=str(crash))
@@ -201,7 +199,11 @@ class Tasks:
         while True:
             executor = await self._executors.enter(task.domain)
             try:
-                key = await self._compiled(executor, task, progress)
+                source = source_of(task)
+                key = source_key(source)
+                if not self._is_compiled(executor, key):
+                    key = await self._compiled(executor, task, source, progress)
+                progress.compiled = True
                 deadline_ms = max(1, math.ceil((deadline - self._clock()) * 1000))
                 request, body = request_parts(task.http)
                 if progress.waited_ms is None:
@@ -215,15 +217,17 @@ class Tasks:
             finally:
                 executor.leave()
 
-    async def _compiled(self, executor: Executor, task: Task, progress: Progress) -> str:
+    def _is_compiled(self, executor: Executor, source_name: str) -> bool:
+        """Whether it holds a program that imports nothing."""
+        if executor.programs.imports(source_name) or not executor.note_used(source_name):
+            return False
+        self._meter.cache_hits += 1
+        return True
+
+    async def _compiled(self, executor: Executor, task: Task, source: Source, progress: Progress) -> str:
         """The key under which the executor holds the program, with the modules as they are now, compiled."""
-        source = source_of(task)
         source_name = source_key(source)
         imports = executor.programs.imports(source_name)
-        if not imports and executor.note_used(source_name):
-            self._meter.cache_hits += 1
-            progress.compiled = True
-            return source_name
         modules = ModuleSet(self._library, task.domain, task.language, task.library)
         needed = await _still_there(imports, modules)
         key = program_key(source_name, modules.digests())
@@ -241,7 +245,6 @@ class Tasks:
             else:
                 key = program_key(source_name, modules.digests())
         progress.modules = modules.uses(one.name for one in needed)
-        progress.compiled = True
         return key
 
 
