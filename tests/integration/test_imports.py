@@ -8,14 +8,17 @@ import pytest
 
 from tengo_bridge.library import DEFAULT_PATH
 
-MANAGER = """
-import asyncio, sys
-from juvuln.cli import main
-sys.argv = ["juvuln", "--check-config"]
+CHECK_CONFIGURATION = """
+import sys
+from {daemon}.cli import main
+sys.argv = ["{daemon}", "--check-config"]
 try:
     main()
 except SystemExit as end:
     assert end.code == 0
+"""
+MAKE_RECORD = """
+import asyncio
 from juvuln.runs.record import open_record
 
 async def make_record():
@@ -24,16 +27,8 @@ async def make_record():
 
 asyncio.run(make_record())
 """
-WORKER = """
-import sys
-from malgomaj.cli import main
-sys.argv = ["malgomaj", "--check-config"]
-try:
-    main()
-except SystemExit as end:
-    assert end.code == 0
-import malgomaj.worker
-"""
+MANAGER = CHECK_CONFIGURATION.format(daemon="juvuln") + MAKE_RECORD
+WORKER = CHECK_CONFIGURATION.format(daemon="malgomaj") + "import malgomaj.worker"
 EXECUTOR = f"""
 import sys
 sys.path.insert(0, {str(DEFAULT_PATH.parent.parent)!r})
