@@ -26,15 +26,19 @@ def main() -> int:
     try:
         # Not argparse, which takes a megabyte of each executor.
         given = dict(getopt(sys.argv[1:], "", OPTIONS)[0])
-        return serve(
-            int(given["--fd"]),
-            int(given["--parent"]),
-            int(given["--memory-bytes"]) if "--memory-bytes" in given else None,
-            Path(given.get("--library", DEFAULT_PATH)),
-        )
-    except (BridgeError, GetoptError, OSError) as error:
-        print(f"executor: {error}", file=sys.stderr)  # noqa: T201
-        return 1
+        stream, parent = int(given["--fd"]), int(given["--parent"])
+        memory_bytes = int(given["--memory-bytes"]) if "--memory-bytes" in given else None
+    except (GetoptError, KeyError, ValueError) as error:
+        return _failed(f"started with wrong options: {error}")
+    try:
+        return serve(stream, parent, memory_bytes, Path(given.get("--library", DEFAULT_PATH)))
+    except (BridgeError, OSError) as error:
+        return _failed(str(error))
+
+
+def _failed(reason: str) -> int:
+    print(f"executor: {reason}", file=sys.stderr)  # noqa: T201
+    return 1
 
 
 def serve(stream: int, parent: int, memory_bytes: int | None, library_path: Path) -> int:

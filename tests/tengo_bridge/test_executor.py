@@ -317,3 +317,12 @@ def test_an_executor_dies_with_its_worker_however_that_dies(library: Path) -> No
         assert ours.recv(65536)  # READY
         worker.kill()
         assert ours.recv(65536) == b""
+
+
+@pytest.mark.parametrize("options", [[], ["--fd", "x", "--parent", "1"], ["--fd", "0"], ["--unknown"]])
+def test_an_executor_that_is_started_wrongly_says_so_in_one_line(options: list[str]) -> None:
+    program, isolated, bare, script, *_ = command(0)
+    ended = subprocess.run([program, isolated, bare, script, *options], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("executor: started with wrong options: ")
+    assert len(ended.stderr.splitlines()) == 1
