@@ -6,8 +6,8 @@ from multidict import CIMultiDict
 
 from malgomaj.tasks import Ended
 from malgomaj.webhook import task_answer
-from shared.http import error_reply, likely_content_type
-from shared.reply import Reply, http_date
+from shared.http import likely_content_type
+from shared.reply import Reply, error_reply, http_date
 from shared.wire import REPORT_CONTENT_TYPE, Outcome, Report, Task
 
 

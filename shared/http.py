@@ -20,15 +20,13 @@ from shared.connections import ConnectionCount, Connections, LateBodyError
 from shared.daemon import supervise
 from shared.direct import Answering, DirectHandler, DirectRoutes
 from shared.errors import SelfhostError, StartError
-from shared.reply import NO_HEADERS, Reply
-from shared.wire import ErrorBody
+from shared.reply import NO_HEADERS, error_reply
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 BACKLOG = 1024
 """Connections that may wait to be taken."""
 
 INTERNAL_ERROR = "internal error; the daemon's log has the details"
-JSON_CONTENT_TYPE = "application/json; charset=utf-8"
 
 MOST_FAULTS = 10
 """Of a request's faults, those that are told at once."""
@@ -97,11 +95,6 @@ class Route:
     ``app`` are not there then."""
     direct: DirectHandler | None = None
     """Does the same for calls that come past aiohttp altogether. It may raise Refusal."""
-
-
-def error_reply(code: int, message: str, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
-    body = ErrorBody(code=code, message=message).model_dump_json().encode() + b"\n"
-    return Reply(code, body, {"Content-Type": JSON_CONTENT_TYPE, **headers})
 
 
 def error_response(code: int, message: str, headers: Mapping[str, str] = NO_HEADERS) -> web.Response:

@@ -6,7 +6,7 @@ import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, InvalidURLError
 
-from shared.wire import ErrorBody
+from shared.reply import error_reply
 
 log = structlog.get_logger()
 
@@ -29,8 +29,7 @@ class RequestHandler(web.RequestHandler):
         # aiohttp's words are the URL itself, or what was received follows their first colon.
         reason = "Invalid URL" if isinstance(exc, InvalidURLError) else exc.message.partition(":")[0]
         log.debug("request_malformed", address=request.remote, reason=type(exc).__name__)
-        body = ErrorBody(code=status, message=f"this is no valid HTTP request: {reason}")
-        response = web.Response(status=status, text=body.model_dump_json() + "\n", content_type="application/json")
+        response = error_reply(status, f"this is no valid HTTP request: {reason}").response()
         response.force_close()
         return response
 

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from shared.wire import ErrorBody
+
+JSON_CONTENT_TYPE = "application/json; charset=utf-8"
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
@@ -30,6 +33,12 @@ class Reply(NamedTuple):
         """As HTTP/1.1, on a connection that stays. Raises ValueError if a header would be more than one line."""
         body = b"" if self.status in WITHOUT_BODY else self.body
         return _head(self.status, tuple(self.headers.items()), len(body), int(time.time())) + body
+
+
+def error_reply(code: int, message: str, headers: Mapping[str, str] = NO_HEADERS) -> Reply:
+    """``{"code", "message"}``, as which every error leaves."""
+    body = ErrorBody(code=code, message=message).model_dump_json().encode() + b"\n"
+    return Reply(code, body, {"Content-Type": JSON_CONTENT_TYPE, **headers})
 
 
 @functools.lru_cache(maxsize=64)
