@@ -57,7 +57,8 @@ UNITS = {"memory": "MB", "record": "MB", "domains": "MB", "ahead": "MB"}
 GROWS = {"record": "grows with every run, for 30 days", "write-ahead": "fills, and is then written over"}
 """What is no drift."""
 MAX_WRITE_AHEAD_MB = 8.0
-"""Of a database, on average. SQLite begins anew at about 4 MB, unless a reader that never ends keeps it from that."""
+"""Of a database, on average. That of a domain begins anew at 4 MB and that of the record at 16, unless a reader that
+never ends keeps it from that."""
 
 Samples = dict[str, list[tuple[float, float]]]
 """By what they are of, with their minute."""

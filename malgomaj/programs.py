@@ -13,7 +13,9 @@ from typing import NamedTuple, Self
 from tengo_bridge.compiling import Import
 
 REMEMBERED = 1024
+"""Of digests and keys, as many."""
 SHORT_BYTES = 1024
+"""Of source code that is kept to remember its digest."""
 
 MIN_KEPT_SECONDS = 1.0
 """A program is kept for as long at least, so that what has just been compiled can be run."""
