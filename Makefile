@@ -3,14 +3,16 @@
 
 PREFIX ?= /usr/local
 DESTDIR ?=
-# The first of these that is new enough makes the virtual environment.
-PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+# The first of these that is new enough and has what it takes makes the virtual environment. The system's own comes first:
+# services can reach it, and distributions build it optimised, which one that was compiled with default options is not.
+PYTHON ?= /usr/bin/python3 python3 python3.14 python3.13 python3.12 python3.11
 
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 PIP := $(IN_VENV) -m pip --quiet --disable-pip-version-check --no-input
 PIP_INSTALL := $(PIP) install
-LOCK := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --no-header
+# For the oldest Python that is supported, whichever made the virtual environment.
+LOCK := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header
 
 # Go and the C compiler as tengo_bridge.build takes them: it puts into the environment what the PATH does not have.
 WITH_GO = export PATH="$(CURDIR)/$(VENV)/bin:$$PATH" CGO_ENABLED=1 CC="$${CC:-$$( \
@@ -106,15 +108,18 @@ bench-peers: ## Install what `make bench` has beside: Node-RED, with npm, into b
 	@npm install --prefix build/node-red --no-audit --no-fund --ignore-scripts node-red@$(NODE_RED)
 
 $(VENV)/made:
-	@python="$$(for each in $(PYTHON); do \
-	        "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$each" && break; \
-	    done)"; \
-	if test -z "$$python"; then \
+	@new_enough=; python=; \
+	for each in $(PYTHON); do \
+	    "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    new_enough="$${new_enough:-$$each}"; \
+	    if "$$each" -c 'import venv, ensurepip' 2>/dev/null; then python="$$each"; break; fi; \
+	done; \
+	if test -z "$$new_enough"; then \
 	    echo "make: Python 3.11 or newer is needed; install it, or say where it is: make PYTHON=/path/to/python3" >&2; \
 	    exit 1; \
 	fi; \
-	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
-	    echo "make: $$python has no venv module; on Debian or Ubuntu: apt install python3-venv" >&2; \
+	if test -z "$$python"; then \
+	    echo "make: $$new_enough has no venv module; on Debian or Ubuntu: apt install python3-venv" >&2; \
 	    exit 1; \
 	fi; \
 	echo "Making the virtual environment $(VENV) ..."; \
