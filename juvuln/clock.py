@@ -1,6 +1,6 @@
 """Time and identity, handed to whoever needs them, so that tests can give their own."""
 
-import secrets
+import random
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,8 +31,11 @@ def to_ms(instant: datetime) -> int:
 
 
 def new_run_id(now_ms: int, random_bits: int | None = None) -> str:
-    """A version 7 UUID (RFC 9562): ids of later runs sort after those of earlier ones."""
-    bits = secrets.randbits(74) if random_bits is None else random_bits
+    """A version 7 UUID (RFC 9562): ids of later runs sort after those of earlier ones.
+
+    It is to be unique, and need not be secret, for nobody is let in by it.
+    """
+    bits = random.getrandbits(74) if random_bits is None else random_bits
     number = (now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | (bits >> 62) << 64 | 0b10 << 62 | bits & (1 << 62) - 1
     text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

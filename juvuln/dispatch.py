@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-import aiohttp
 import structlog
 
 from juvuln.answers import NotStarted, Said, Unanswered, Why
@@ -63,7 +62,7 @@ class Dispatcher:
     def __init__(
         self,
         workers: WorkerRegistry,
-        session: aiohttp.ClientSession,
+        client: WorkerClient,
         clock: Clock,
         library_state: Callable[[str], str],
         live: LiveRuns,
@@ -73,8 +72,8 @@ class Dispatcher:
     ) -> None:
         """``library_state`` gives what stands for the present state of a domain's programs; empty where not known."""
         self._workers = workers
-        self._client = WorkerClient(session)
-        self._batches = Batches(self._client)
+        self._client = client
+        self._batches = Batches(client)
         self._clock = clock
         self._library_state = library_state
         self._live = live

@@ -45,6 +45,7 @@ from juvuln.runs.record import RunRecord, open_record
 from juvuln.scheduler import Scheduler
 from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens
+from juvuln.worker_client import open_worker_client
 from juvuln.workers import Sweep, WorkerRegistry
 from shared.config import make_state_dir, shared_secret
 from shared.daemon import supervise
@@ -114,13 +115,13 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
         # The address comes first: a second manager must not get as far as closing the runs of the first.
         sockets = _listening_sockets(settings, stack)
         record = await stack.enter_async_context(_writing_record(settings, clock, readiness))
-        session = await stack.enter_async_context(_task_session())
+        session = await stack.enter_async_context(_worker_session())
         domains = _domains(settings, config_file, readiness, clock)
         stack.push_async_callback(domains.close)
         live = LiveRuns()
         dispatcher = Dispatcher(
             workers,
-            session,
+            stack.enter_context(open_worker_client(session)),
             clock,
             domains.fingerprint,
             live,
@@ -198,7 +199,7 @@ def _listening_sockets(settings: JuvulnSettings, stack: AsyncExitStack) -> list[
     return sockets
 
 
-def _task_session() -> aiohttp.ClientSession:
+def _worker_session() -> aiohttp.ClientSession:
     """The client of the workers. What a program answers is passed on as it is: no cookie is kept, nothing unpacked."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False

@@ -1,14 +1,16 @@
 """The manager's calls of a worker, and what each failure says of the run."""
 
 import errno
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Sized
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
 import structlog
 from pydantic import ValidationError
+from yarl import URL
 
 from juvuln.answers import NotStarted, Said, Unanswered, Why, WorkerAnswer, understand
+from juvuln.worker_connections import Answer, NoConnectionError, WorkerConnections
 from juvuln.workers import Worker
 from shared.http import connection_fault
 from shared.wire import BatchLine
@@ -25,16 +27,22 @@ log = structlog.get_logger()
 
 
 class WorkerClient:
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    """Open it with :func:`open_worker_client`.
+
+    Tasks travel on ``connections``, but for those of workers that speak TLS, which ``session`` sees to.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, connections: WorkerConnections) -> None:
         self._session = session
+        self._connections = connections
 
     async def run(self, worker: Worker, task: bytes, *, is_call: bool) -> Said:
         """What the worker says of a task, which is JSON; ``is_call``: of a webhook.
 
         Raises NotStarted if it was certainly not begun, Unanswered if that is not certain.
         """
-        async with self._posted(worker, "/v1/tasks", task) as response:
-            answer = await _read(response)
+        async with self._posted(worker, "/v1/tasks", task) as answering:
+            answer = await _read(answering)
         return understand(answer, is_call=is_call, keeps_sources=worker.keeps_sources)
 
     async def run_batch(self, worker: Worker, tasks: Sequence[bytes], heard: Callable[[BatchLine], None]) -> None:
@@ -43,11 +51,11 @@ class WorkerClient:
         Raises NotStarted if certainly none was begun, Unanswered if that is not certain of those not heard of.
         """
         body = b'{"tasks":[' + b",".join(tasks) + b"]}"
-        async with self._posted(worker, "/v1/tasks/batch", body) as response:
-            if response.status != 200:
-                said = understand(await _read(response), is_call=False)
+        async with self._posted(worker, "/v1/tasks/batch", body) as answering:
+            if answering.status != 200:
+                said = understand(await _read(answering), is_call=False)
                 raise NotStarted(Why.STRANGER, f"does not take several tasks at once ({said.error})")
-            async for line in _lines(response):
+            async for line in _lines(answering):
                 heard(_batch_line(line))
 
     async def end_run(self, worker: Worker, run_id: str) -> bool:
@@ -61,47 +69,70 @@ class WorkerClient:
             return False
 
     @asynccontextmanager
-    async def _posted(self, worker: Worker, path: str, body: bytes) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _posted(self, worker: Worker, path: str, body: bytes) -> AsyncIterator[Answer]:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **_headers(worker)}
+        url = URL(f"{worker.base_url}{path}")
+        post = self._connections.post if url.scheme == "http" else self._secured_post
         try:
-            # A redirect is a webhook program's answer, and not for us to follow.
-            async with self._session.post(
-                f"{worker.base_url}{path}", data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
-            ) as response:
-                yield response
+            async with post(url, headers, body) as answering:
+                yield answering
+        except NoConnectionError as error:
+            raise _not_reached(error.__cause__) from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NotStarted(_why(error), f"cannot be reached ({_words(error)})") from error
+            raise _not_reached(error) from error
         except aiohttp.ClientError as error:
             reason = f"the connection to {worker.name} broke before it answered ({_words(error)})"
             raise Unanswered(reason) from error
+
+    @asynccontextmanager
+    async def _secured_post(self, url: URL, headers: Mapping[str, str], body: bytes) -> AsyncIterator[Answer]:
+        # A redirect is a webhook program's answer, and not for us to follow.
+        async with self._session.post(
+            url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
+        ) as response:
+            yield Answer(response.status, response.headers, response.content)
+
+
+@contextmanager
+def open_worker_client(session: aiohttp.ClientSession) -> Iterator[WorkerClient]:
+    connections = WorkerConnections(CONNECT_TIMEOUT_SECONDS)
+    try:
+        yield WorkerClient(session, connections)
+    finally:
+        connections.close()
 
 
 def _headers(worker: Worker) -> Mapping[str, str]:
     return {} if worker.credentials is None else {"Authorization": worker.credentials.header()}
 
 
-def _why(error: Exception) -> Why:
+def _not_reached(error: BaseException | None) -> NotStarted:
+    return NotStarted(_why(error), f"cannot be reached ({_words(error)})")
+
+
+def _why(error: BaseException | None) -> Why:
     number = error.errno if isinstance(error, OSError) else None
     if number in OUR_OWN_SHORTAGES:
         return Why.OURS
     return Why.GONE if number == errno.ECONNREFUSED else Why.UNREACHABLE
 
 
-async def _read(response: aiohttp.ClientResponse) -> WorkerAnswer:
+async def _read(answering: Answer) -> WorkerAnswer:
     body = bytearray()
-    async for chunk in response.content.iter_any():
+    async for chunk in answering.content.iter_any():
         body += chunk
         _check_size(body)
-    return WorkerAnswer(response.status, list(response.headers.items()), response.content_type, bytes(body))
+    content_type = answering.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return WorkerAnswer(answering.status, list(answering.headers.items()), content_type, bytes(body))
 
 
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _lines(answering: Answer) -> AsyncIterator[bytes]:
     """Each line as it comes; one may be longer than what aiohttp takes for a line, with a webhook's answer in it.
 
     So nothing is looked at twice: of eleven megabytes that would take more than half a second.
     """
     begun = bytearray()
-    async for chunk in response.content.iter_any():
+    async for chunk in answering.content.iter_any():
         end_of_line, *others = chunk.split(b"\n")
         begun += end_of_line
         _check_size(begun)
@@ -122,5 +153,9 @@ def _batch_line(line: bytes) -> BatchLine:
         raise Unanswered("the worker's answer to several tasks cannot be understood") from error
 
 
-def _words(error: Exception) -> str:
-    return connection_fault(error) or type(error).__name__
+def _words(error: BaseException | None) -> str:
+    if isinstance(error, TimeoutError):
+        return "not in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (connection_fault(error) if isinstance(error, Exception) else "") or type(error).__name__

@@ -3,21 +3,23 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import UUID
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Dispatcher, Result
 from juvuln.live import LiveRuns
 from juvuln.programs import Program
 from juvuln.runs.run import Run, Trigger
+from juvuln.worker_client import WorkerClient
+from juvuln.worker_connections import Answer, WorkerConnections
 from juvuln.workers import WorkerRegistry, worker_from
 from shared.wire import Outcome, Subscriber, TaskRequest
 from tests.juvuln.support import UUID_1, UUID_2, program
@@ -46,16 +48,30 @@ def a_program(code: str, uuid: UUID = UUID_1, domain: str = "test") -> Program:
     return replace(made, key=replace(made.key, domain=domain))
 
 
+class NotedConnections(WorkerConnections):
+    """Notes what is sent."""
+
+    def __init__(self) -> None:
+        super().__init__(connect_timeout_seconds=5.0)
+        self.sent: list[bytes] = []
+
+    @asynccontextmanager
+    async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> AsyncIterator[Answer]:
+        self.sent.append(body)
+        async with super().post(url, headers, body) as answer:
+            yield answer
+
+
 class Sender:
     """A dispatcher with a real worker, and what it sends there."""
 
-    def __init__(self, worker: RunningWorker, session: aiohttp.ClientSession, sent: list[bytes]) -> None:
+    def __init__(self, worker: RunningWorker, client: WorkerClient, sent: list[bytes]) -> None:
         workers = WorkerRegistry()
         for subscriber in worker.manager.subscribers.values():
             workers.subscribe(worker_from(Subscriber.model_validate(subscriber), 0.0))
         self._live = LiveRuns()
         self._dispatcher = Dispatcher(
-            workers, session, Clock(), lambda _: "", self._live, parallel=10, wait_for_worker_seconds=0
+            workers, client, Clock(), lambda _: "", self._live, parallel=10, wait_for_worker_seconds=0
         )
         self._worker = worker
         self._sent = sent
@@ -81,22 +97,15 @@ class Sender:
 
 @asynccontextmanager
 async def sender(folder: Path, **settings: str) -> AsyncIterator[Sender]:
-    sent: list[bytes] = []
-
-    async def note(
-        _session: aiohttp.ClientSession, _context: SimpleNamespace, chunk: aiohttp.TraceRequestChunkSentParams
-    ) -> None:
-        sent.append(chunk.chunk)
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_chunk_sent.append(note)
+    connections = NotedConnections()
     async with (
         local_manager() as manager,
         running_worker(folder, manager, **settings) as worker,
-        aiohttp.ClientSession(trace_configs=[trace]) as session,
+        aiohttp.ClientSession() as session,
     ):
         manager.modules["mod"] = {0: "export 42"}
-        yield Sender(worker, session, sent)
+        yield Sender(worker, WorkerClient(session, connections), connections.sent)
+        connections.close()
 
 
 def essence(result: Result) -> object:

@@ -7,17 +7,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from juvuln.answers import NotStarted, Said, Unanswered, Why
 from juvuln.batches import ROOM_BYTES, Batches
-from juvuln.worker_client import WorkerClient
 from juvuln.workers import Worker
 from shared.wire import MAX_BATCH_TASKS, REPORT_CONTENT_TYPE, Outcome
 from tests.juvuln.support import UUID_1
 from tests.support.waiting import free_port
+from tests.support.worker_client import worker_client
 
 Answer = Callable[[web.Request, list[Any]], Awaitable[web.StreamResponse]]
 SUCCEEDED = {"outcome": "succeeded"}
@@ -68,8 +67,8 @@ async def fake() -> AsyncIterator[FakeWorker]:
 
 @asynccontextmanager
 async def batches() -> AsyncIterator[Batches]:
-    async with aiohttp.ClientSession() as session:
-        yield Batches(WorkerClient(session))
+    async with worker_client() as client:
+        yield Batches(client)
 
 
 async def run_together(worker: Worker, tasks: list[bytes]) -> list[Said | BaseException]:

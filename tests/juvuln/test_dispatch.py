@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -16,11 +15,13 @@ from juvuln.dispatch import Dispatcher, Result
 from juvuln.live import LiveRuns
 from juvuln.programs import Program
 from juvuln.runs.run import Run, Trigger
+from juvuln.worker_client import WorkerClient
 from juvuln.workers import Worker, WorkerRegistry
 from shared.auth import BasicCredentials
 from shared.wire import Outcome, TaskRequest
 from tests.juvuln.support import PROGRAM, UUID_1, UUID_2, program
 from tests.support.waiting import free_port
+from tests.support.worker_client import worker_client
 
 STATE = "the state of the domain"
 LONG_CODE = b"x := 1".ljust(1000)
@@ -32,12 +33,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Manager:
     """A dispatcher with what it needs."""
 
-    def __init__(self, session: aiohttp.ClientSession, wait_seconds: float = 0.0) -> None:
+    def __init__(self, client: WorkerClient, wait_seconds: float = 0.0) -> None:
         self.workers = WorkerRegistry()
         self.live = LiveRuns()
         self.dispatcher = Dispatcher(
             self.workers,
-            session,
+            client,
             Clock(),
             lambda _: STATE,
             self.live,
@@ -61,8 +62,8 @@ class Manager:
 
 @pytest.fixture
 async def manager() -> AsyncIterator[Manager]:
-    async with aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
-        yield Manager(session)
+    async with worker_client() as client:
+        yield Manager(client)
 
 
 @asynccontextmanager
@@ -168,8 +169,8 @@ async def test_a_connection_that_breaks_loses_the_run_and_it_is_not_tried_again(
 
 
 async def test_without_a_worker_the_run_waits_for_one_and_is_then_skipped() -> None:
-    async with aiohttp.ClientSession() as session:
-        manager = Manager(session, wait_seconds=0.05)
+    async with worker_client() as client:
+        manager = Manager(client, wait_seconds=0.05)
         result = await manager.run()
         assert result.ending.outcome is Outcome.SKIPPED
         assert result.ending.reason == "no worker that runs tengo is subscribed"
@@ -177,8 +178,8 @@ async def test_without_a_worker_the_run_waits_for_one_and_is_then_skipped() -> N
     async def take(_request: web.Request) -> web.Response:
         return web.Response()
 
-    async with aiohttp.ClientSession() as session, worker(take) as port:
-        manager = Manager(session, wait_seconds=10)
+    async with worker_client() as client, worker(take) as port:
+        manager = Manager(client, wait_seconds=10)
         waiting = asyncio.create_task(manager.run())
         await asyncio.sleep(0)
         manager.subscribe(UUID_1, port)
@@ -189,8 +190,8 @@ async def test_a_worker_that_turns_up_after_its_start_deadline_does_not_get_a_ru
     async def take(_request: web.Request) -> web.Response:
         raise AssertionError("begun too late")
 
-    async with aiohttp.ClientSession() as session, worker(take) as port:
-        manager = Manager(session, wait_seconds=10)
+    async with worker_client() as client, worker(take) as port:
+        manager = Manager(client, wait_seconds=10)
         async with asyncio.timeout(5):
             result = await manager.attempt(due_run(start_by_seconds=0.1))
         manager.subscribe(UUID_1, port)
@@ -214,8 +215,8 @@ async def test_a_run_that_moves_on_from_a_worker_after_its_start_deadline_is_not
 
 
 async def test_without_a_worker_no_run_keeps_a_place_from_others() -> None:
-    async with aiohttp.ClientSession() as session:
-        manager = Manager(session, wait_seconds=0.2)
+    async with worker_client() as client:
+        manager = Manager(client, wait_seconds=0.2)
         loop = asyncio.get_running_loop()
         began = loop.time()
         results = await asyncio.gather(*[manager.run() for _ in range(100)])

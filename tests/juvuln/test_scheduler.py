@@ -8,7 +8,6 @@ from datetime import UTC
 from pathlib import Path
 from uuid import UUID
 
-import aiohttp
 import pytest
 
 from juvuln.clock import Clock
@@ -30,6 +29,7 @@ from juvuln.workers import Worker, WorkerRegistry
 from shared.wire import Outcome
 from tests.juvuln.support import UUID_1, program
 from tests.support.waiting import until
+from tests.support.worker_client import worker_client
 
 T0_MS = 1_700_000_000_000  # a multiple of 5 s, as the routine's schedule has it
 EVERY_5_S = Changes(added=(program(),))
@@ -313,8 +313,8 @@ async def test_a_run_whose_claim_took_so_long_that_it_is_too_late_to_start_is_no
     monkeypatch.setattr(record, "_write_batch", write_slowly)
     workers, live = WorkerRegistry(), LiveRuns()
     workers.subscribe(Worker(UUID_1, "http://127.0.0.1:9", None, frozenset({"tengo"}), 0.0))
-    async with aiohttp.ClientSession() as session:
-        dispatcher = Dispatcher(workers, session, clock, lambda _: "", live, parallel=1, wait_for_worker_seconds=0.0)
+    async with worker_client() as client:
+        dispatcher = Dispatcher(workers, client, clock, lambda _: "", live, parallel=1, wait_for_worker_seconds=0.0)
         failures = Failures(record.past, lambda _: asyncio.sleep(0, result=True))
         runner = Runner(dispatcher, record, clock, live, failures, lambda: 0.0, lambda _: None)
         async with running(record, clock, runner) as scheduler:
