@@ -11,7 +11,7 @@ import aiohttp
 import structlog
 
 from juvuln.api.code import CodeApi
-from juvuln.api.errors import refusals
+from juvuln.api.errors import refusal_of
 from juvuln.api.library import LibraryApi
 from juvuln.api.overview import OverviewApi
 from juvuln.api.programs import ProgramApi
@@ -23,7 +23,7 @@ from juvuln.api.schedules import ScheduleApi
 from juvuln.api.services import Services
 from juvuln.api.signing import SigningApi
 from juvuln.api.subscribers import SubscriberApi
-from juvuln.api.traffic import Traffic, counting
+from juvuln.api.traffic import Traffic
 from juvuln.api.webhooks import WebhookApi
 from juvuln.calls import Calls
 from juvuln.clock import Clock
@@ -344,8 +344,8 @@ async def _serving(services: Services, sockets: Sequence[socket.socket]) -> Asyn
     app = make_app(
         status.with_status(_routes(services)),
         max_body_bytes=services.settings.limits.body_bytes,
-        middlewares=[refusals],
-        outermost=[counting(services.traffic)],
+        refusal_of=refusal_of,
+        answered=services.traffic.note,
     )
     limits, count = services.settings.limits, services.traffic.connections
     async with serving(app, sockets, limits=limits, drain_seconds=LAST_ANSWERS_SECONDS, count=count) as port:

@@ -17,6 +17,7 @@ from malgomaj.run_logs import RunLogs
 from malgomaj.tasks import Ended, Tasks
 from malgomaj.turns import Turns
 from shared.auth import BasicCredentials, parse_basic, same_secret
+from shared.direct import DirectCall
 from shared.http import Answer, Parameter, Refusal, Route, json_response, parse_model, read_model
 from shared.reply import Reply
 from shared.streams import NDJSON, Streams
@@ -136,9 +137,9 @@ class Api:
         task = await read_model(request, Task, self._limits.json_bytes)
         return answer(task, await self._run(task)).response()
 
-    async def run_direct_task(self, authorization: str, body: bytes) -> Reply:
-        self._authenticate(authorization)
-        task = parse_model(body, Task)
+    async def run_direct_task(self, call: DirectCall) -> Reply:
+        self._authenticate(call.headers.get("Authorization", ""))
+        task = parse_model(call.body, Task)
         return answer(task, await self._run(task))
 
     async def run_batch(self, request: web.Request) -> web.StreamResponse:

@@ -9,7 +9,7 @@ The plainest requests of some routes are answered here, past aiohttp (:mod:`shar
 
 import asyncio
 import resource
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import chain, takewhile
@@ -18,7 +18,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from shared.config import ConnectionLimits
-from shared.direct import Answering, DirectRoutes, Reader, Request
+from shared.direct import Answering, DirectCall, DirectRoutes, Reader, Request
 from shared.malformed import RequestHandler
 
 IDLE_SECONDS = 120.0
@@ -103,9 +103,9 @@ class Connections:
                 call.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def answering(self, request: Request) -> Answering | None:
-        """What answers a request past aiohttp, if anything does."""
-        return None if self._ending else self._direct.get((request.head.method, request.head.path))
+    def answering(self, request: Request) -> tuple[Answering, Mapping[str, str]] | None:
+        """What answers a request past aiohttp, if anything does, and what stands for the names in its path."""
+        return None if self._ending else self._direct.find(request.head.method, request.head.path)
 
     def begin_call(self, connection: "_Connection", answer: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A connection has sent a request that is answered past aiohttp, by a task that calls :meth:`end_call`."""
@@ -186,7 +186,17 @@ def _older(since: "dict[_Connection, float]", latest: float) -> "list[_Connectio
 class _Connection(asyncio.Protocol):
     """Stands between a connection and aiohttp's protocol for it."""
 
-    __slots__ = ("_asked_aiohttp", "_call", "_connections", "_held", "_reader", "_transport", "_writable", "handler")
+    __slots__ = (
+        "_asked_aiohttp",
+        "_call",
+        "_connections",
+        "_held",
+        "_reader",
+        "_remote",
+        "_transport",
+        "_writable",
+        "handler",
+    )
 
     def __init__(self, connections: Connections, handler: RequestHandler, reader: Reader | None) -> None:
         self._connections = connections
@@ -199,6 +209,7 @@ class _Connection(asyncio.Protocol):
         """What is being answered past it."""
         self._held = bytearray()
         """What came meanwhile."""
+        self._remote = ""
         self._writable = asyncio.Event()
         self._writable.set()
         self.handler = handler
@@ -209,6 +220,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        if self._reader is not None:
+            peer = transport.get_extra_info("peername")
+            self._remote = str(peer[0]) if peer else ""
         if self._connections.opened(self):
             self.handler.connection_made(transport)
         else:
@@ -238,21 +252,24 @@ class _Connection(asyncio.Protocol):
             # Nobody but aiohttp can tell from now on when it has answered everything.
             self._reader = None
             return False
-        answer = self._connections.answering(request)
-        if answer is None:
+        found = self._connections.answering(request)
+        if found is None:
             self._asked_aiohttp = True
             return False
+        answer, names = found
         # Its timer for idle connections knows nothing of this one's calls.
         self.handler.keep_alive(True)
-        self._call = self._connections.begin_call(self, self._answer(answer, request))
+        method, path, headers = request.head
+        call = DirectCall(method, path, names, headers, self._remote, request.body)
+        self._call = self._connections.begin_call(self, self._answer(answer(call)))
         return True
 
     def answered_by_aiohttp(self) -> None:
         self._asked_aiohttp = False
 
-    async def _answer(self, answer: Answering, request: Request) -> None:
+    async def _answer(self, answer: Awaitable[bytes]) -> None:
         try:
-            self._write(await answer(request.head.authorization, request.body))
+            self._write(await answer)
             self._connections.answered(self)
             if not self._writable.is_set():
                 await self._writable.wait()  # who does not read answers may ask for no more, and is let go some time

@@ -8,23 +8,18 @@ whatever is not as plain as that is left to aiohttp, from its first byte.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpProcessingError, HttpRequestParser, HttpVersion11
+from multidict import CIMultiDictProxy
 
 from shared.reply import Reply
 
 MAX_REQUEST_BYTES = 64 * 1024
 """A larger one mostly comes in parts, and what aiohttp does for it does not count."""
-
-DirectHandler = Callable[[str, bytes], Awaitable[Reply]]
-"""Answers a request, given its Authorization header (empty where there is none) and its body."""
-
-Answering = Callable[[str, bytes], Awaitable[bytes]]
-"""The same down to the bytes of the answer. It raises nothing."""
-
 
 _LENGTH = re.compile(rb"(\r\nContent-Length: )[0-9]+(?=\r\n)", re.IGNORECASE)
 _END_OF_HEAD = b"\r\n\r\n"
@@ -36,13 +31,32 @@ class Head(NamedTuple):
     method: str
     path: str
     """As it was sent, with its query."""
-    authorization: str
-    """Empty where there is none."""
+    headers: CIMultiDictProxy[str]
 
 
 class Request(NamedTuple):
     head: Head
     body: bytes
+
+
+class DirectCall(NamedTuple):
+    """A request of a route, for its handler."""
+
+    method: str
+    path: str
+    """Plain: without a query, and nothing in it stands for anything else."""
+    match_info: Mapping[str, str]
+    """What the route's path has in braces."""
+    headers: CIMultiDictProxy[str]
+    remote: str
+    """The address of the caller, or of a proxy in between."""
+    body: bytes
+
+
+DirectHandler = Callable[[DirectCall], Awaitable[Reply]]
+
+Answering = Callable[[DirectCall], Awaitable[bytes]]
+"""The same down to the bytes of the answer. It raises nothing."""
 
 
 class _Known(NamedTuple):
@@ -74,8 +88,49 @@ class _Known(NamedTuple):
         return Request(self.head, body) if len(body) == int(number) else None
 
 
-DirectRoutes = Mapping[tuple[str, str], Answering]
-"""By method and path."""
+_PLAIN_SEGMENT = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.~-]+")
+_NO_NAMES: Mapping[str, str] = MappingProxyType({})
+
+
+class DirectRoutes:
+    """The routes with a direct way. What a path has in braces stands for any part of a path that is plain text."""
+
+    def __init__(self, routes: Iterable[tuple[str, str, Answering]]) -> None:
+        """Of each its method, path and what answers it."""
+        self._exact: dict[tuple[str, str], Answering] = {}
+        self._patterns: list[tuple[str, list[str], Answering]] = []
+        for method, path, answering in routes:
+            if "{" in path:
+                self._patterns.append((method, path.split("/"), answering))
+            else:
+                self._exact[method, path] = answering
+
+    def __bool__(self) -> bool:
+        return bool(self._exact or self._patterns)
+
+    def find(self, method: str, path: str) -> tuple[Answering, Mapping[str, str]] | None:
+        """What answers a path, as it was sent, and what stands there for the names in braces."""
+        if (answering := self._exact.get((method, path))) is not None:
+            return answering, _NO_NAMES
+        segments = path.split("/")
+        for of_method, pattern, answering in self._patterns:
+            if of_method == method and (names := _match(pattern, segments)) is not None:
+                return answering, names
+        return None
+
+
+def _match(pattern: list[str], segments: list[str]) -> Mapping[str, str] | None:
+    if len(pattern) != len(segments):
+        return None
+    names = {}
+    for expected, segment in zip(pattern, segments, strict=True):
+        if expected.startswith("{"):
+            if not _PLAIN_SEGMENT.fullmatch(segment):
+                return None
+            names[expected[1:-1]] = segment
+        elif expected != segment:
+            return None
+    return names
 
 
 class Reader:
@@ -113,6 +168,6 @@ class Reader:
         text, end, body = data.partition(_END_OF_HEAD)
         if len(body) != int(message.headers.get("Content-Length", "0")):
             return None  # the parser keeps the beginning of the next head to itself
-        head = Head(message.method, message.path, message.headers.get("Authorization", ""))
+        head = Head(message.method, message.path, message.headers)
         self._known = _Known.of(text + end, head)
         return Request(head, body)

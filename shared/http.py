@@ -4,6 +4,7 @@ import asyncio
 import errno
 import functools
 import socket
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,9 +19,9 @@ from pydantic import BaseModel, ValidationError
 from shared.config import ConnectionLimits
 from shared.connections import ConnectionCount, Connections, LateBodyError
 from shared.daemon import supervise
-from shared.direct import Answering, DirectHandler, DirectRoutes
+from shared.direct import Answering, DirectCall, DirectHandler, DirectRoutes
 from shared.errors import SelfhostError, StartError
-from shared.reply import NO_HEADERS, error_reply
+from shared.reply import NO_HEADERS, Reply, error_reply
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 BACKLOG = 1024
@@ -94,7 +95,7 @@ class Route:
     """Whether its calls pass by aiohttp's router, whose search can cost as much as a call. Their ``match_info`` and
     ``app`` are not there then."""
     direct: DirectHandler | None = None
-    """Does the same for calls that come past aiohttp altogether. It may raise Refusal."""
+    """Does the same for calls that come past aiohttp altogether. What it raises is answered as that of the others."""
 
 
 def error_response(code: int, message: str, headers: Mapping[str, str] = NO_HEADERS) -> web.Response:
@@ -116,36 +117,74 @@ def likely_content_type(body: bytes) -> str:
     return "text/plain; charset=utf-8"
 
 
-@web.middleware
-async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+RefusalOf = Callable[[Exception], Refusal | None]
+"""How a daemon answers its own errors; None for those that are none."""
+
+Answered = Callable[[str | None, int, float], None]
+"""Told of every answer: the path of its route, if there is one, its status, and how long it took (s)."""
+
+
+def _refuses_nothing_else(_error: Exception) -> None:
+    return None
+
+
+def json_errors(refusal_of: RefusalOf = _refuses_nothing_else) -> Middleware:
     """Every error leaves as ``{"code", "message"}`` with the same HTTP status."""
-    try:
-        return await handler(request)
-    except Refusal as refusal:
-        return error_response(refusal.code, refusal.message, refusal.headers)
-    except web.HTTPException as exception:
-        if exception.status < 400:
-            raise
-        kept = {name: value for name, value in exception.headers.items() if name in ("Allow", "Retry-After")}
-        return error_response(exception.status, _explain(exception, request), kept)
-    except Exception:
-        log.exception("request_failed", method=request.method, path=request.path)
-        return error_response(500, INTERNAL_ERROR)
 
-
-def _answering(route: Route, handler: DirectHandler) -> Answering:
-    """What :func:`json_errors` does for calls that come past aiohttp."""
-
-    async def answer(authorization: str, body: bytes) -> bytes:
+    @web.middleware
+    async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            return (await handler(authorization, body)).encode()
-        except Refusal as refusal:
-            return error_reply(refusal.code, refusal.message, refusal.headers).encode()
-        except Exception:
-            log.exception("request_failed", method=route.method, path=route.path)
-            return error_reply(500, INTERNAL_ERROR).encode()
+            return await handler(request)
+        except web.HTTPException as exception:
+            if exception.status < 400:
+                raise
+            kept = {name: value for name, value in exception.headers.items() if name in ("Allow", "Retry-After")}
+            return error_response(exception.status, _explain(exception, request), kept)
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            return _error_reply(error, refusal_of, request.method, request.path).response()
 
-    return answer
+    return answer_errors
+
+
+def _error_reply(error: Exception, refusal_of: RefusalOf, method: str, path: str) -> Reply:
+    refusal = error if isinstance(error, Refusal) else refusal_of(error)
+    if refusal is None:
+        log.exception("request_failed", method=method, path=path)
+        return error_reply(500, INTERNAL_ERROR)
+    return error_reply(refusal.code, refusal.message, refusal.headers)
+
+
+def _counting(answered: Answered) -> Middleware:
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        began = time.perf_counter()
+        response = await handler(request)
+        resource = request.match_info.route.resource
+        path = None if resource is None else resource.canonical
+        answered(path, response.status, time.perf_counter() - began)
+        return response
+
+    return count
+
+
+def _answering(
+    route: Route, handler: DirectHandler, refusal_of: RefusalOf, answered: Answered | None
+) -> tuple[str, str, Answering]:
+    """What the middlewares do, for calls that come past aiohttp."""
+
+    async def answer(call: DirectCall) -> bytes:
+        began = time.perf_counter()
+        try:
+            reply = await handler(call)
+            encoded = reply.encode()
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            reply = _error_reply(error, refusal_of, route.method, route.path)
+            encoded = reply.encode()
+        if answered is not None:
+            answered(route.path, reply.status, time.perf_counter() - began)
+        return encoded
+
+    return route.method, route.path, answer
 
 
 def _explain(exception: web.HTTPException, request: web.Request) -> str:
@@ -183,7 +222,17 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
 
 def _too_large(max_bytes: int) -> Refusal:
     # The rest of the body is not read, so the connection cannot serve another request.
-    return Refusal(413, f"the request body exceeds {max_bytes} bytes", {"Connection": "close"})
+    return Refusal(413, _too_many_bytes(max_bytes), {"Connection": "close"})
+
+
+def _too_many_bytes(max_bytes: int) -> str:
+    return f"the request body exceeds {max_bytes} bytes"
+
+
+def check_size(body: bytes, max_bytes: int) -> None:
+    """Of a body that is there, so that the connection can stay. Raises Refusal."""
+    if len(body) > max_bytes:
+        raise Refusal(413, _too_many_bytes(max_bytes))
 
 
 async def read_model(request: web.Request, model: type[ModelT], max_bytes: int, *, invalid_code: int = 422) -> ModelT:
@@ -216,16 +265,17 @@ def make_app(
     routes: Sequence[Route],
     *,
     max_body_bytes: int,
-    middlewares: Sequence[Middleware] = (),
-    outermost: Sequence[Middleware] = (),
+    refusal_of: RefusalOf = _refuses_nothing_else,
+    answered: Answered | None = None,
 ) -> web.Application:
-    """``middlewares`` may raise Refusal; ``outermost`` see nothing but answers."""
-    around = [*outermost, json_errors, *middlewares]
+    around = [json_errors(refusal_of)]
+    if answered is not None:
+        around.insert(0, _counting(answered))
     app = web.Application(middlewares=around, client_max_size=max_body_bytes)
     app[_SHORTCUTS] = {(route.method, route.path): _wrapped(route, around) for route in routes if route.shortcut}
-    app[_DIRECT] = {
-        (route.method, route.path): _answering(route, route.direct) for route in routes if route.direct is not None
-    }
+    app[_DIRECT] = DirectRoutes(
+        _answering(route, route.direct, refusal_of, answered) for route in routes if route.direct is not None
+    )
     methods: dict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
     for route in routes:
         app.router.add_route(route.method, route.path, route.handler)
@@ -308,7 +358,7 @@ async def serving(
     assert runner.server is not None
     _pass_by_router(app, runner.server)
     loop = asyncio.get_running_loop()
-    connections = Connections(runner.server, limits, count or ConnectionCount(), app.get(_DIRECT, {}))
+    connections = Connections(runner.server, limits, count or ConnectionCount(), app.get(_DIRECT, DirectRoutes(())))
     closing_silent = asyncio.create_task(supervise("connections", connections.close_silent))
     servers: list[asyncio.Server] = []
     try:

@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 
 from juvuln.access import Action, Principal
+from juvuln.api.rates import Asking
 from juvuln.api.services import Services
 from juvuln.domains.store import DomainStore
 from shared.auth import parse_basic, parse_bearer, same_secret
@@ -15,7 +16,7 @@ UUID_TEXT = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="domain and token"'}
 
 
-def is_trusted(services: Services, request: web.Request) -> bool:
+def is_trusted(services: Services, request: Asking) -> bool:
     """Whether the caller shows the secret of manager and workers, or everybody is trusted (``auth: open``)."""
     if services.secret is None:
         return True
@@ -41,7 +42,7 @@ async def require_principal(services: Services, request: web.Request) -> Princip
     return principal
 
 
-async def require_caller(services: Services, request: web.Request) -> Principal:
+async def require_caller(services: Services, request: Asking) -> Principal:
     """The same, however often it calls: for webhooks, whose calls are bounded by how many are under way."""
     credentials = parse_basic(request.headers.get("Authorization"))
     if credentials is not None and (known := services.tokens.known(credentials)):
@@ -81,7 +82,10 @@ def store_of(services: Services, principal: Principal) -> DomainStore:
 
 def program_uuid(request: web.Request) -> UUID:
     """The uuid in the path. What is no uuid names no program."""
-    text = request.match_info["uuid"]
+    return uuid_of(request.match_info["uuid"])
+
+
+def uuid_of(text: str) -> UUID:
     if UUID_TEXT.fullmatch(text) is None:
         raise Refusal(404, f"there is no program {text!r}")
     return UUID(text)

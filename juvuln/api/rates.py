@@ -1,8 +1,9 @@
 """Who calls too often is told when to come again: 429 with Retry-After."""
 
 import math
+from typing import Protocol
 
-from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings
@@ -10,6 +11,15 @@ from juvuln.rate import Buckets, caller_address
 from shared.http import Refusal
 
 WRONG = "wrong credentials from this address"
+
+
+class Asking(Protocol):
+    """A request, however it came in."""
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]: ...
+    @property
+    def remote(self) -> str | None: ...
 
 
 class Rates:
@@ -23,21 +33,21 @@ class Rates:
         self._trusted_proxies = settings.listen.trusted_proxies
         self._clock = clock
 
-    def check_address(self, request: web.Request) -> None:
+    def check_address(self, request: Asking) -> None:
         _refuse(self._addresses.take(self._address(request), self._now()), "calls from this address")
 
     def check_domain(self, domain: str) -> None:
         _refuse(self._domains.take(domain, self._now()), "calls of this domain")
 
-    def check_failures(self, request: web.Request) -> None:
+    def check_failures(self, request: Asking) -> None:
         """Before credentials are looked up, which costs something."""
         _refuse(self._failures.wait_seconds(self._address(request), self._now()), WRONG)
 
-    def failed(self, request: web.Request) -> None:
+    def failed(self, request: Asking) -> None:
         """The request's credentials are wrong."""
         _refuse(self._failures.take(self._address(request), self._now()), WRONG)
 
-    def _address(self, request: web.Request) -> str:
+    def _address(self, request: Asking) -> str:
         return caller_address(
             request.remote or "", request.headers.getall("X-Forwarded-For", []), self._trusted_proxies
         )

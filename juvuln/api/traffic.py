@@ -1,10 +1,6 @@
 """Who calls the manager, counted: connections, answers by class of call and of status, and how long webhooks take."""
 
-import time
 from collections import Counter
-
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from shared.connections import ConnectionCount
 from shared.distribution import Distribution
@@ -36,16 +32,3 @@ def _class_of(path: str | None) -> str:
     if path is None:
         return UNKNOWN
     return WEBHOOKS if path.endswith("/webhook") else group_of(path)
-
-
-def counting(traffic: Traffic) -> Middleware:
-    @web.middleware
-    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
-        began = time.perf_counter()
-        response = await handler(request)
-        resource = request.match_info.route.resource
-        path = None if resource is None else resource.canonical
-        traffic.note(path, response.status, time.perf_counter() - began)
-        return response
-
-    return count

@@ -1,17 +1,23 @@
 """Calling a webhook: `/v1/webhooks/{domain}/{uuid}`, and `/v2/programs/{uuid}/webhook` for a domain's users."""
 
 import re
+from collections.abc import Mapping
+from typing import NamedTuple
 from uuid import UUID
 
 from aiohttp import web
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from juvuln.access import Principal
-from juvuln.api.guards import is_trusted, program_uuid, require_access, require_caller
+from juvuln.api.guards import is_trusted, require_access, require_caller, uuid_of
+from juvuln.api.rates import Asking
 from juvuln.api.services import Services
 from juvuln.dispatch import Result
+from juvuln.programs import Program
 from juvuln.runs.run import Trigger
-from shared.http import Answer, Refusal, Route, error_response, likely_content_type, read_body
+from shared.direct import DirectCall
+from shared.http import Answer, Refusal, Route, check_size, likely_content_type, read_body
+from shared.reply import Reply, error_reply
 from shared.wire import Outcome, TaskAnswer, TaskRequest
 
 NOT_FOR_PROGRAMS = frozenset({"authorization", "cookie", "proxy-authorization", "content-encoding"})
@@ -48,6 +54,7 @@ class WebhookApi:
                 self.by_domain,
                 "Call a webhook, with the workers' secret or a token of the domain",
                 answers,
+                direct=self.directly_by_domain,
                 request_content_type="*/*",
                 other_answer=written,
                 security=["worker", "domain"],
@@ -58,6 +65,7 @@ class WebhookApi:
                 self.by_user,
                 "Call a webhook",
                 answers,
+                direct=self.directly_by_user,
                 request_content_type="*/*",
                 other_answer=written,
                 security=["domain"],
@@ -65,37 +73,68 @@ class WebhookApi:
         ]
 
     async def by_domain(self, request: web.Request) -> web.Response:
-        domain, uuid = request.match_info["domain"], program_uuid(request)
+        return await self._answer(await self._let_in(request, request.match_info), request)
+
+    async def by_user(self, request: web.Request) -> web.Response:
+        return await self._answer(await self._let_user_in(request, request.match_info), request)
+
+    async def directly_by_domain(self, call: DirectCall) -> Reply:
+        return await self._answer_directly(await self._let_in(call, call.match_info), call)
+
+    async def directly_by_user(self, call: DirectCall) -> Reply:
+        return await self._answer_directly(await self._let_user_in(call, call.match_info), call)
+
+    async def _let_in(self, request: Asking, names: Mapping[str, str]) -> "_Called":
+        """Raises Refusal, and what there may be against any call."""
+        domain, uuid = names["domain"], uuid_of(names["uuid"])
         if is_trusted(self._services, request):
-            return await self._call(domain, uuid, request, tell_error=True)
+            return self._called(domain, uuid, tell_error=True)
         principal = await require_caller(self._services, request)
         if principal.domain != domain:
             raise Refusal(403, f"the token is not one of domain {domain}")
-        return await self._call_as(principal, uuid, request)
+        return self._called_by(principal, uuid)
 
-    async def by_user(self, request: web.Request) -> web.Response:
-        principal, uuid = await require_caller(self._services, request), program_uuid(request)
-        return await self._call_as(principal, uuid, request)
+    async def _let_user_in(self, request: Asking, names: Mapping[str, str]) -> "_Called":
+        principal = await require_caller(self._services, request)
+        return self._called_by(principal, uuid_of(names["uuid"]))
 
-    async def _call_as(self, principal: Principal, uuid: UUID, request: web.Request) -> web.Response:
+    def _called_by(self, principal: Principal, uuid: UUID) -> "_Called":
         require_access(principal, "create", f"programs/{uuid}/webhook")
-        return await self._call(principal.domain, uuid, request, tell_error=principal.may_read_runs_of(uuid))
+        return self._called(principal.domain, uuid, tell_error=principal.may_read_runs_of(uuid))
 
-    async def _call(self, domain: str, uuid: UUID, request: web.Request, *, tell_error: bool) -> web.Response:
+    def _called(self, domain: str, uuid: UUID, *, tell_error: bool) -> "_Called":
         calls = self._services.calls
         calls.check(domain)
-        program = calls.webhook(domain, uuid)
+        return _Called(calls.webhook(domain, uuid), tell_error)
+
+    async def _answer(self, called: "_Called", request: web.Request) -> web.Response:
         body = await read_body(request, self._services.settings.limits.body_bytes)
-        _, result = await calls.call(program, Trigger.WEBHOOK, task_request(request, body))
-        return _response(result, tell_error=tell_error)
+        return (await self._run(called, task_request(request, body))).response()
+
+    async def _answer_directly(self, called: "_Called", call: DirectCall) -> Reply:
+        check_size(call.body, self._services.settings.limits.body_bytes)
+        return await self._run(
+            called,
+            TaskRequest(
+                headers=_headers(call.headers), body=call.body, method=call.method, path=call.path, remote=call.remote
+            ),
+        )
+
+    async def _run(self, called: "_Called", request: TaskRequest) -> Reply:
+        _, result = await self._services.calls.call(called.program, Trigger.WEBHOOK, request)
+        return _reply(result, tell_error=called.tell_error)
+
+
+class _Called(NamedTuple):
+    program: Program
+    tell_error: bool
+    """Whether the caller may hear why it did not end well."""
 
 
 def task_request(request: web.Request, body: bytes) -> TaskRequest:
     """A call as the program sees it."""
-    names = {name.lower(): name for name in request.headers if name.lower() not in NOT_FOR_PROGRAMS}
-    headers = {name: ", ".join(request.headers.getall(name)) for name in names.values()}
     return TaskRequest(
-        headers={_text(name): _text(value) for name, value in headers.items()},
+        headers=_headers(request.headers),
         body=body,
         method=request.method,
         path=_text(request.path),
@@ -104,24 +143,29 @@ def task_request(request: web.Request, body: bytes) -> TaskRequest:
     )
 
 
+def _headers(received: CIMultiDictProxy[str]) -> dict[str, str]:
+    names = {name.lower(): name for name in received if name.lower() not in NOT_FOR_PROGRAMS}
+    return {_text(name): _text(", ".join(received.getall(name))) for name in names.values()}
+
+
 def _text(received: str) -> str:
     """Bytes that are not UTF-8 reach us as halves of surrogate pairs; JSON has no room for them."""
     return received.encode("utf-8", "replace").decode("utf-8")
 
 
-def _response(result: Result, *, tell_error: bool) -> web.Response:
+def _reply(result: Result, *, tell_error: bool) -> Reply:
     ending = result.ending
     if ending.outcome is Outcome.SUCCEEDED:
         return _program_answer(result.answer or TaskAnswer())
     error = str(ending.error) if ending.error and tell_error else None
     message = ending.reason or error or f"the program {ending.outcome.value.replace('_', ' ')}"
-    return error_response(502 if ending.outcome in (Outcome.LOST, Outcome.SKIPPED) else 500, message)
+    return error_reply(502 if ending.outcome in (Outcome.LOST, Outcome.SKIPPED) else 500, message)
 
 
-def _program_answer(answer: TaskAnswer) -> web.Response:
+def _program_answer(answer: TaskAnswer) -> Reply:
     if not all(HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in answer.headers):
-        return error_response(502, "the program's answer has a header that cannot be sent")
+        return error_reply(502, "the program's answer has a header that cannot be sent")
     headers = CIMultiDict((name, value) for name, value in answer.headers if name.lower() not in NOT_FROM_PROGRAMS)
     if "Content-Type" not in headers and answer.body:
         headers["Content-Type"] = likely_content_type(answer.body)
-    return web.Response(status=answer.status, headers=headers, body=answer.body)
+    return Reply(answer.status, answer.body, headers)

@@ -11,6 +11,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from shared.connections import IDLE_SECONDS, ConnectionCount
+from shared.direct import DirectCall
 from shared.http import Refusal, Route, listening, make_app, read_body
 from shared.reply import Reply
 from tests.support.waiting import until
@@ -43,8 +44,8 @@ class Echo:
     async def usual(self, request: web.Request) -> web.Response:
         return web.Response(body=b"usual " + await read_body(request, MAX_BODY_BYTES))
 
-    async def direct(self, authorization: str, body: bytes) -> Reply:
-        bound = BOUND.get()
+    async def direct(self, call: DirectCall) -> Reply:
+        body, bound = call.body, BOUND.get()
         BOUND.set(body.decode())
         self.asked.set()
         if body == b"refuse":
@@ -61,7 +62,7 @@ class Echo:
             except asyncio.CancelledError:
                 self.abandoned.set()
                 raise
-        return Reply(200, b"direct " + body, {"X-Given": authorization, "X-Bound": bound})
+        return Reply(200, b"direct " + body, {"X-Given": call.headers.get("Authorization", ""), "X-Bound": bound})
 
 
 @asynccontextmanager

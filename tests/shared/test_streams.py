@@ -18,7 +18,7 @@ async def serving(streams: Streams, lines: Callable[[], Lines]) -> AsyncIterator
     async def handler(request: web.Request) -> web.StreamResponse:
         return await streams.send(request, lines(), "text/plain")
 
-    app = web.Application(middlewares=[json_errors])
+    app = web.Application(middlewares=[json_errors()])
     app.router.add_get("/", handler)
     async with listening(app, "127.0.0.1", 0, port_setting="", drain_seconds=0.1) as port:
         yield f"http://127.0.0.1:{port}/"
