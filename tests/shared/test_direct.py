@@ -11,7 +11,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from shared.connections import IDLE_SECONDS, ConnectionCount
-from shared.direct import DirectCall
+from shared.direct import DirectCall, DirectRoutes
 from shared.http import Refusal, Route, listening, make_app, read_body
 from shared.reply import Reply
 from tests.support.waiting import until
@@ -415,3 +415,57 @@ async def test_a_body_that_looks_like_a_head_is_a_body(client: Client) -> None:
     inner = post(b"inner")
     assert await client.bodies(post(inner)) == [b"direct " + inner]
     assert await client.bodies(post(inner + b"!")) == [b"direct " + inner + b"!"]
+
+
+async def answer_nothing(_call: DirectCall) -> bytes:
+    return b""
+
+
+ROUTES = DirectRoutes(
+    [
+        ("POST", "/echo", answer_nothing),
+        ("POST", "/of/{domain}/{uuid}", answer_nothing),
+        ("GET", "/of/{domain}", answer_nothing),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "names"),
+    [
+        ("POST", "/echo", {}),
+        ("POST", "/of/a-b.c_d~/1", {"domain": "a-b.c_d~", "uuid": "1"}),
+        ("GET", "/of/...", {"domain": "..."}),
+    ],
+)
+def test_a_path_is_found_with_what_stands_for_its_names(method: str, path: str, names: dict[str, str]) -> None:
+    found = ROUTES.find(method, path)
+    assert found is not None
+    assert found[1] == names
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/of/a",
+        "/of/a/b/c",
+        "/of/a/",
+        "/of//b",
+        "//of/a/b",
+        "/of/a/b?",
+        "/of/a/b?c",
+        "/of/a/b#c",
+        "/of/a/%62",
+        "/of/a/b\n",
+        "/of/a/\xe9",
+        "/of/./b",
+        "/of/../b",
+        "/of/a/..",
+        "http://x/of/a/b",
+        "/OF/a/b",
+        "*",
+        "",
+    ],
+)
+def test_a_path_that_is_none_of_them_or_may_stand_for_another_is_not_found(path: str) -> None:
+    assert ROUTES.find("POST", path) is None
