@@ -46,7 +46,9 @@ async def answers(port: int, parts: Sequence[bytes], count: int) -> Sequence[Sai
         for _ in range(count):
             async with asyncio.timeout(20):
                 status, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
-                headers = CIMultiDict(line.split(": ", 1) for line in lines)
+                headers: CIMultiDict[str] = CIMultiDict()
+                for line in lines:
+                    headers.add(*line.split(": ", 1))
                 body = await reader.readexactly(int(headers.get("Content-Length", "0")))
             found.append((int(status.split()[1]), headers, body))
     finally:
