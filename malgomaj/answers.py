@@ -1,14 +1,26 @@
 """How a task that ended is answered over HTTP."""
 
 import time
+from collections.abc import Mapping
 
 from multidict import CIMultiDict
+from pydantic_core import to_json
 
 from malgomaj.tasks import Ended
 from malgomaj.webhook import task_answer
 from shared.http import likely_content_type
 from shared.reply import Reply, error_reply, http_date
-from shared.wire import REPORT_CONTENT_TYPE, Outcome, Report, Task
+from shared.wire import REPORT_CONTENT_TYPE, Outcome, Task
+
+_BY_DEFAULT: Mapping[str, object] = {
+    "error": None,
+    "waited_ms": None,
+    "log": (),
+    "modules": (),
+    "attempts": 1,
+    "response": None,
+}
+"""Of a report; a batch leaves out what is so."""
 
 
 def answer(task: Task, ended: Ended) -> Reply:
@@ -22,25 +34,32 @@ def answer(task: Task, ended: Ended) -> Reply:
     return _written_by_program(ended)
 
 
-def report(task: Task, ended: Ended) -> Report:
-    """Everything that is known of it."""
-    succeeded = ended.outcome is Outcome.SUCCEEDED
-    return Report(
-        outcome=ended.outcome,
-        error=ended.error,
-        log=ended.progress.log.lines,
-        attempts=ended.progress.attempts,
-        duration_ms=round(ended.duration_ms, 3),
-        waited_ms=None if ended.progress.waited_ms is None else round(ended.progress.waited_ms, 3),
-        modules=ended.progress.modules,
-        response=task_answer(ended.done) if ended.done and succeeded and task.http else None,
-    )
+def report(task: Task, ended: Ended) -> Mapping[str, object]:
+    """A :class:`shared.wire.Report`, but for what is as by default.
+
+    Put together without making one, which would check once more what is known to be right.
+    """
+    progress = ended.progress
+    said: dict[str, object] = {"outcome": ended.outcome, "duration_ms": round(ended.duration_ms, 3)}
+    if ended.error is not None:
+        said["error"] = ended.error
+    if progress.waited_ms is not None:
+        said["waited_ms"] = round(progress.waited_ms, 3)
+    if progress.log.lines:
+        said["log"] = progress.log.lines
+    if progress.modules:
+        said["modules"] = progress.modules
+    if progress.attempts != 1:
+        said["attempts"] = progress.attempts
+    if task.http is not None and ended.done is not None and ended.outcome is Outcome.SUCCEEDED:
+        said["response"] = task_answer(ended.done)
+    return said
 
 
 def _reported(task: Task, ended: Ended) -> Reply:
     return Reply(
         200 if ended.outcome is Outcome.SUCCEEDED else 500,
-        report(task, ended).model_dump_json().encode(),
+        to_json({**_BY_DEFAULT, **report(task, ended)}),
         {"Content-Type": REPORT_CONTENT_TYPE, **_expires(ended)},
     )
 

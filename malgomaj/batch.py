@@ -1,16 +1,17 @@
 """Many tasks in one call: all are run, each as if it had come alone, and told of in a line of its own when it ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from aiohttp import web
+from pydantic_core import to_json
 
 from malgomaj.answers import report
 from malgomaj.tasks import Ended
 from shared.http import Refusal
 from shared.streams import NDJSON
-from shared.wire import BatchLine, Task, TaskRefusal
+from shared.wire import Task, TaskRefusal
 
 Run = Callable[[Task], Awaitable[Ended]]
 """Runs a task to its end; raises Refusal if it is not begun."""
@@ -25,8 +26,15 @@ class Lines:
         self._gathered: list[bytes] = []
         self._news = asyncio.Event()
 
-    def add(self, line: BatchLine) -> None:
-        self._gathered.append(line.model_dump_json(exclude_defaults=True).encode() + b"\n")
+    def add_report(self, index: int, report: Mapping[str, object]) -> None:
+        self._add({"index": index, "report": report})
+
+    def add_refusal(self, index: int, refusal: TaskRefusal) -> None:
+        self._add({"index": index, "refusal": refusal})
+
+    def _add(self, line: Mapping[str, object]) -> None:
+        """A :class:`shared.wire.BatchLine`."""
+        self._gathered.append(to_json(line) + b"\n")
         self._news.set()
 
     async def take(self) -> Sequence[bytes]:
@@ -63,20 +71,12 @@ async def _send(response: web.StreamResponse, lines: Lines, count: int) -> None:
 
 async def _run_one(index: int, task: Task, run: Run, lines: Lines) -> None:
     try:
-        lines.add(BatchLine(index=index, report=report(task, await run(task))))
+        lines.add_report(index, report(task, await run(task)))
     except Refusal as refusal:
         retry_after = refusal.headers.get("Retry-After")
-        lines.add(
-            BatchLine(
-                index=index,
-                refusal=TaskRefusal(
-                    code=refusal.code,
-                    message=refusal.message,
-                    retry_after=int(retry_after) if retry_after else None,
-                ),
-            )
-        )
+        seconds = int(retry_after) if retry_after else None
+        lines.add_refusal(index, TaskRefusal(code=refusal.code, message=refusal.message, retry_after=seconds))
     except Exception:
         log.exception("task_failed", run=task.run_id)
         message = "internal error; the daemon's log has the details"
-        lines.add(BatchLine(index=index, refusal=TaskRefusal(code=500, message=message)))
+        lines.add_refusal(index, TaskRefusal(code=500, message=message))
