@@ -12,12 +12,16 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import aiohttp
+from aiohappyeyeballs import start_connection
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 IDLE_SECONDS = 15.0
 """How long a connection is kept after an answer: less than a worker keeps it, lest a task is sent while it closes."""
+NEXT_ADDRESS_SECONDS = 0.25
+"""When the next address of a host is tried beside one that does not answer."""
 SMALL_BYTES = 64 * 1024
 """A body that is no longer is sent together with the head."""
 
@@ -26,18 +30,17 @@ class Answer(NamedTuple):
     """An answer whose head has come."""
 
     status: int
-    headers: Mapping[str, str]
-    """A multidict."""
+    headers: CIMultiDictProxy[str]
     content: aiohttp.StreamReader
 
 
-class Idle(NamedTuple):
+class _Idle(NamedTuple):
     connection: ResponseHandler
     since: float
     """By the loop's clock."""
 
 
-Place = tuple[str, int, str]
+_Place = tuple[str, int, str]
 """Host, port and path: a worker answers sooner where calls of the same kind follow one another."""
 
 
@@ -50,9 +53,10 @@ class WorkerConnections:
 
     def __init__(self, connect_timeout_seconds: float) -> None:
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._idle: dict[Place, deque[Idle]] = {}
+        self._idle: dict[_Place, deque[_Idle]] = {}
         """The one that was used last comes last."""
-        self._look: asyncio.TimerHandle | None = None
+        self._closing_idle: asyncio.TimerHandle | None = None
+        self._closed = False
 
     @asynccontextmanager
     async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> AsyncIterator[Answer]:
@@ -60,77 +64,80 @@ class WorkerConnections:
 
         Raises NoConnectionError; aiohttp.ClientError if the connection broke later, perhaps while the answer is read.
         """
-        place = url.raw_host or "", url.port or 80, url.raw_path
+        host, port = url.raw_host or "", url.port or 80
+        place = host, port, url.raw_path
         connection = self._take(place)
         if connection is None:
-            connection = await self._connected(place[:2])
+            connection = await self._connected(host, port)
         is_good = False
         try:
             answer = await _answer(connection, _request(url, headers, body))
             yield answer
-            is_good = answer.content.is_eof() and not connection.should_close
+            is_good = answer.content.is_eof()
         except HttpProcessingError as error:
             raise aiohttp.ClientPayloadError(f"no answer in HTTP: {error.message}") from error
         finally:
-            if is_good and connection.is_connected():
+            if is_good and _is_free(connection) and not self._closed:
                 self._keep(place, connection)
             else:
                 connection.abort()
 
     def close(self) -> None:
+        """Keep no connection any more. Calls under way go on."""
+        self._closed = True
         for idle in self._idle.values():
             for one in idle:
                 one.connection.abort()
         self._idle.clear()
-        if self._look is not None:
-            self._look.cancel()
+        if self._closing_idle is not None:
+            self._closing_idle.cancel()
 
-    def _take(self, place: Place) -> ResponseHandler | None:
+    def _take(self, place: _Place) -> ResponseHandler | None:
         idle = self._idle.get(place)
+        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
         while idle:
-            connection = idle.pop().connection
-            if connection.is_connected():
+            connection, since = idle.pop()
+            if since > oldest and _is_free(connection):
                 return connection
+            connection.abort()
         return None
 
-    async def _connected(self, place: tuple[str, int]) -> ResponseHandler:
+    async def _connected(self, host: str, port: int) -> ResponseHandler:
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout_seconds):
-                return await _connect(place)
+                addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                connected = await start_connection(
+                    addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1, loop=loop
+                )
+                _, connection = await loop.create_connection(lambda: ResponseHandler(loop), sock=connected)
         except OSError as error:  # such as TimeoutError
             raise NoConnectionError from error
+        return connection
 
-    def _keep(self, place: Place, connection: ResponseHandler) -> None:
+    def _keep(self, place: _Place, connection: ResponseHandler) -> None:
         loop = asyncio.get_running_loop()
-        self._idle.setdefault(place, deque()).append(Idle(connection, loop.time()))
-        if self._look is None:
-            self._look = loop.call_later(IDLE_SECONDS, self._close_idle)
+        self._idle.setdefault(place, deque()).append(_Idle(connection, loop.time()))
+        if self._closing_idle is None:
+            self._closing_idle = loop.call_later(IDLE_SECONDS, self._close_idle)
 
     def _close_idle(self) -> None:
         loop = asyncio.get_running_loop()
-        long_ago = loop.time() - IDLE_SECONDS
+        oldest = loop.time() - IDLE_SECONDS
         for place, idle in list(self._idle.items()):
-            while idle and idle[0].since <= long_ago:
+            while idle and idle[0].since <= oldest:
                 idle.popleft().connection.close()
             if not idle:
                 del self._idle[place]
-        self._look = loop.call_later(IDLE_SECONDS / 4, self._close_idle) if self._idle else None
+        self._closing_idle = loop.call_later(IDLE_SECONDS / 4, self._close_idle) if self._idle else None
 
 
-async def _connect(place: tuple[str, int]) -> ResponseHandler:
-    """To the first of the addresses of a host that takes a connection. Raises what the last of them did."""
-    loop = asyncio.get_running_loop()
-    host, port = place
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    failure = OSError(f"{host} has no address")
-    for address in dict.fromkeys(str(address[0]) for *_, address in found):
-        try:
-            _, connection = await loop.create_connection(lambda: ResponseHandler(loop), address, port)
-        except OSError as error:
-            failure = error
-        else:
-            return connection
-    raise failure
+def _is_free(connection: ResponseHandler) -> bool:
+    """Whether it can serve another call: all was sent that was to be, and nothing has come since the answer's end."""
+    transport = connection.transport
+    if transport is None or transport.is_closing() or connection.should_close:
+        return False
+    return transport.get_write_buffer_size() == 0
 
 
 def _request(url: URL, headers: Mapping[str, str], body: bytes) -> list[bytes]:

@@ -9,7 +9,7 @@ The plainest requests of some routes are answered here, past aiohttp (:mod:`shar
 
 import asyncio
 import resource
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import chain, takewhile
@@ -261,15 +261,15 @@ class _Connection(asyncio.Protocol):
         self.handler.keep_alive(True)
         method, path, headers = request.head
         call = DirectCall(method, path, names, headers, self._remote, request.body)
-        self._call = self._connections.begin_call(self, self._answer(answer(call)))
+        self._call = self._connections.begin_call(self, self._answer(answer, call))
         return True
 
     def answered_by_aiohttp(self) -> None:
         self._asked_aiohttp = False
 
-    async def _answer(self, answer: Awaitable[bytes]) -> None:
+    async def _answer(self, answer: Answering, call: DirectCall) -> None:
         try:
-            self._write(await answer)
+            self._write(await answer(call))
             self._connections.answered(self)
             if not self._writable.is_set():
                 await self._writable.wait()  # who does not read answers may ask for no more, and is let go some time

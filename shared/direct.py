@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpProcessingError, HttpRequestParser, HttpVersion11
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from shared.reply import Reply
 
@@ -62,18 +62,19 @@ Answering = Callable[[DirectCall], Awaitable[bytes]]
 class _Known(NamedTuple):
     """A head that the parser has read, as it was sent but for the number of bytes of its body.
 
-    A caller sends the same head again and again. One that differs in this number alone says the same.
+    A caller sends the same head again and again. One that differs in this number alone says the same else.
     """
 
     before: bytes
     after: bytes
     head: Head
+    body_bytes: int
 
     @classmethod
-    def of(cls, text: bytes, head: Head) -> "_Known | None":
+    def of(cls, text: bytes, head: Head, body_bytes: int) -> "_Known | None":
         """Of the whole text of a head; None where it does not tell the number in the usual way."""
         length = _LENGTH.search(text)
-        return cls(text[: length.end(1)], text[length.end() :], head) if length else None
+        return cls(text[: length.end(1)], text[length.end() :], head, body_bytes) if length else None
 
     def request(self, data: bytes) -> Request | None:
         """The request that ``data`` is, if it has such a head and is whole and alone."""
@@ -81,11 +82,19 @@ class _Known(NamedTuple):
             return None
         number_start = len(self.before)
         number_end = data.find(b"\r", number_start)
-        number = data[number_start:number_end]
-        if not (number.isdigit() and data.startswith(self.after, number_end)):
+        if not data.startswith(self.after, number_end):
             return None
         body = data[number_end + len(self.after) :]
-        return Request(self.head, body) if len(body) == int(number) else None
+        # Compared as text: to make a number of what was sent could take long, or fail.
+        if data[number_start:number_end] != str(len(body)).encode():
+            return None
+        return Request(self.head if len(body) == self.body_bytes else self._with_length(len(body)), body)
+
+    def _with_length(self, body_bytes: int) -> Head:
+        name = self.before[self.before.rfind(b"\n") + 1 :].partition(b":")[0].decode()
+        headers = CIMultiDict(self.head.headers)
+        headers[name] = str(body_bytes)
+        return self.head._replace(headers=CIMultiDictProxy(headers))
 
 
 _PLAIN_SEGMENT = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.~-]+")
@@ -166,8 +175,8 @@ class Reader:
         if message.upgrade or "Expect" in message.headers:
             return None
         text, end, body = data.partition(_END_OF_HEAD)
-        if len(body) != int(message.headers.get("Content-Length", "0")):
+        if message.headers.get("Content-Length", "0") != str(len(body)):
             return None  # the parser keeps the beginning of the next head to itself
         head = Head(message.method, message.path, message.headers)
-        self._known = _Known.of(text + end, head)
+        self._known = _Known.of(text + end, head, len(body))
         return Request(head, body)

@@ -95,7 +95,8 @@ class Route:
     """Whether its calls pass by aiohttp's router, whose search can cost as much as a call. Their ``match_info`` and
     ``app`` are not there then."""
     direct: DirectHandler | None = None
-    """Does the same for calls that come past aiohttp altogether. What it raises is answered as that of the others."""
+    """Does the same for calls that come past aiohttp altogether. What it raises is answered as that of the others, but
+    for aiohttp's own."""
 
 
 def error_response(code: int, message: str, headers: Mapping[str, str] = NO_HEADERS) -> web.Response:
@@ -118,7 +119,7 @@ def likely_content_type(body: bytes) -> str:
 
 
 RefusalOf = Callable[[Exception], Refusal | None]
-"""How a daemon answers its own errors; None for those that are none."""
+"""What a daemon answers an error of its own with; None for an error that nobody expects."""
 
 Answered = Callable[[str | None, int, float], None]
 """Told of every answer: the path of its route, if there is one, its status, and how long it took (s)."""
@@ -154,17 +155,22 @@ def _error_reply(error: Exception, refusal_of: RefusalOf, method: str, path: str
     return error_reply(refusal.code, refusal.message, refusal.headers)
 
 
-def _counting(answered: Answered) -> Middleware:
+def _counting(answered: Answered, path: str | None = None) -> Middleware:
+    """``path``: that of the route, where the router has not found it."""
+
     @web.middleware
     async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.perf_counter()
         response = await handler(request)
-        resource = request.match_info.route.resource
-        path = None if resource is None else resource.canonical
-        answered(path, response.status, time.perf_counter() - began)
+        answered(path or _route_path(request), response.status, time.perf_counter() - began)
         return response
 
     return count
+
+
+def _route_path(request: web.Request) -> str | None:
+    resource = request.match_info.route.resource
+    return None if resource is None else resource.canonical
 
 
 def _answering(
@@ -178,7 +184,7 @@ def _answering(
             reply = await handler(call)
             encoded = reply.encode()
         except Exception as error:  # noqa: BLE001 - it is logged there
-            reply = _error_reply(error, refusal_of, route.method, route.path)
+            reply = _error_reply(error, refusal_of, call.method, call.path)
             encoded = reply.encode()
         if answered is not None:
             answered(route.path, reply.status, time.perf_counter() - began)
@@ -202,7 +208,7 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
     Raises Refusal: 413 as soon as it is known to exceed ``max_bytes``, 408 where it does not arrive in time, 400 where
     it ends early or cannot be decoded.
     """
-    if (request.content_length or 0) > max_bytes:
+    if _told_bytes(request) > max_bytes:
         raise _too_large(max_bytes)
     content = request.content
     chunks: list[bytes] = []
@@ -227,6 +233,14 @@ def _too_large(max_bytes: int) -> Refusal:
 
 def _too_many_bytes(max_bytes: int) -> str:
     return f"the request body exceeds {max_bytes} bytes"
+
+
+def _told_bytes(request: web.Request) -> int:
+    """How long the body is by its head; 0 if that is not told, or in more digits than Python makes a number of."""
+    try:
+        return request.content_length or 0
+    except ValueError:
+        return 0
 
 
 def check_size(body: bytes, max_bytes: int) -> None:
@@ -268,11 +282,14 @@ def make_app(
     refusal_of: RefusalOf = _refuses_nothing_else,
     answered: Answered | None = None,
 ) -> web.Application:
-    around = [json_errors(refusal_of)]
-    if answered is not None:
-        around.insert(0, _counting(answered))
-    app = web.Application(middlewares=around, client_max_size=max_body_bytes)
-    app[_SHORTCUTS] = {(route.method, route.path): _wrapped(route, around) for route in routes if route.shortcut}
+    def around(path: str | None = None) -> list[Middleware]:
+        counting = [] if answered is None else [_counting(answered, path)]
+        return [*counting, json_errors(refusal_of)]
+
+    app = web.Application(middlewares=around(), client_max_size=max_body_bytes)
+    app[_SHORTCUTS] = {
+        (route.method, route.path): _wrapped(route, around(route.path)) for route in routes if route.shortcut
+    }
     app[_DIRECT] = DirectRoutes(
         _answering(route, route.direct, refusal_of, answered) for route in routes if route.direct is not None
     )

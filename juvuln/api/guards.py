@@ -6,7 +6,7 @@ from uuid import UUID
 from aiohttp import web
 
 from juvuln.access import Action, Principal
-from juvuln.api.rates import Asking
+from juvuln.api.asking import Asking
 from juvuln.api.services import Services
 from juvuln.domains.store import DomainStore
 from shared.auth import parse_basic, parse_bearer, same_secret

@@ -1,25 +1,14 @@
 """Who calls too often is told when to come again: 429 with Retry-After."""
 
 import math
-from typing import Protocol
 
-from multidict import CIMultiDictProxy
-
+from juvuln.api.asking import Asking
 from juvuln.clock import Clock
 from juvuln.config import JuvulnSettings
 from juvuln.rate import Buckets, caller_address
 from shared.http import Refusal
 
 WRONG = "wrong credentials from this address"
-
-
-class Asking(Protocol):
-    """A request, however it came in."""
-
-    @property
-    def headers(self) -> CIMultiDictProxy[str]: ...
-    @property
-    def remote(self) -> str | None: ...
 
 
 class Rates:

@@ -9,8 +9,8 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from juvuln.access import Principal
+from juvuln.api.asking import Asking
 from juvuln.api.guards import is_trusted, require_access, require_caller, uuid_of
-from juvuln.api.rates import Asking
 from juvuln.api.services import Services
 from juvuln.dispatch import Result
 from juvuln.programs import Program
@@ -26,7 +26,7 @@ body, which is undone by then."""
 NOT_FROM_PROGRAMS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "trailer"})
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-HEADER_VALUE = re.compile(r"[^\x00\r\n]*")
+HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 class WebhookApi:

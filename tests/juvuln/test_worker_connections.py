@@ -184,6 +184,47 @@ async def test_an_idle_connection_is_closed(connections: WorkerConnections, monk
         await there.one_closed()
 
 
+async def test_what_comes_without_being_asked_for_is_no_answer_to_the_next_call(connections: WorkerConnections) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answering(DONE)(reader, writer)
+        await asyncio.sleep(0.02)
+        writer.write(DONE.replace(b"done", b"late"))
+
+    async with server(talk) as there:
+        assert await posted(connections, there.url) == b"done"
+        await asyncio.sleep(0.1)
+        assert await posted(connections, there.url) == b"done"
+        assert there.made == 2
+
+
+async def test_who_answers_before_the_request_is_there_gets_no_other_on_this_connection(
+    connections: WorkerConnections,
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(DONE)
+        await asyncio.sleep(0.1)
+
+    async with server(talk) as there:
+        for count in (1, 2):
+            assert await posted(connections, there.url, b"x" * 9_000_000) == b"done"
+            assert there.made == count
+
+
+async def test_a_call_that_ends_after_the_close_keeps_nothing_open(connections: WorkerConnections) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        await asyncio.sleep(0.05)
+        writer.write(DONE)
+
+    async with server(talk) as there:
+        call = asyncio.create_task(posted(connections, there.url))
+        await asyncio.sleep(0.02)
+        connections.close()
+        assert await call == b"done"
+        await there.one_closed()
+
+
 async def test_words_before_the_answer_are_not_the_answer(connections: WorkerConnections) -> None:
     async with server(answering(b"HTTP/1.1 100 Continue\r\n\r\n" + DONE)) as there:
         assert await posted(connections, there.url) == b"done"

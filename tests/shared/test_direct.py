@@ -62,7 +62,15 @@ class Echo:
             except asyncio.CancelledError:
                 self.abandoned.set()
                 raise
-        return Reply(200, b"direct " + body, {"X-Given": call.headers.get("Authorization", ""), "X-Bound": bound})
+        return Reply(
+            200,
+            b"direct " + body,
+            {
+                "X-Given": call.headers.get("Authorization", ""),
+                "X-Bound": bound,
+                "X-Length": call.headers["Content-Length"],
+            },
+        )
 
 
 @asynccontextmanager
@@ -379,23 +387,25 @@ async def test_who_does_not_read_an_answer_for_too_long_is_let_go(echo: Echo, mo
         await until(gone, "the connection is closed")
 
 
-async def test_a_head_that_differs_in_the_length_of_the_body_alone_says_the_same(client: Client) -> None:
+async def test_a_head_that_differs_in_the_length_of_the_body_alone_says_the_same_else(client: Client) -> None:
     for body in (b"four", b"", b"x" * 5000, b"four"):
         client.writer.write(post(body, "Authorization: Basic abc"))
         _, headers, answered = await client.said()
         assert (headers["X-Given"], answered) == ("Basic abc", b"direct " + body)
+        assert headers["X-Length"] == str(len(body))
 
 
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
         (post(b"12", "Authorization: Basic other"), b"direct 12"),
-        (post(b"12").replace(b": 2", b": 02"), b"direct 12"),
+        (post(b"12").replace(b": 2", b": 02"), b"usual 12"),
+        (post(b"12").replace(b": 2", b": " + b"0" * 5000 + b"2"), b"usual 12"),
         (post(b"12") + post(b"34"), b"usual 12"),
         (post(b"12", "Connection: close"), b"usual 12"),
         (post(b"12").replace(b": 2", b":2"), b"direct 12"),
     ],
-    ids=["other credentials", "a zero in front", "two at once", "one that closes", "no blank"],
+    ids=["other credentials", "a zero in front", "many zeros in front", "two at once", "one that closes", "no blank"],
 )
 async def test_a_head_that_is_not_like_the_one_before_is_read_anew(
     client: Client, sent: bytes, expected: bytes

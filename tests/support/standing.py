@@ -4,6 +4,7 @@ To start them takes longer than most tests do. A test that needs other settings,
 """
 
 import asyncio
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ class Guest(Installation):
     async def start(self, *, workers: int = 1) -> Sequence[DaemonProcess]:
         """Have the manager know all that was written by now, as one that starts afterwards would."""
         assert workers == 1, "a test that needs more starts its own"
-        self.daemons[0].signal(signal.SIGHUP)
+        await _reload(self.daemons[0])
         await until(self._served, f"the manager serves the domains of the test; its log: {self.daemons[0].log_path}")
         await self.until_ready()
         return self.daemons
@@ -49,7 +50,21 @@ class Guest(Installation):
         await super().close()
         self.domains.clear()
         self.write_domain_file()
-        running[0].signal(signal.SIGHUP)
+        await _reload(running[0])
+
+
+async def _reload(manager: DaemonProcess) -> None:
+    """Have the manager read the domain file and all domains, and wait until it has."""
+
+    def count() -> int:
+        return len(re.findall(r'"event":"reload(ed|_failed)"', manager.log_text()))
+
+    async def reloaded() -> bool:
+        return count() > before
+
+    before = count()
+    manager.signal(signal.SIGHUP)
+    await until(reloaded, f"the manager reloads; its log: {manager.log_path}")
 
 
 class Standing:
