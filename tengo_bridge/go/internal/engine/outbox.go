@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
+	"time"
 
 	"selfhost/libtengo/internal/frame"
 )
@@ -12,6 +14,10 @@ import (
 const (
 	outboxFrames = 256
 	writeBuffer  = 64 << 10
+
+	// A frame that comes so soon after the last flush is one of many, and waits until every other run had its turn.
+	// Where runs keep the processors busy and frames are rare, that could take long, and none waits.
+	gathering = 200 * time.Microsecond
 )
 
 // outbox is where frames go to be written, by one goroutine, in their order. A full one makes its senders wait.
@@ -47,17 +53,25 @@ func (o *outbox) close() {
 	<-o.written
 }
 
-// write writes what comes, and flushes when nothing waits. Where nobody reads any more, the frames are dropped: the
+// write writes what comes, and flushes when nothing more is about to come. Where nobody reads any more, the frames are dropped: the
 // reader of the stream sees its end and stops everything.
 func (o *outbox) write(stream *bufio.Writer) {
 	defer close(o.written)
 	var failed error
+	var flushed time.Time
 	for data := range o.frames {
 		if failed != nil {
 			continue
 		}
-		if _, failed = stream.Write(data); failed == nil && len(o.frames) == 0 {
+		if _, failed = stream.Write(data); failed != nil {
+			continue
+		}
+		if len(o.frames) == 0 && time.Since(flushed) < gathering {
+			runtime.Gosched()
+		}
+		if len(o.frames) == 0 {
 			failed = stream.Flush()
+			flushed = time.Now()
 		}
 	}
 }
