@@ -53,8 +53,8 @@ func (o *outbox) close() {
 	<-o.written
 }
 
-// write writes what comes, and flushes when nothing more is about to come. Where nobody reads any more, the frames are dropped: the
-// reader of the stream sees its end and stops everything.
+// write writes what comes, and flushes when nothing more is about to come. Where nobody reads any more, the frames are
+// dropped: the reader of the stream sees its end and stops everything.
 func (o *outbox) write(stream *bufio.Writer) {
 	defer close(o.written)
 	var failed error
