@@ -45,6 +45,8 @@ class Why(Enum):
     """Somebody else listens there, perhaps the same worker in another life."""
     SOURCE_NEEDED = auto()
     """It does not keep the source code any more that only the digest was sent of."""
+    BROKEN = auto()
+    """The connection broke before it was told to begin."""
     OURS = auto()
     """This manager has no means left for another connection."""
 

@@ -6,21 +6,38 @@ differs.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
 
-from juvuln.answers import NotStarted, Said, Unanswered, understand_line
+from juvuln.answers import NotStarted, Said, Unanswered, Why, understand_line
 from juvuln.worker_client import WorkerClient
 from juvuln.workers import Worker
-from shared.wire import MAX_BATCH_TASKS, BatchLine
+from shared.wire import MAX_BATCH_TASKS, BatchLine, BeginWord
 
 ROOM_BYTES = 512 * 1024
 """For the tasks of a batch, far less than a worker takes. A larger one goes alone."""
 
+_Together = tuple[UUID, int | None]
+"""A worker, and when it is to begin what it gets (ms), if not at once."""
+
 log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Start:
+    """When a task begins that is handed over before its time."""
+
+    at_ms: int
+    """In milliseconds since 1970: tasks with the same go together."""
+    at: float
+    """By the loop's clock."""
+    begin: Callable[[], int]
+    """Called then, and gives when that is. Raises NotStarted if it is not to begin after all."""
+    begun_ms: int | None = None
+    """When that was; from then on the worker may have begun it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +47,8 @@ class Waiting:
     task: bytes
     is_call: bool
     said: "asyncio.Future[Said]"
+    start: Start | None
+    """None: at once."""
     call: "asyncio.Task[None] | None" = None
     """The call that it goes with, once that is made."""
 
@@ -37,17 +56,21 @@ class Waiting:
 class Batches:
     def __init__(self, client: WorkerClient) -> None:
         self._client = client
-        self._gathering: dict[UUID, list[Waiting]] = {}
+        self._gathering: dict[_Together, list[Waiting]] = {}
         self._calls: dict[asyncio.Task[None], int] = {}
         """The calls under way, and how many still wait for them."""
 
-    async def run(self, worker: Worker, task: bytes, *, is_call: bool) -> Said:
-        """What the worker says of a task, which is JSON; ``is_call``: of a webhook. Raises NotStarted, Unanswered."""
+    async def run(self, worker: Worker, task: bytes, *, is_call: bool, start: Start | None = None) -> Said:
+        """What the worker says of a task, which is JSON; ``is_call``: of a webhook.
+
+        With ``start`` it is handed over now, and begins then. Raises NotStarted, Unanswered.
+        """
         loop = asyncio.get_running_loop()
-        waiting = Waiting(task, is_call, loop.create_future())
-        gathering = self._gathering.setdefault(worker.uuid, [])
+        waiting = Waiting(task, is_call, loop.create_future(), start)
+        together = worker.uuid, start.at_ms if start else None
+        gathering = self._gathering.setdefault(together, [])
         if not gathering:
-            loop.call_soon(self._send, worker)
+            loop.call_soon(self._send, worker, together)
         gathering.append(waiting)
         try:
             return await waiting.said
@@ -62,9 +85,9 @@ class Batches:
             del self._calls[call]
             call.cancel()
 
-    def _send(self, worker: Worker) -> None:
+    def _send(self, worker: Worker, together: _Together) -> None:
         """Send what has gathered. Who has been cancelled since then did not start."""
-        gathered = [waiting for waiting in self._gathering.pop(worker.uuid) if not waiting.said.done()]
+        gathered = [waiting for waiting in self._gathering.pop(together) if not waiting.said.done()]
         for batch in _parted(gathered):
             call = asyncio.get_running_loop().create_task(self._call(worker, batch))
             self._calls[call] = len(batch)
@@ -74,12 +97,15 @@ class Batches:
     async def _call(self, worker: Worker, batch: list[Waiting]) -> None:
         """One call to its end. It raises nothing: each who waits is told."""
         try:
-            if len(batch) == 1:
+            start = batch[0].start
+            if start is not None:
+                await self._client.run_held(
+                    worker, _tasks(batch), start.at, lambda: _begin(batch), lambda line: _hear(batch, line)
+                )
+            elif len(batch) == 1:
                 _tell(batch[0], await self._client.run(worker, batch[0].task, is_call=batch[0].is_call))
             else:
-                await self._client.run_batch(
-                    worker, [waiting.task for waiting in batch], lambda line: _hear(batch, line)
-                )
+                await self._client.run_batch(worker, _tasks(batch), lambda line: _hear(batch, line))
             turn: NotStarted | Unanswered = Unanswered(f"{worker.name} did not say what became of it")
         except (NotStarted, Unanswered) as error:
             turn = error
@@ -87,7 +113,29 @@ class Batches:
             log.exception("batch_failed", worker=worker.name)
             turn = Unanswered("internal error of the manager; its log has the details")
         for waiting in batch:
-            _refuse(waiting, turn)
+            is_certain = waiting.start is not None and waiting.start.begun_ms is None and isinstance(turn, Unanswered)
+            _refuse(waiting, NotStarted(Why.BROKEN, turn.reason) if is_certain else turn)
+
+
+def _tasks(batch: Iterable[Waiting]) -> list[bytes]:
+    return [waiting.task for waiting in batch]
+
+
+def _begin(batch: Iterable[Waiting]) -> BeginWord:
+    """Their time has come: what the worker is told."""
+    return BeginWord(without=[index for index, waiting in enumerate(batch) if not _is_begun(waiting)])
+
+
+def _is_begun(waiting: Waiting) -> bool:
+    start = waiting.start
+    if start is None or waiting.said.done():
+        return False
+    try:
+        start.begun_ms = start.begin()
+    except NotStarted as turn:
+        _refuse(waiting, turn)
+        return False
+    return True
 
 
 def _parted(gathered: Iterable[Waiting]) -> Iterator[list[Waiting]]:

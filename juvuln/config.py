@@ -91,6 +91,9 @@ class RetrySection(Section):
     backoff_seconds: PolicySeconds = 5.0
 
 
+MAX_AHEAD_SECONDS = 5
+
+
 class ScheduleSection(Section):
     zone: ZoneName = "UTC"
     """The zone of schedules that name none."""
@@ -107,6 +110,8 @@ class ScheduleSection(Section):
     failures_limit: Annotated[int, Field(ge=0, le=MAX_FAILURES)] = 0
     spread_every: bool = False
     """Whether `@every` begins at another second of its period for each program."""
+    ahead_seconds: Annotated[float, Field(ge=0, le=MAX_AHEAD_SECONDS, allow_inf_nan=False)] = 1.0
+    """How long before it is due a run is claimed and handed to a worker, which starts it in time; 0: when it is due."""
     paused_domains: Annotated[tuple[str, ...], FromJson] = ()
 
     def planning(self) -> Planning:
@@ -123,7 +128,7 @@ class ScheduleSection(Section):
             failures_limit=self.failures_limit,
         )
         zones = {domain: load_zone(zone) for domain, zone in self.zones.items()}
-        return Planning(load_zone(self.zone), zones, policy, self.spread_every)
+        return Planning(load_zone(self.zone), zones, policy, self.spread_every, round(self.ahead_seconds * 1000))
 
 
 class DispatchSection(Section):

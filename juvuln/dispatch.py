@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from juvuln.answers import NotStarted, Said, Unanswered, Why
-from juvuln.batches import Batches
+from juvuln.batches import Batches, Start
 from juvuln.clock import Clock
 from juvuln.fairness import Places
 from juvuln.live import LiveRuns
@@ -29,6 +29,9 @@ LAST_WORD_SECONDS = 1.0
 it certainly did not start."""
 LONGEST_PLAIN_SOURCE_BYTES = 128
 """Source code that is no longer is sent each time: its digest would save nothing."""
+
+MOST_HELD = 10_000
+"""Runs at workers before their time. What is claimed beyond that waits here until it is due."""
 
 log = structlog.get_logger()
 
@@ -79,12 +82,14 @@ class Dispatcher:
         self._live = live
         self._places = Places(parallel)
         self._wait_for_worker_seconds = wait_for_worker_seconds
+        self._held = 0
+        """Runs that were handed to workers before their time."""
 
     async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
         """Have a claimed run done by a worker, once. Its record is left open."""
         domain, language = run.program.key.domain, run.program.language
-        if (late := self._missed(run)) is not None:
-            return late
+        if (result := self._missed(run) or await self._attempt_ahead(run)) is not None:
+            return result
         # Nobody takes a place to wait for a worker.
         if not self._workers.has(language) and not await self._next_worker(run, {}, asyncio.get_running_loop().time()):
             return Result(self._ending(Outcome.SKIPPED, self._no_worker(language, {})))
@@ -97,6 +102,46 @@ class Dispatcher:
     async def end(self, run: Run, worker: Worker) -> bool:
         """Have a run ended at the worker that has it, which then answers it. False if that is to be asked again."""
         return worker.ends_runs and await self._client.end_run(worker, run.id)
+
+    async def _attempt_ahead(self, run: Run) -> Result | None:
+        """Hand a run to a worker before its time. None, and then its time has come, if that did not begin it.
+
+        It takes none of the places, which are for what is under way: its time comes as soon as it can.
+        """
+        loop = asyncio.get_running_loop()
+        seconds = 0.0 if run.not_before_ms is None else (run.not_before_ms - self._clock.now_ms()) / 1000
+        if run.not_before_ms is None or seconds <= 0:
+            return None
+        at = loop.time() + seconds
+        worker = self._workers.choose(run.program.language, (), _content(run))
+        if worker is not None and worker.holds_tasks and self._held < MOST_HELD:
+            start = Start(run.not_before_ms, at, lambda: self._begin(run, worker))
+            self._held += 1
+            self._live.hold(run.id)
+            try:
+                return await self._send(worker, run, None, self._source_form(worker, run), start)
+            except NotStarted as turn:
+                log.debug("run_not_started_ahead", worker=worker.name, reason=turn.reason, **run.facts)
+                if turn.why is Why.SOURCE_NEEDED:
+                    self._workers.source_needed(worker.uuid, _content(run))
+                self._believe(worker, turn)
+            finally:
+                self._held -= 1
+        await asyncio.sleep(max(0.0, at - loop.time()))
+        return None
+
+    def _begin(self, run: Run, worker: Worker) -> int:
+        """The time of a run that a worker holds has come; gives what time it is (ms).
+
+        Raises NotStarted if it is too late, or the worker is gone.
+        """
+        now_ms = self._clock.now_ms()
+        if run.start_by_ms is not None and now_ms > run.start_by_ms:
+            raise NotStarted(Why.OURS, "was to begin it too late")
+        if worker.uuid not in self._workers:
+            raise NotStarted(Why.OURS, "is gone")
+        self._live.hand_over(run.id, worker)
+        return now_ms
 
     def _missed(self, run: Run) -> Result | None:
         """What becomes of a run that it is too late to start; None if it is not."""
@@ -170,13 +215,17 @@ class Dispatcher:
             return SourceForm.WHOLE
         return self._workers.source_form(worker.uuid, _content(run))
 
-    async def _send(self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm) -> Result:
-        """Have one worker do it. Raises NotStarted."""
-        handed_over_ms = self._clock.now_ms()
-        self._live.hand_over(run.id, worker)
+    async def _send(
+        self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm, start: Start | None = None
+    ) -> Result:
+        """Have one worker do it; with ``start`` it is told then to begin. Raises NotStarted."""
+        handed_over_ms: int | None = None
+        if start is None:
+            handed_over_ms = self._clock.now_ms()
+            self._live.hand_over(run.id, worker)
         begun = True
         try:
-            said = await self._said(worker, run, request, form)
+            said = await self._said(worker, run, request, form, start)
         except Unanswered as failure:
             said = Said(Outcome.LOST, reason=failure.reason)
         except NotStarted:
@@ -184,11 +233,13 @@ class Dispatcher:
             raise
         finally:
             self._live.take_back(run.id, begun=begun)
+        if start is not None:
+            handed_over_ms = start.begun_ms
         ending = Ending(
             outcome=said.outcome,
             ended_ms=self._clock.now_ms(),
             reason=said.reason,
-            started_ms=handed_over_ms + round(said.waited_ms or 0),
+            started_ms=None if handed_over_ms is None else handed_over_ms + round(said.waited_ms or 0),
             duration_ms=said.duration_ms,
             worker=worker.name,
             error=said.error,
@@ -198,29 +249,35 @@ class Dispatcher:
         )
         return Result(ending, said.answer)
 
-    async def _said(self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm) -> Said:
+    async def _said(
+        self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm, start: Start | None
+    ) -> Said:
         """What the worker says, if it does in time and while it is there. Raises NotStarted, Unanswered."""
         deadline_ms = run.program.effective_deadline_ms
         patience_seconds = deadline_ms / 1000 + ANSWER_MARGIN_SECONDS
-        in_time = asyncio.timeout(patience_seconds)
+        began = asyncio.get_running_loop().time() if start is None else start.at
+        in_time = asyncio.timeout_at(began + patience_seconds)
         placement = self._workers.place(worker.uuid, _content(run), deadline_ms, lambda: _hurry(in_time))
         try:
             async with in_time:
-                said = await self._ask(worker, run, request, form)
+                said = await self._ask(worker, run, request, form, start)
         except TimeoutError as error:
-            raise Unanswered(
-                placement.gone or f"{worker.name} did not answer within {patience_seconds:.0f} s"
-            ) from error
+            reason = placement.gone or f"{worker.name} did not answer within {patience_seconds:.0f} s"
+            may_have_begun = start is None or start.begun_ms is not None
+            raise (Unanswered(reason) if may_have_begun else NotStarted(Why.BROKEN, reason)) from error
         finally:
             self._workers.take_away(placement)
         if form is SourceForm.TO_KEEP:
             self._workers.source_arrived(worker.uuid, _content(run))
         return said
 
-    async def _ask(self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm) -> Said:
+    async def _ask(
+        self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm, start: Start | None
+    ) -> Said:
         task = task_json(run, request, self._library_state(run.program.key.domain), form)
-        way = self._batches if worker.takes_batches else self._client
-        return await way.run(worker, task, is_call=request is not None)
+        if start is None and not worker.takes_batches:
+            return await self._client.run(worker, task, is_call=request is not None)
+        return await self._batches.run(worker, task, is_call=request is not None, start=start)
 
     def _ending(self, outcome: Outcome, reason: str | None) -> Ending:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice, takewhile
+from typing import NamedTuple
 
 from juvuln.clock import from_ms, to_ms
 from juvuln.policy import Missed
@@ -22,11 +23,17 @@ LONGEST_SETBACK_MS = 24 * 3600 * 1000
 """When the clock is set back, due times that were seen to are not seen to again, unless it was wrong by more."""
 
 
+class _Next(NamedTuple):
+    due_ms: int
+    look_ms: int
+    """When it is to be taken: when it is due, or ahead of that."""
+
+
 class DueTimes:
     """The next due time of each routine, soonest first. A look at what is due costs no more than what is due."""
 
     def __init__(self) -> None:
-        self._next: dict[ProgramKey, int] = {}
+        self._next: dict[ProgramKey, _Next] = {}
         self._heap: list[tuple[int, int, ProgramKey]] = []
         self._puts = 0
         """Of what is due at the same time, what was put first comes first."""
@@ -35,47 +42,54 @@ class DueTimes:
         return len(self._next)
 
     def get(self, key: ProgramKey) -> int | None:
-        return self._next.get(key)
+        known = self._next.get(key)
+        return None if known is None else known.due_ms
 
     def all(self) -> Sequence[tuple[ProgramKey, int]]:
-        return list(self._next.items())
+        return [(key, known.due_ms) for key, known in self._next.items()]
 
-    def put(self, key: ProgramKey, due_ms: int) -> None:
-        """Set the next due time of a routine, whatever it was before."""
-        if self._next.get(key) == due_ms:
+    def put(self, key: ProgramKey, due_ms: int, ahead_ms: int = 0) -> None:
+        """Set the next due time of a routine, whatever it was before; it is taken so much ahead of that."""
+        upcoming = _Next(due_ms, due_ms - ahead_ms)
+        if self._next.get(key) == upcoming:
             return
-        self._next[key] = due_ms
+        self._next[key] = upcoming
         self._puts += 1
-        heapq.heappush(self._heap, (due_ms, self._puts, key))
+        heapq.heappush(self._heap, (upcoming.look_ms, self._puts, key))
         if len(self._heap) > 2 * len(self._next) + MOST_STALE:
-            self._heap = [entry for entry in self._heap if self._next.get(entry[2]) == entry[0]]
+            self._heap = [entry for entry in self._heap if self._is_good(entry)]
             heapq.heapify(self._heap)
 
     def remove(self, key: ProgramKey) -> None:
         self._next.pop(key, None)
 
     def soonest_ms(self) -> int | None:
+        """When there is something to take."""
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
 
     def upcoming(self, count: int) -> list[tuple[ProgramKey, int]]:
         """The next due times, soonest first: of each routine no more than one."""
-        return heapq.nsmallest(count, self._next.items(), key=lambda item: (item[1], str(item[0])))
+        return heapq.nsmallest(count, self.all(), key=lambda item: (item[1], str(item[0])))
 
     def take_due(self, now_ms: int, limit: int) -> list[tuple[ProgramKey, int]]:
-        """Take out what is due by now, soonest first. Put back what is not done, and what comes next."""
+        """Take out what is to be taken by now, soonest first. Put back what is not done, and what comes next."""
         return list(islice(self._take(now_ms), limit))
 
     def _take(self, now_ms: int) -> Iterator[tuple[ProgramKey, int]]:
         while (soonest := self.soonest_ms()) is not None and soonest <= now_ms:
-            due_ms, _, key = heapq.heappop(self._heap)
-            del self._next[key]
-            yield key, due_ms
+            _, _, key = heapq.heappop(self._heap)
+            yield key, self._next.pop(key).due_ms
 
     def _drop_stale(self) -> None:
         """Entries that were replaced or removed stay in the heap until they come up, or are too many."""
-        while self._heap and self._next.get(self._heap[0][2]) != self._heap[0][0]:
+        while self._heap and not self._is_good(self._heap[0]):
             heapq.heappop(self._heap)
+
+    def _is_good(self, entry: tuple[int, int, ProgramKey]) -> bool:
+        look_ms, _, key = entry
+        known = self._next.get(key)
+        return known is not None and known.look_ms == look_ms
 
 
 @dataclass(frozen=True, slots=True)

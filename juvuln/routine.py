@@ -43,6 +43,8 @@ class Planning:
     """Of programs whose tags say nothing else."""
     spread_every: bool = False
     """Whether ``@every`` begins at another second of its period for each program."""
+    ahead_ms: int = 0
+    """How long before it is to start a run is claimed and handed to a worker, which holds it until then."""
 
     def zone_of(self, domain: str) -> tzinfo:
         return self.zones.get(domain, self.zone)

@@ -71,6 +71,18 @@ class RoutineRuns:
             return f"{len(strands)} runs are under way, as many as may be"
         return None
 
+    def is_idle(self, key: ProgramKey) -> bool:
+        """Whether no run of the routine is under way or waits."""
+        return key not in self._routines
+
+    def withdraw(self, key: ProgramKey, reason: str) -> None:
+        """End what was claimed ahead of its time, which has not come yet, as far as it can be reached in time."""
+        now_ms = self._clock.now_ms()
+        for strand in self._routines[key].strands if key in self._routines else ():
+            not_before_ms = strand.current.not_before_ms
+            if not_before_ms is not None and now_ms < not_before_ms:
+                self._runs.cancel(strand.current.id, reason)
+
     def start(self, routine: Routine, runs: Sequence[Run], hindrance: Hindrance) -> None:
         """Have claimed runs executed, one after another, as the overlap policy says.
 

@@ -38,6 +38,8 @@ LONGEST_SLEEP_SECONDS = 1.0
 """The wall clock is looked at this often, for it may be set while we sleep."""
 DUE_AT_ONCE = 500
 """What is due in the same second is claimed in parts, so that the first are running while the next go on record."""
+LEAST_AHEAD_MS = 100
+"""What could not be claimed ahead by then is claimed when it is due."""
 PAUSES_MS = 1000
 """How often it is seen whether a pause is over."""
 LONGEST_UNRECORDED_PAUSE_MS = 3600 * 1000
@@ -118,6 +120,8 @@ class Scheduler:
         self._updated = False
         """Whether something changed since then."""
         self._latest_ms = 0
+        self._claimed_to_ms = 0
+        """The latest due time that was claimed ahead."""
         self._repeated_until_ms = 0
         """Up to when due times may come a second time, because the clock was set back."""
         self._changed = asyncio.Event()
@@ -170,6 +174,7 @@ class Scheduler:
         self._end_pause(key)
         if routine := self._routines.pop(key, None):
             self._give_up_what_came(routine)
+            self._runs.withdraw(key, GONE)
         self._due.remove(key)
 
     def _give_up_what_came(self, routine: Routine) -> None:
@@ -194,13 +199,15 @@ class Scheduler:
             log.error("tags_unusable", name=program.name, program=str(program.key), faults=routine.faults)
         self._routines[program.key] = routine
         self._repeated_until_ms = max(self._repeated_until_ms, seen_to_ms or 0)
+        if (reason := self._pause(routine)) is not None:
+            self._runs.withdraw(program.key, reason)
         if known is None or known.schedule != routine.schedule:
             self._end_pause(program.key)
             if known is not None:
                 self._give_up_what_came(known)
-            self._due.put(program.key, due_ms + routine.delay_ms)
+            self._put(program.key, due_ms + routine.delay_ms)
         elif known.delay_ms != routine.delay_ms and (at_ms := self._due.get(program.key)) is not None:
-            self._due.put(program.key, at_ms - known.delay_ms + routine.delay_ms)
+            self._put(program.key, at_ms - known.delay_ms + routine.delay_ms)
 
     async def run(self) -> None:
         """Claim and start what is due, until stopped."""
@@ -256,11 +263,11 @@ class Scheduler:
         setback_ms = self._latest_ms - now_ms
         if setback_ms > LONGEST_WAITED_SETBACK_MS:
             log.warning("clock_set_back", seconds=setback_ms // 1000)
-            self._repeated_until_ms = max(self._repeated_until_ms, self._latest_ms)
+            self._repeated_until_ms = max(self._repeated_until_ms, self._latest_ms, self._claimed_to_ms)
             for key, at_ms in self._due.all():
                 routine = self._routines[key]
                 due_ms = after_setback(routine.schedule, at_ms - routine.delay_ms, setback_ms, now_ms)
-                self._due.put(key, due_ms + routine.delay_ms)
+                self._put(key, due_ms + routine.delay_ms)
             self._latest_ms = now_ms
         self._latest_ms = max(self._latest_ms, now_ms)
 
@@ -312,6 +319,7 @@ class Scheduler:
 
     async def _tick(self, taken: list[tuple[ProgramKey, int]], pauses: Sequence[Pause], now_ms: int) -> None:
         """See to the due times that have come: on record first, then moved on, then started."""
+        taken = [(key, at_ms) for key, at_ms in taken if self._may_be_claimed(key, at_ms, now_ms)]
         taken = [(key, at_ms) for key, at_ms in taken if not self._is_paused(key, at_ms, now_ms)]
         decisions = Decisions()
         plans = [self._plan(key, at_ms, now_ms, decisions) for key, at_ms in taken if key in self._routines]
@@ -333,6 +341,19 @@ class Scheduler:
         routine = self._routines.get(key)
         return GONE if routine is None else self._pause(routine)
 
+    def _may_be_claimed(self, key: ProgramKey, at_ms: int, now_ms: int) -> bool:
+        """Whether it is clear what becomes of a due time: if it has not come, it may not be yet. Then it is kept."""
+        routine = self._routines.get(key)
+        if routine is None or at_ms <= now_ms:
+            return routine is not None
+        if self._stopping or self._pause(routine) or self._hindrance(key.domain) or not self._runs.is_idle(key):
+            # Its run for an earlier due time is likely to end meanwhile.
+            left_ms = (at_ms - now_ms) // 2
+            self._due.put(key, at_ms, left_ms if left_ms >= LEAST_AHEAD_MS else 0)
+            return False
+        self._claimed_to_ms = max(self._claimed_to_ms, at_ms)
+        return True
+
     def _is_paused(self, key: ProgramKey, at_ms: int, now_ms: int) -> bool:
         """Whether a routine whose time has come is paused; then it is kept until it is not."""
         routine = self._routines.get(key)
@@ -343,7 +364,7 @@ class Scheduler:
 
     def _plan(self, key: ProgramKey, at_ms: int, now_ms: int, decisions: Decisions) -> Plan:
         routine = self._routines[key]
-        decision = decisions.decide(routine, at_ms - routine.delay_ms, now_ms - routine.delay_ms)
+        decision = decisions.decide(routine, at_ms - routine.delay_ms, max(now_ms, at_ms) - routine.delay_ms)
         latest_ms = max(decision.run_due_ms, default=None)
         runs = [self._new_run(routine, due_ms, now_ms, made_up=due_ms != latest_ms) for due_ms in decision.run_due_ms]
         ended = [self._missed(routine, decision.given_up, now_ms)] if decision.given_up is not None else []
@@ -360,7 +381,8 @@ class Scheduler:
 
     def _new_run(self, routine: Routine, due_ms: int, now_ms: int, *, made_up: bool) -> Run:
         policy = routine.policy
-        start_by_ms = max(due_ms + routine.delay_ms + routine.start_deadline_ms, 0)
+        at_ms = due_ms + routine.delay_ms
+        start_by_ms = max(at_ms + routine.start_deadline_ms, 0)
         if start_by_ms < now_ms:
             # It has as long from now on.
             made_up, start_by_ms = True, now_ms + routine.start_deadline_ms
@@ -370,6 +392,7 @@ class Scheduler:
             Trigger.SCHEDULE,
             claimed_ms=now_ms,
             due_ms=due_ms,
+            not_before_ms=at_ms if at_ms > now_ms else None,
             start_by_ms=start_by_ms,
             made_up=made_up,
             retry=policy.retry,
@@ -380,7 +403,7 @@ class Scheduler:
         self._to_skip = [*pauses, *self._to_skip]
         for key, at_ms in taken:
             if key in self._routines and self._due.get(key) is None and key not in self._paused:
-                self._due.put(key, at_ms)
+                self._put(key, at_ms)
 
     def _move_on(self, plans: Sequence[Plan]) -> None:
         for plan in plans:
@@ -393,7 +416,10 @@ class Scheduler:
         if due_ms > self._repeated_until_ms:
             # The clock has not shown this second before, so there is no need to tell it apart.
             due_ms -= due_ms % 1000
-        self._due.put(key, due_ms + self._routines[key].delay_ms)
+        self._put(key, due_ms + self._routines[key].delay_ms)
+
+    def _put(self, key: ProgramKey, at_ms: int) -> None:
+        self._due.put(key, at_ms, self._planning.ahead_ms)
 
 
 def _paused(pause: Pause, now_ms: int) -> tuple[Run, Ending]:

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from yarl import URL
 
 from juvuln.answers import NotStarted, Said, Unanswered, Why, WorkerAnswer, understand
-from juvuln.worker_connections import Answer, NoConnectionError, WorkerConnections
+from juvuln.worker_connections import Answer, LastPart, NoConnectionError, WorkerConnections
 from juvuln.workers import Worker
 from shared.http import connection_fault
-from shared.wire import BatchLine
+from shared.wire import BatchLine, BeginWord
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 OUR_OWN_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
@@ -50,13 +50,24 @@ class WorkerClient:
 
         Raises NotStarted if certainly none was begun, Unanswered if that is not certain of those not heard of.
         """
-        body = b'{"tasks":[' + b",".join(tasks) + b"]}"
-        async with self._posted(worker, "/v1/tasks/batch", body) as answering:
-            if answering.status != 200:
-                said = understand(await _read(answering), is_call=False)
-                raise NotStarted(Why.STRANGER, f"does not take several tasks at once ({said.error})")
-            async for line in _lines(answering):
-                heard(_batch_line(line))
+        async with self._posted(worker, "/v1/tasks/batch", _batch_json(tasks)) as answering:
+            await _hear(answering, heard)
+
+    async def run_held(
+        self,
+        worker: Worker,
+        tasks: Sequence[bytes],
+        at: float,
+        begin: Callable[[], BeginWord],
+        heard: Callable[[BatchLine], None],
+    ) -> None:
+        """The same for tasks that the worker holds until ``at``, by the loop's clock. Then ``begin`` is called.
+
+        It gives what the worker is told, from which moment on the tasks have perhaps begun.
+        """
+        last = LastPart(at, lambda: begin().model_dump_json().encode())
+        async with self._posted(worker, "/v1/tasks/held", _batch_json(tasks) + b"\n", last) as answering:
+            await _hear(answering, heard)
 
     async def end_run(self, worker: Worker, run_id: str) -> bool:
         """Have a run of a worker that takes this call ended there. False if it has none of this id, or cannot say."""
@@ -69,12 +80,16 @@ class WorkerClient:
             return False
 
     @asynccontextmanager
-    async def _posted(self, worker: Worker, path: str, body: bytes) -> AsyncIterator[Answer]:
+    async def _posted(
+        self, worker: Worker, path: str, body: bytes, last: LastPart | None = None
+    ) -> AsyncIterator[Answer]:
+        """``last`` is for workers that do not speak TLS."""
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **_headers(worker)}
         url = URL(f"{worker.base_url}{path}")
-        post = self._connections.post if url.scheme == "http" else self._secured_post
+        is_plain = url.scheme == "http"
+        posting = self._connections.post(url, headers, body, last) if is_plain else self._secured(url, headers, body)
         try:
-            async with post(url, headers, body) as answering:
+            async with posting as answering:
                 yield answering
         except NoConnectionError as error:
             raise _not_reached(error.__cause__) from error
@@ -85,7 +100,7 @@ class WorkerClient:
             raise Unanswered(reason) from error
 
     @asynccontextmanager
-    async def _secured_post(self, url: URL, headers: Mapping[str, str], body: bytes) -> AsyncIterator[Answer]:
+    async def _secured(self, url: URL, headers: Mapping[str, str], body: bytes) -> AsyncIterator[Answer]:
         # A redirect is a webhook program's answer, and not for us to follow.
         async with self._session.post(
             url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False
@@ -115,6 +130,19 @@ def _why(error: BaseException | None) -> Why:
     if number in OUR_OWN_SHORTAGES:
         return Why.OURS
     return Why.GONE if number == errno.ECONNREFUSED else Why.UNREACHABLE
+
+
+def _batch_json(tasks: Sequence[bytes]) -> bytes:
+    return b'{"tasks":[' + b",".join(tasks) + b"]}"
+
+
+async def _hear(answering: Answer, heard: Callable[[BatchLine], None]) -> None:
+    """Tell what a worker says of several tasks, as it comes. Raises NotStarted if it does not take them."""
+    if answering.status != 200:
+        said = understand(await _read(answering), is_call=False)
+        raise NotStarted(Why.STRANGER, f"does not take several tasks at once ({said.error})")
+    async for line in _lines(answering):
+        heard(_batch_line(line))
 
 
 async def _read(answering: Answer) -> WorkerAnswer:

@@ -7,7 +7,7 @@ as long as all else. So there are no redirects, cookies, proxies or TLS here.
 import asyncio
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -40,8 +40,19 @@ class _Idle(NamedTuple):
     """By the loop's clock."""
 
 
+_END_OF_CHUNKS = b"0\r\n\r\n"
+
 _Place = tuple[str, int, str]
 """Host, port and path: a worker answers sooner where calls of the same kind follow one another."""
+
+
+class LastPart(NamedTuple):
+    """The last part of a request, which is sent later than the rest."""
+
+    at: float
+    """When it is sent, by the loop's clock."""
+    make: Callable[[], bytes]
+    """Called then, and not before the connection is known to be there still."""
 
 
 class NoConnectionError(Exception):
@@ -59,8 +70,10 @@ class WorkerConnections:
         self._closed = False
 
     @asynccontextmanager
-    async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> AsyncIterator[Answer]:
-        """Post to a URL of the scheme http, and read the answer within the block.
+    async def post(
+        self, url: URL, headers: Mapping[str, str], body: bytes, last: LastPart | None = None
+    ) -> AsyncIterator[Answer]:
+        """Post to a URL of the scheme http, and read the answer within the block. ``last`` is sent meanwhile.
 
         Raises NoConnectionError; aiohttp.ClientError if the connection broke later, perhaps while the answer is read.
         """
@@ -70,13 +83,15 @@ class WorkerConnections:
         if connection is None:
             connection = await self._connected(host, port)
         is_good = False
+        sending = _Sending(connection, last)
         try:
-            answer = await _answer(connection, _request(url, headers, body))
+            answer = await _answer(connection, _request(url, headers, body, in_parts=last is not None))
             yield answer
-            is_good = answer.content.is_eof()
+            is_good = answer.content.is_eof() and sending.is_complete
         except HttpProcessingError as error:
             raise aiohttp.ClientPayloadError(f"no answer in HTTP: {error.message}") from error
         finally:
+            sending.stop()
             if is_good and _is_free(connection) and not self._closed:
                 self._keep(place, connection)
             else:
@@ -140,13 +155,37 @@ def _is_free(connection: ResponseHandler) -> bool:
     return transport.get_write_buffer_size() == 0
 
 
-def _request(url: URL, headers: Mapping[str, str], body: bytes) -> list[bytes]:
-    """Its bytes, in one piece if they are few."""
+class _Sending:
+    """Sends the last part of a request, if there is one."""
+
+    def __init__(self, connection: ResponseHandler, last: LastPart | None) -> None:
+        self._connection = connection
+        self.is_complete = last is None
+        self._timer = None if last is None else asyncio.get_running_loop().call_at(last.at, self._send, last.make)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _send(self, make: Callable[[], bytes]) -> None:
+        transport = self._connection.transport
+        if transport is not None and not transport.is_closing():
+            transport.write(_chunk(make()) + _END_OF_CHUNKS)
+            self.is_complete = True
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _request(url: URL, headers: Mapping[str, str], body: bytes, *, in_parts: bool) -> list[bytes]:
+    """Its bytes, in one piece if they are few. ``in_parts``: the body is only the first part of it."""
+    body = _chunk(body) if in_parts else body
     lines = [
         f"POST {url.raw_path_qs} HTTP/1.1",
         f"Host: {url.host_port_subcomponent}",
         *(f"{name}: {value}" for name, value in headers.items()),
-        f"Content-Length: {len(body)}",
+        "Transfer-Encoding: chunked" if in_parts else f"Content-Length: {len(body)}",
     ]
     head = "\r\n".join(lines).encode() + b"\r\n\r\n"
     return [head + body] if len(body) <= SMALL_BYTES else [head, body]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from shared.auth import BasicCredentials
 from shared.errors import SelfhostError
-from shared.wire import BATCH_EXTENSION, END_EXTENSION, SOURCES_EXTENSION, Subscriber
+from shared.wire import BATCH_EXTENSION, END_EXTENSION, HOLD_EXTENSION, SOURCES_EXTENSION, Subscriber
 
 REMEMBERED_CONTENTS = 10_000
 """How much is remembered of what ran lately at a worker."""
@@ -63,6 +63,8 @@ class Worker:
     """Whether it takes many tasks in one call."""
     ends_runs: bool = False
     """Whether it can be told to end a run."""
+    holds_tasks: bool = False
+    """Whether it can be given a task before its time."""
     keeps_sources: bool = False
     """Whether it keeps source code, to be sent the digest instead."""
     drained: bool = False
@@ -142,6 +144,7 @@ def worker_from(subscriber: Subscriber, now_seconds: float, now_ms: int = 0) -> 
         version=subscriber.version,
         takes_batches=BATCH_EXTENSION in subscriber.extensions,
         ends_runs=END_EXTENSION in subscriber.extensions,
+        holds_tasks=HOLD_EXTENSION in subscriber.extensions and subscriber.scheme == "http",
         keeps_sources=SOURCES_EXTENSION in subscriber.extensions,
     )
 

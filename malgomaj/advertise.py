@@ -11,7 +11,7 @@ from malgomaj.config import WorkerSettings
 from malgomaj.peer import Peer
 from shared import project_version
 from shared.auth import BasicCredentials
-from shared.wire import BATCH_EXTENSION, END_EXTENSION, SOURCES_EXTENSION, Subscriber
+from shared.wire import BATCH_EXTENSION, END_EXTENSION, HOLD_EXTENSION, SOURCES_EXTENSION, Subscriber
 
 
 async def introduction(
@@ -28,7 +28,12 @@ async def introduction(
         languages=languages,
         capacity=len(os.sched_getaffinity(0)),
         version=project_version(),
-        extensions=[BATCH_EXTENSION, END_EXTENSION, *([SOURCES_EXTENSION] if settings.cache.sources_bytes else [])],
+        extensions=[
+            BATCH_EXTENSION,
+            END_EXTENSION,
+            HOLD_EXTENSION,
+            *([SOURCES_EXTENSION] if settings.cache.sources_bytes else []),
+        ],
     )
 
 

@@ -8,8 +8,9 @@ from aiohttp import web
 
 from malgomaj.answers import answer
 from malgomaj.batch import answer_batch
-from malgomaj.errors import Busy, Draining, SourceNeeded, WrongDigest
+from malgomaj.errors import Busy, Draining, SourceNeeded, WordMissing, WrongDigest
 from malgomaj.executors import Executors
+from malgomaj.held import Held, Word
 from malgomaj.kept_sources import KeptSources
 from malgomaj.meter import TaskMeter
 from malgomaj.plate import Plate
@@ -18,13 +19,15 @@ from malgomaj.tasks import Ended, Tasks
 from malgomaj.turns import Turns
 from shared.auth import BasicCredentials, parse_basic, same_secret
 from shared.direct import DirectCall
-from shared.http import Answer, Parameter, Refusal, Route, json_response, parse_model, read_model
+from shared.http import Answer, Parameter, Refusal, Route, json_response, parse_model, read_body, read_line, read_model
 from shared.reply import Reply
 from shared.streams import NDJSON, Streams
-from shared.wire import MAX_BATCH_BYTES, REPORT_CONTENT_TYPE, BatchLine, Load, Report, Task, TaskBatch
+from shared.wire import MAX_BATCH_BYTES, REPORT_CONTENT_TYPE, BatchLine, BeginWord, Load, Report, Task, TaskBatch
 
 JSON_ROOM_BYTES = 256 * 1024
 """For everything in a task's JSON that is neither source code nor body, headers above all."""
+
+MAX_WORD_BYTES = 64 * 1024
 
 DRAINING_RETRY_AFTER_SECONDS = "1"
 
@@ -63,6 +66,7 @@ class Api:
         self,
         tasks: Tasks,
         sources: KeptSources,
+        held: Held,
         plate: Plate,
         turns: Turns,
         executors: Executors,
@@ -76,6 +80,7 @@ class Api:
     ) -> None:
         self._tasks = tasks
         self._sources = sources
+        self._held = held
         self._plate = plate
         self._turns = turns
         self._executors = executors
@@ -107,6 +112,17 @@ class Api:
                 "Run many programs side by side, and tell of each when it has ended",
                 BATCH_ANSWERS,
                 request=TaskBatch,
+                security=("manager",),
+                shortcut=True,
+            ),
+            Route(
+                "POST",
+                "/v1/tasks/held",
+                self.run_held,
+                "The same for programs whose time has not come: they begin when a second line says so",
+                HELD_ANSWERS,
+                request=TaskBatch,
+                request_content_type=NDJSON,
                 security=("manager",),
                 shortcut=True,
             ),
@@ -145,13 +161,28 @@ class Api:
     async def run_batch(self, request: web.Request) -> web.StreamResponse:
         self._authenticate(_authorization(request))
         batch = await read_model(request, TaskBatch, MAX_BATCH_BYTES)
-        return await answer_batch(request, batch.tasks, self._run)
+        return await answer_batch(request, batch.tasks, lambda _, task: self._run(task))
 
-    async def _run(self, task: Task) -> Ended:
-        """Run a task to its end. Raises Refusal if it cannot be begun."""
+    async def run_held(self, request: web.Request) -> web.StreamResponse:
+        self._authenticate(_authorization(request))
+        line, begun = await read_line(request, MAX_BATCH_BYTES)
+        batch, word = parse_model(line, TaskBatch), Word()
+
+        async def hear() -> None:
+            try:
+                said = parse_model(begun + await read_body(request, MAX_WORD_BYTES), BeginWord)
+            except Refusal as refusal:
+                raise WordMissing(refusal.message) from refusal
+            self._held.begin(word, said.without)
+
+        return await answer_batch(request, batch.tasks, lambda number, task: self._run(task, number, word), hear)
+
+    async def _run(self, task: Task, number: int = 0, word: Word | None = None) -> Ended:
+        """Run a task to its end, at its ``word`` if there is to be one. Raises Refusal if it cannot be begun."""
         self._check(task)
         try:
-            return await self._tasks.run(self._sources.complete(task))
+            whole = self._sources.complete(task)
+            return await (self._tasks.run(whole) if word is None else self._tasks.run_at_word(whole, number, word))
         except SourceNeeded as error:
             self._meter.sources_needed += 1
             raise Refusal(409, str(error)) from error
@@ -246,6 +277,15 @@ BATCH_ANSWERS = {
     401: Answer("No credentials, or wrong ones."),
     413: Answer("The tasks are too large together."),
     422: Answer("Fields are missing or wrong, or there are too many tasks."),
+}
+HELD_ANSWERS = {
+    **BATCH_ANSWERS,
+    200: Answer(
+        "The same lines. What was sent is held until a line has come with a BeginWord: the `without` of these tasks, "
+        "by index, that are not to begin after all. If it does not come, nothing is begun.",
+        BatchLine,
+        NDJSON,
+    ),
 }
 STATUS_ANSWERS = {200: Answer("Its load.", Status), 401: Answer("No credentials, or wrong ones.")}
 RUN_LOG_ANSWERS = {

@@ -1,20 +1,22 @@
 """Many tasks in one call: all are run, each as if it had come alone, and told of in a line of its own when it ends."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 import structlog
 from aiohttp import web
 from pydantic_core import to_json
 
 from malgomaj.answers import report
+from malgomaj.errors import WordMissing
 from malgomaj.tasks import Ended
 from shared.http import Refusal
 from shared.streams import NDJSON
 from shared.wire import Task, TaskRefusal
 
-Run = Callable[[Task], Awaitable[Ended]]
-"""Runs a task to its end; raises Refusal if it is not begun."""
+Run = Callable[[int, Task], Awaitable[Ended]]
+"""Runs one of several tasks, by its number among them, to its end; raises Refusal if it is not begun."""
 
 log = structlog.get_logger()
 
@@ -45,16 +47,31 @@ class Lines:
         return gathered
 
 
-async def answer_batch(request: web.Request, tasks: Sequence[Task], run: Run) -> web.StreamResponse:
-    """Run the tasks side by side, and send a line for each as it ends."""
+async def answer_batch(
+    request: web.Request,
+    tasks: Sequence[Task],
+    run: Run,
+    meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> web.StreamResponse:
+    """Run the tasks side by side, and send a line for each as it ends.
+
+    Should what is done ``meanwhile`` raise WordMissing, they are all cancelled, and the connection is cut.
+    """
     response = web.StreamResponse()
     response.content_type = NDJSON
     await response.prepare(request)
     lines = Lines()
-    async with asyncio.TaskGroup() as group:
-        for index, task in enumerate(tasks):
-            group.create_task(_run_one(index, task, run, lines))
-        await _send(response, lines, len(tasks))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for index, task in enumerate(tasks):
+                group.create_task(_run_one(index, task, run, lines))
+            if meanwhile is not None:
+                group.create_task(meanwhile())
+            await _send(response, lines, len(tasks))
+    except* WordMissing as missing:
+        log.info("held_tasks_dropped", tasks=len(tasks), reason=str(missing.exceptions[0]))
+        if request.transport is not None:
+            request.transport.abort()
     return response
 
 
@@ -71,7 +88,7 @@ async def _send(response: web.StreamResponse, lines: Lines, count: int) -> None:
 
 async def _run_one(index: int, task: Task, run: Run, lines: Lines) -> None:
     try:
-        lines.add_report(index, report(task, await run(task)))
+        lines.add_report(index, report(task, await run(index, task)))
     except Refusal as refusal:
         retry_after = refusal.headers.get("Retry-After")
         seconds = int(retry_after) if retry_after else None

@@ -38,6 +38,10 @@ class Draining(WorkerError):
     """The worker is about to end and takes nothing new."""
 
 
+class WordMissing(WorkerError):
+    """The manager sent tasks ahead of their time, and then not that they are to begin. Nothing of them ran."""
+
+
 class SourceNeeded(WorkerError):
     """The task came without its source code, and that is not kept here. Nothing of it ran."""
 

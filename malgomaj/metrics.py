@@ -11,6 +11,7 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
 from malgomaj.executors import Executors
+from malgomaj.held import Held
 from malgomaj.kept_sources import KeptSources
 from malgomaj.meter import ExecutorEnd, Fetched, TaskMeter
 from malgomaj.modules import Library
@@ -26,9 +27,16 @@ class TaskMetrics(Collector):
     """What it is asked to run, and what comes of it."""
 
     def __init__(
-        self, meter: TaskMeter, plate: Plate, turns: Turns, sources: KeptSources, connections: ConnectionCount
+        self,
+        meter: TaskMeter,
+        held: Held,
+        plate: Plate,
+        turns: Turns,
+        sources: KeptSources,
+        connections: ConnectionCount,
     ) -> None:
         self._meter = meter
+        self._held = held
         self._plate = plate
         self._turns = turns
         self._sources = sources
@@ -41,6 +49,7 @@ class TaskMetrics(Collector):
         yield histogram("malgomaj_task_seconds", "From the acceptance of a task to its end", meter.seconds)
         refused = [(["busy"], meter.refused_busy), (["draining"], meter.refused_draining)]
         yield counters("malgomaj_tasks_refused", "Tasks that were not taken (429, 503)", ["reason"], refused)
+        yield gauge("malgomaj_tasks_held", "Tasks that came before their time and wait for it", len(self._held))
         yield gauge("malgomaj_tasks_under_way", "Tasks that are not over yet", len(self._plate))
         yield gauge("malgomaj_tasks_waiting", "Of these, those that wait for their domain's turn", self._turns.waiting)
         yield gauge("malgomaj_load_seconds", "The sum of the deadlines of the tasks under way", self._plate.load / 1000)

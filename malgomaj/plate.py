@@ -95,6 +95,11 @@ class Plate:
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def room(self) -> int:
+        """How much more can be put on the plate now."""
+        return 0 if self._closed else self._max_tasks - len(self._places)
+
     def check(self) -> None:
         """Raises Draining or Busy if nothing more can be put on the plate now."""
         if self._closed:

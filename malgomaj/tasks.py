@@ -12,6 +12,7 @@ import structlog
 from malgomaj.errors import Busy, Draining, ExecutorGone, TaskFailed, WorkerError
 from malgomaj.executor import Executor
 from malgomaj.executors import Executors
+from malgomaj.held import Held, Word
 from malgomaj.meter import TaskMeter
 from malgomaj.modules import Library, ModuleSet
 from malgomaj.plate import Place, Plate
@@ -68,6 +69,7 @@ class Tasks:
         self,
         executors: Executors,
         library: Library,
+        held: Held,
         plate: Plate,
         turns: Turns,
         logs: RunLogs,
@@ -79,6 +81,7 @@ class Tasks:
         """``clock`` is that of the loop."""
         self._executors = executors
         self._library = library
+        self._held = held
         self._plate = plate
         self._turns = turns
         self._logs = logs
@@ -88,15 +91,28 @@ class Tasks:
         # Not the logger of the module, which looks for the true one again at every line, and here is one for each run.
         self._log = log.bind()
 
-    async def run(self, task: Task) -> Ended:
+    async def run_at_word(self, task: Task, number: int, word: Word) -> Ended:
+        """Like :meth:`run`, when the manager says its word of this task, which has that number among several."""
+        if not await self._held.wait(task, number, word):
+            bind_facts(_log_facts(task))
+            progress = Progress()
+            error = _cancelled_by_manager()
+            duration_ms = self._note_end(progress, Outcome.CANCELLED, error)
+            return Ended(Outcome.CANCELLED, error, duration_ms, None, progress, None)
+        return await self.run(task, word.came)
+
+    async def run(self, task: Task, accepted_seconds: float | None = None) -> Ended:
         """Run ``task`` to its end. Raises Busy or Draining if it cannot be accepted now, or does not get its turn.
 
+        ``accepted_seconds``: since when it counts as accepted, by the performance counter, if not from now on.
         To be called in an asyncio task of its own, since it binds the task's logging context.
         """
         self._plate.check()
         self._executors.check(task.domain)
         bind_facts(_log_facts(task))
         progress = Progress()
+        if accepted_seconds is not None:
+            progress.accepted_seconds = accepted_seconds
         self._logs.begin(task.run_id, progress.log)
         try:
             done = await self._run_in_time(task, progress)
@@ -121,7 +137,7 @@ class Tasks:
 
         It is answered as cancelled when its program has stopped.
         """
-        return self._plate.end(run_id)
+        return self._plate.end(run_id) or self._held.end(run_id)
 
     def _note_end(self, progress: Progress, outcome: Outcome, error: ProgramError | None) -> float:
         """Count and log a run that has ended; gives how long it took (ms)."""

@@ -19,6 +19,7 @@ from malgomaj.config import WorkerSettings
 from malgomaj.egress import load_egress
 from malgomaj.executor_options import executor_options
 from malgomaj.executors import Executors, open_executors
+from malgomaj.held import Held
 from malgomaj.kept_sources import KeptSources
 from malgomaj.meter import TaskMeter
 from malgomaj.metrics import ExecutorMetrics, LibraryMetrics, TaskMetrics
@@ -61,7 +62,9 @@ class Parts:
     settings: WorkerSettings
     secret: SharedSecret
     readiness: Readiness
+    turns: Turns
     plate: Plate
+    held: Held
     credentials: BasicCredentials
     """What a manager must show; made up anew at each start."""
 
@@ -86,6 +89,7 @@ class Worker:
         heard = await self._subscription.say_goodbye()
         plate = self._parts.plate
         plate.close()
+        self._parts.held.close()
         if heard:
             # Meanwhile others are at work, and each that comes here still is told that it was not begun.
             await asyncio.sleep(LAST_TASKS_SECONDS)
@@ -101,11 +105,14 @@ class Worker:
 @asynccontextmanager
 async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
     """The worker, serving. Raises SelfhostError if it cannot start; it does not need the manager for that."""
+    turns, plate = Turns(settings.limits.domain_runs, settings.limits.domain_queue), Plate(settings.limits.tasks)
     parts = Parts(
         settings=settings,
         secret=SharedSecret(lambda: shared_secret(settings)),
         readiness=Readiness(),
-        plate=Plate(settings.limits.tasks),
+        turns=turns,
+        plate=plate,
+        held=Held(turns, plate),
         credentials=BasicCredentials(secrets.token_urlsafe(12), secrets.token_urlsafe(24)),
     )
     parts.readiness.set(PROBLEM, NOT_YET)
@@ -118,16 +125,16 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         library_session = await stack.enter_async_context(_session())
         library = _library(parts, library_session)
         stack.push_async_callback(library.close)
-        turns = Turns(settings.limits.domain_runs, settings.limits.domain_queue)
         clock = asyncio.get_running_loop().time
         logs, meter, count = RunLogs(), TaskMeter(), ConnectionCount()
         kept = kept_seconds(settings)
         sources = KeptSources(settings.cache.sources_bytes)
-        tasks = Tasks(executors, library, parts.plate, turns, logs, meter, kept_seconds=kept, clock=clock)
+        tasks = Tasks(executors, library, parts.held, parts.plate, turns, logs, meter, kept_seconds=kept, clock=clock)
         limits = TaskLimits(settings.limits.source_bytes, settings.limits.body_bytes)
         api = Api(
             tasks,
             sources,
+            parts.held,
             parts.plate,
             turns,
             executors,
@@ -139,7 +146,7 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
             limits=limits,
         )
         collectors = [
-            TaskMetrics(meter, parts.plate, turns, sources, count),
+            TaskMetrics(meter, parts.held, parts.plate, turns, sources, count),
             ExecutorMetrics(executors),
             LibraryMetrics(library),
         ]
@@ -156,6 +163,7 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
             rhythm.cancel()
             # Nothing is left but where the worker has to end at once.
             parts.plate.close()
+            parts.held.close()
             parts.plate.end_all()
 
 

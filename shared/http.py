@@ -6,8 +6,8 @@ import functools
 import socket
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -213,17 +213,39 @@ async def read_body(request: web.Request, max_bytes: int) -> bytes:
     content = request.content
     chunks: list[bytes] = []
     size_bytes = 0
-    try:
+    with _body_faults():
         while not content.at_eof():
             chunks.append(await content.readany())
             size_bytes += len(chunks[-1])
             if size_bytes > max_bytes:
                 raise _too_large(max_bytes)
+    return b"".join(chunks)
+
+
+@contextmanager
+def _body_faults() -> Iterator[None]:
+    """Around the reading of a body. Raises Refusal where it cannot be read."""
+    try:
+        yield
     except LateBodyError as error:
         raise Refusal(408, str(error), {"Connection": "close"}) from error
     except (web.RequestPayloadError, ConnectionResetError) as error:
         raise Refusal(400, "the request body ends early or cannot be decoded", {"Connection": "close"}) from error
-    return b"".join(chunks)
+
+
+async def read_line(request: web.Request, max_bytes: int) -> tuple[bytes, bytes]:
+    """The first line of the request's body, and what has come of the rest, which is still to be read.
+
+    Raises Refusal like :func:`read_body`.
+    """
+    with _body_faults():
+        received = bytearray()
+        while b"\n" not in received and not request.content.at_eof():
+            received += await request.content.readany()
+            if len(received) > max_bytes:
+                raise _too_large(max_bytes)
+    line, _, rest = bytes(received).partition(b"\n")
+    return line, rest
 
 
 def _too_large(max_bytes: int) -> Refusal:

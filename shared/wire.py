@@ -22,6 +22,8 @@ BATCH_EXTENSION = "batch"
 """That a worker takes `POST /v1/tasks/batch`."""
 END_EXTENSION = "end"
 """That a worker takes `DELETE /v1/runs/{run_id}`."""
+HOLD_EXTENSION = "hold"
+"""That a worker takes `POST /v1/tasks/held`."""
 MAX_BATCH_TASKS = 128
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 """Of its JSON."""
@@ -138,7 +140,7 @@ class Subscriber(Authority):
     version: Annotated[str, StringConstraints(max_length=64)] | None = None
     """Ours, like ``extensions``."""
     extensions: Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=32)] = []
-    """What it takes beyond the contract: ``batch``, ``end``, ``sources``."""
+    """What it takes beyond the contract: ``batch``, ``end``, ``hold``, ``sources``."""
 
 
 class Load(WireModel):
@@ -194,6 +196,16 @@ class TaskBatch(WireModel):
     """Ours: `POST /v1/tasks/batch`, many small tasks in one call."""
 
     tasks: Annotated[list[Task], Field(min_length=1, max_length=MAX_BATCH_TASKS)]
+
+
+class BeginWord(WireModel):
+    """Ours: the second line that `POST /v1/tasks/held` is sent, when the time of its tasks has come.
+
+    The first is a :class:`TaskBatch`. Before the second nothing is begun, and if the connection ends nothing is.
+    """
+
+    without: Annotated[list[Annotated[int, Field(ge=0)]], Field(max_length=MAX_BATCH_TASKS)] = []
+    """Which of the tasks, by their index, are not to begin after all."""
 
 
 class ProgramError(WireModel):

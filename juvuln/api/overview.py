@@ -132,7 +132,7 @@ class OverviewApi:
     def _runs(self) -> RunsView:
         live, meter = self._services.live, self._services.record.meter
         ended = {result.value: meter.count(result) for result in Result}
-        return RunsView(waiting=live.waiting, under_way=len(live) - live.waiting, **ended)
+        return RunsView(waiting=live.waiting, under_way=live.under_way, **ended)
 
     def _domain(self, domain: Domain) -> DomainView:
         reading, age_seconds = domain.reading, domain.age_seconds

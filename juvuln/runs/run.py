@@ -30,6 +30,8 @@ class Run:
     """The due time that the run is for; only runs by schedule have one."""
     first_due_ms: int | None = None
     """Where it stands for all due times of a gap: the first of them; ``due_ms`` is the last."""
+    not_before_ms: int | None = None
+    """When it is to start, if it was claimed ahead of that."""
     start_by_ms: int | None = None
     """Until when it may be handed to a worker; later it is missed."""
     made_up: bool = False

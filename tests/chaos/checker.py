@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tests.chaos.due_times import cron_due_times, every_due_times, period_ms
-from tests.chaos.evidence import ClockSetting, Effect, Evidence, KnownRoutine, Record, Rules
-from tests.chaos.machine_time import CLOCK_TOLERANCE_MS, machine_times
+from tests.chaos.evidence import AHEAD_MS, ClockSetting, Effect, Evidence, KnownRoutine, Record, Rules
+from tests.chaos.machine_time import CLOCK_TOLERANCE_MS, machine_times, times_shown
 from tests.chaos.policies import judge_policies
 from tests.chaos.violations import Kind, Violation
 
@@ -126,7 +126,7 @@ def _judge_record(record: Record) -> Iterator[Violation]:
         yield Violation(Kind.OPEN, f"{record.program}: record {record.id}, due {record.due_ms}")
     elif record.outcome not in ADMITTING | NOT_STARTED:
         yield Violation(Kind.STRANGE_OUTCOME, f"{record.program}: record {record.id} says {record.outcome}")
-    if record.due_ms is not None and record.claimed_ms < record.due_ms:
+    if record.due_ms is not None and record.claimed_ms < record.due_ms - AHEAD_MS:
         yield Violation(Kind.EARLY, f"{record.program}: {record.due_ms} was claimed at {record.claimed_ms}")
 
 
@@ -148,6 +148,8 @@ def _judge_effects(
             unexplained.append(effect)
         elif record.outcome in NOT_STARTED:
             yield Violation(Kind.UNADMITTED, f"{routine.name}: record {record.id} says {record.outcome}")
+        elif _is_early(effect, record, clock):
+            yield Violation(Kind.EARLY, f"{routine.name}: record {record.id}, due {record.due_ms}, at {effect.at_ms}")
     windows = [
         _effect_window(record, routine.deadline_ms, clock)
         for record in records
@@ -155,6 +157,17 @@ def _judge_effects(
     ]
     for effect in _without_window(unexplained, windows):
         yield Violation(Kind.UNADMITTED, f"{routine.name}: mark {effect.mark} at {effect.at_ms}")
+
+
+def _is_early(effect: Effect, record: Record, clock: Sequence[ClockSetting]) -> bool:
+    """Whether a run began before it was due. Where the clock was set while it was held, it begins as it would have."""
+    due = [] if record.due_ms is None else times_shown(record.due_ms, clock)
+    if not due or effect.at_ms >= min(due) - CLOCK_TOLERANCE_MS:
+        return False
+    was_set = [setting.at_ms for setting in clock[1:]]
+    return not any(
+        0 <= effect.at_ms + CLOCK_TOLERANCE_MS - at_ms <= AHEAD_MS + 2 * CLOCK_TOLERANCE_MS for at_ms in was_set
+    )
 
 
 def _untold_effects(record: Record, rules: Rules) -> int:

@@ -7,6 +7,9 @@ the machine's.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+AHEAD_MS = 1000
+"""A run may be claimed so long before it is due, and not begin before: what schedule.ahead_seconds is by default."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
-from tests.chaos.evidence import Effect, Evidence, KnownRoutine, Pause, Record
+from tests.chaos.evidence import AHEAD_MS, Effect, Evidence, KnownRoutine, Pause, Record
 from tests.chaos.machine_time import CLOCK_TOLERANCE_MS, machine_times, times_shown
 from tests.chaos.violations import Kind, Violation
 
@@ -131,7 +131,7 @@ def _falls_into(pause: Pause, due_ms: int, evidence: Evidence) -> bool:
     times = times_shown(due_ms, evidence.clock)
     return (
         bool(times)
-        and pause.in_force_ms + CLOCK_TOLERANCE_MS < min(times)
+        and pause.in_force_ms + AHEAD_MS + CLOCK_TOLERANCE_MS < min(times)  # what is claimed by then goes on
         and max(times) < pause.lifted_ms - CLOCK_TOLERANCE_MS
     )
 

@@ -132,7 +132,14 @@ FORGED = {
         [Kind.NOT_DUE],
     ),
     "a record made too early": (
-        with_record(replace(record(70, "skipped"), claimed_ms=T0 + 69_999)),
+        with_record(replace(record(70, "skipped"), claimed_ms=T0 + 68_999)),
+        [Kind.EARLY],
+    ),
+    "a run that begins before it is due": (
+        replace(
+            with_record(replace(record(10), claimed_ms=T0 + 9_100)),
+            effects=[effect(10, after_ms=-300), *EFFECTS[1:]],
+        ),
         [Kind.EARLY],
     ),
     "a record that is open": (

@@ -8,7 +8,7 @@ class Kind(StrEnum):
     UNRECORDED = "a due time is not on record"
     RECORDED_TWICE = "a due time is on record twice"
     NOT_DUE = "a record has no due time of its schedule"
-    EARLY = "a record was made before its due time"
+    EARLY = "a record or an effect is too early for its due time"
     OPEN = "a record is open at the end"
     STRANGE_OUTCOME = "a record has an outcome that there is not"
     UNADMITTED = "an effect has no record that admits it"

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from juvuln.answers import NotStarted, Said, Unanswered, Why
-from juvuln.batches import ROOM_BYTES, Batches
+from juvuln.batches import ROOM_BYTES, Batches, Start
 from juvuln.workers import Worker
 from shared.wire import MAX_BATCH_TASKS, REPORT_CONTENT_TYPE, Outcome
 from tests.juvuln.support import UUID_1
@@ -28,6 +28,7 @@ class FakeWorker:
     def __init__(self) -> None:
         self.batches: list[int] = []
         self.alone = 0
+        self.words: list[Any] = []
         self.answer: Answer = self.all_well
         self.port = free_port()
 
@@ -39,6 +40,18 @@ class FakeWorker:
         tasks = (await request.json())["tasks"]
         self.batches.append(len(tasks))
         return await self.answer(request, tasks)
+
+    async def take_held(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        tasks = json.loads(await request.content.readline())["tasks"]
+        self.batches.append(len(tasks))
+        answered = await self.answer(request, tasks)
+        self.words.append(json.loads(await request.content.read()))
+        assert isinstance(answered, web.Response)
+        assert isinstance(answered.body, bytes)
+        await response.write(answered.body)
+        return response
 
     async def take_one(self, _request: web.Request) -> web.Response:
         self.alone += 1
@@ -58,6 +71,7 @@ async def fake() -> AsyncIterator[FakeWorker]:
     app = web.Application(client_max_size=ROOM_BYTES * 4)
     app.router.add_post("/v1/tasks", made.take_one)
     app.router.add_post("/v1/tasks/batch", made.take_batch)
+    app.router.add_post("/v1/tasks/held", made.take_held)
     runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", made.port).start()
@@ -220,3 +234,70 @@ async def test_who_is_cancelled_before_it_is_sent_is_not_sent(fake: FakeWorker) 
         results = await asyncio.gather(*runs, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
     assert sum(fake.batches) + fake.alone <= 3
+
+
+def start(at: float, begin: Callable[[], int] = lambda: 1, at_ms: int = 1000) -> Start:
+    return Start(at_ms, at, begin)
+
+
+async def test_what_begins_together_is_handed_over_together_and_begins_at_one_word(fake: FakeWorker) -> None:
+    at = asyncio.get_running_loop().time() + 0.1
+    starts = [start(at) for _ in range(3)] + [start(at, at_ms=2000), None]
+    async with batches() as made:
+        runs = [made.run(fake.worker, b"{}", is_call=False, start=each) for each in starts]
+        said = await asyncio.gather(*runs)
+    assert {one.outcome for one in said} == {Outcome.SUCCEEDED}
+    assert (sorted(fake.batches), fake.alone) == ([1, 3], 1)
+    assert asyncio.get_running_loop().time() >= at
+    assert fake.words == [{"without": []}] * 2
+    assert [each.begun_ms for each in starts if each] == [1] * 4
+
+
+async def test_what_is_not_to_begin_after_all_is_told_and_the_others_begin(fake: FakeWorker) -> None:
+    def not_now() -> int:
+        raise NotStarted(Why.OURS, "is gone")
+
+    at = asyncio.get_running_loop().time() + 0.1
+    async with batches() as made:
+        runs = [
+            asyncio.create_task(made.run(fake.worker, b"{}", is_call=False, start=each))
+            for each in (start(at), start(at, not_now), start(at))
+        ]
+        await asyncio.sleep(0.02)
+        runs[2].cancel()
+        results = await asyncio.gather(*runs, return_exceptions=True)
+    assert fake.words == [{"without": [1, 2]}]
+    assert kinds(results) == [Outcome.SUCCEEDED, NotStarted, asyncio.CancelledError]
+
+
+async def test_what_broke_before_its_time_certainly_did_not_start_and_later_nobody_knows(fake: FakeWorker) -> None:
+    async def cut(request: web.Request, _tasks: list[Any]) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    at = asyncio.get_running_loop().time() + 0.1
+    fake.answer = cut
+    async with batches() as made:
+        early = start(at)
+        with pytest.raises(NotStarted) as broken:
+            await made.run(fake.worker, b"{}", is_call=False, start=early)
+        assert (broken.value.why, early.begun_ms) == (Why.BROKEN, None)
+        assert asyncio.get_running_loop().time() < at
+
+        async def cut_later(request: web.Request, tasks: list[Any]) -> web.Response:
+            await request.content.readany()
+            return await cut(request, tasks)
+
+        fake.answer, late = cut_later, start(at)
+        with pytest.raises(Unanswered):
+            await made.run(fake.worker, b"{}", is_call=False, start=late)
+        assert late.begun_ms == 1
+
+
+async def test_that_nobody_listens_is_told_before_the_time_has_come() -> None:
+    async with batches() as made, asyncio.timeout(5):
+        with pytest.raises(NotStarted) as gone:
+            at = asyncio.get_running_loop().time() + 60
+            await made.run(FakeWorker().worker, b"{}", is_call=False, start=start(at))
+    assert gone.value.why is Why.GONE

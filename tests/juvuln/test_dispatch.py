@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -46,9 +47,17 @@ class Manager:
             wait_for_worker_seconds=wait_seconds,
         )
 
-    def subscribe(self, uuid: UUID, port: int, *, keeps_sources: bool = False) -> None:
+    def subscribe(self, uuid: UUID, port: int, *, keeps_sources: bool = False, holds_tasks: bool = False) -> None:
         url, credentials = f"http://127.0.0.1:{port}", BasicCredentials("me", "s3cret")
-        worker = Worker(uuid, url, credentials, frozenset({"tengo"}), 0.0, keeps_sources=keeps_sources)
+        worker = Worker(
+            uuid,
+            url,
+            credentials,
+            frozenset({"tengo"}),
+            0.0,
+            keeps_sources=keeps_sources,
+            holds_tasks=holds_tasks,
+        )
         self.workers.subscribe(worker)
 
     async def run(self, request: TaskRequest | None = None, program: Program = PROGRAM) -> Result:
@@ -70,6 +79,7 @@ async def manager() -> AsyncIterator[Manager]:
 async def worker(handler: Handler) -> AsyncIterator[int]:
     app = web.Application()
     app.router.add_post("/v1/tasks", handler)
+    app.router.add_post("/v1/tasks/held", handler)
     app.router.add_route("*", "/elsewhere", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -460,3 +470,126 @@ def due_run(*, start_by_seconds: float, program: Program = PROGRAM) -> Run:
 
 def refusing(status: int, retry_after: str) -> web.Response:
     return web.json_response({"code": status, "message": "no"}, status=status, headers={"Retry-After": retry_after})
+
+
+HELD = "/v1/tasks/held"
+AHEAD_MS = 150
+
+
+class HoldingWorker:
+    """Holds what it is sent; notes when it is told to begin, and when it is asked for what is due."""
+
+    def __init__(self) -> None:
+        self.begun_ms: list[int] = []
+        self.asked_ms: list[int] = []
+        self.held = asyncio.Event()
+        self.refusal: dict[str, object] | None = None
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path != HELD:
+            self.asked_ms.append(Clock().now_ms())
+            return web.Response()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await request.content.readline()
+        self.held.set()
+        if self.refusal is None:
+            if json.loads(await request.content.read())["without"] == []:
+                self.begun_ms.append(Clock().now_ms())
+            line: dict[str, object] = {"index": 0, "report": {"outcome": "succeeded", "waited_ms": 3.0}}
+        else:
+            line = {"index": 0, "refusal": self.refusal}
+        await response.write(json.dumps(line).encode() + b"\n")
+        return response
+
+
+def early_run(start_by_ms: int = 30_000) -> Run:
+    now_ms = Clock().now_ms()
+    at_ms = now_ms + AHEAD_MS
+    return Run(
+        new_run_id(now_ms),
+        PROGRAM,
+        Trigger.SCHEDULE,
+        claimed_ms=now_ms,
+        due_ms=at_ms,
+        not_before_ms=at_ms,
+        start_by_ms=at_ms + start_by_ms,
+    )
+
+
+async def test_a_run_claimed_ahead_is_held_by_a_worker_and_begins_in_time(manager: Manager) -> None:
+    holding, run = HoldingWorker(), early_run()
+    async with worker(holding.handle) as port:
+        manager.subscribe(UUID_1, port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await holding.held.wait()
+        live = manager.live.find(run.id)
+        assert live is not None
+        assert (live.worker, live.at_worker, manager.live.held, manager.live.waiting) == (None, False, 1, 0)
+        ending = (await attempt).ending
+    assert (ending.outcome, holding.asked_ms) == (Outcome.SUCCEEDED, [])
+    assert run.not_before_ms is not None
+    assert holding.begun_ms[0] >= run.not_before_ms
+    assert ending.started_ms is not None
+    assert ending.started_ms >= run.not_before_ms + 3
+    assert manager.live.held == 0
+
+
+async def test_a_run_claimed_ahead_waits_for_its_time_where_no_worker_holds_it(manager: Manager) -> None:
+    holding, run = HoldingWorker(), early_run()
+    async with worker(holding.handle) as port:
+        manager.subscribe(UUID_1, port)
+        ending = (await manager.attempt(run)).ending
+    assert (ending.outcome, holding.begun_ms) == (Outcome.SUCCEEDED, [])
+    assert run.not_before_ms is not None
+    assert holding.asked_ms[0] >= run.not_before_ms
+
+
+@pytest.mark.parametrize("code", [409, 429, 503])
+async def test_a_run_that_a_worker_does_not_hold_is_dispatched_in_its_time(manager: Manager, code: int) -> None:
+    holding, run = HoldingWorker(), early_run()
+    holding.refusal = {"code": code, "message": "no"}
+    async with worker(holding.handle) as port:
+        manager.subscribe(UUID_1, port, holds_tasks=True)
+        ending = (await manager.attempt(run)).ending
+    assert ending.outcome is Outcome.SUCCEEDED
+    assert run.not_before_ms is not None
+    assert holding.asked_ms[0] >= run.not_before_ms
+
+
+async def test_a_run_whose_worker_is_lost_before_its_time_goes_to_another(manager: Manager) -> None:
+    first, second, run = HoldingWorker(), HoldingWorker(), early_run()
+    async with worker(first.handle) as first_port, worker(second.handle) as second_port:
+        manager.subscribe(UUID_1, first_port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await first.held.wait()
+        manager.workers.lose(UUID_1, "was silent")
+        manager.subscribe(UUID_2, second_port)
+        ending = (await attempt).ending
+    assert (ending.outcome, ending.worker) == (Outcome.SUCCEEDED, f"127.0.0.1:{second_port}")
+    assert first.begun_ms == []
+
+
+async def test_a_run_whose_worker_leaves_before_its_time_goes_to_another(manager: Manager) -> None:
+    first, second, run = HoldingWorker(), HoldingWorker(), early_run()
+    async with worker(first.handle) as first_port, worker(second.handle) as second_port:
+        manager.subscribe(UUID_1, first_port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await first.held.wait()
+        manager.workers.leave(UUID_1)
+        manager.subscribe(UUID_2, second_port)
+        ending = (await attempt).ending
+    assert (ending.outcome, ending.worker) == (Outcome.SUCCEEDED, f"127.0.0.1:{second_port}")
+
+
+async def test_a_held_run_that_is_cancelled_before_its_time_does_not_begin(manager: Manager) -> None:
+    holding, run = HoldingWorker(), early_run()
+    async with worker(holding.handle) as port:
+        manager.subscribe(UUID_1, port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await holding.held.wait()
+        attempt.cancel()
+        await asyncio.gather(attempt, return_exceptions=True)
+        await asyncio.sleep(AHEAD_MS / 1000 + 0.05)
+    assert holding.begun_ms == []
+    assert [known.runs for known in manager.workers.all()] == [0]

@@ -44,6 +44,18 @@ def test_what_is_due_comes_soonest_first_and_only_once() -> None:
     assert due.soonest_ms() is None
 
 
+def test_what_is_to_be_taken_ahead_comes_so_much_sooner_and_says_when_it_is_due() -> None:
+    due = DueTimes()
+    due.put(ONE, 1000, 400)
+    due.put(TWO, 700)
+    assert (due.soonest_ms(), due.get(ONE)) == (600, 1000)
+    assert due.upcoming(2) == [(TWO, 700), (ONE, 1000)]
+    assert due.take_due(600, 10) == [(ONE, 1000)]
+    due.put(ONE, 1000)
+    assert due.take_due(999, 10) == [(TWO, 700)]
+    assert due.take_due(1000, 10) == [(ONE, 1000)]
+
+
 def test_no_more_is_taken_at_once_than_is_asked_for() -> None:
     due = DueTimes()
     due.put(ONE, 100)

@@ -84,6 +84,7 @@ async def running(
     *,
     paused: Sequence[str] = (),
     policy: Policy | None = None,
+    ahead_ms: int = 0,
 ) -> AsyncIterator[Scheduler]:
     """A scheduler whose runs succeed at once, if nobody else executes them.
 
@@ -91,7 +92,7 @@ async def running(
     """
 
     runs = RoutineRuns(executes or Succeeding(record, clock), clock)
-    planning = Planning(UTC, {}, policy or Policy())
+    planning = Planning(UTC, {}, policy or Policy(), ahead_ms=ahead_ms)
     scheduler = Scheduler(record, runs, lambda _: None, lambda _: next(iter(paused), None), clock, planning)
     work = asyncio.create_task(scheduler.run())
     yield scheduler
@@ -326,3 +327,134 @@ async def test_a_run_whose_claim_took_so_long_that_it_is_too_late_to_start_is_no
     assert first.ending is not None
     assert (first.ending.outcome, first.ending.worker) == (Outcome.MISSED, None)
     assert "too late to start" in (first.ending.reason or "")
+
+
+class Holding:
+    """Stands for the runner: runs go on until they are told to end."""
+
+    def __init__(self, record: RunRecord, clock: Clock) -> None:
+        self.record = record
+        self.clock = clock
+        self.runs: list[Run] = []
+        self.cancelled: list[tuple[str, str]] = []
+        self.end = asyncio.Event()
+
+    async def execute(self, run: Run) -> None:
+        self.runs.append(run)
+        await self.end.wait()
+        self.close(run, Ending(Outcome.SUCCEEDED, ended_ms=self.clock.now_ms()))
+
+    def close(self, run: Run, ending: Ending) -> None:
+        self.record.close(run, ending)
+
+    def cancel(self, run_id: str, reason: str) -> None:
+        self.cancelled.append((run_id, reason))
+
+    def stop(self) -> None:
+        self.end.set()
+
+    async def claimed(self, count: int) -> list[Run]:
+        async def enough() -> list[Run] | None:
+            return self.runs if len(self.runs) >= count else None
+
+        return await until(enough, f"{count} runs are claimed")
+
+
+async def test_a_run_is_claimed_ahead_and_says_when_it_is_to_begin(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    holding = Holding(record, clock)
+    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 3_999)
+        await asyncio.sleep(1.1)  # the scheduler looks at the clock every second
+        assert holding.runs == []
+        clock.set(T0_MS + 4_000)
+        (run,) = await holding.claimed(1)
+        holding.end.set()
+    assert (run.due_ms, run.not_before_ms, run.claimed_ms) == (T0_MS + 5_000, T0_MS + 5_000, T0_MS + 4_000)
+    assert await recorded(record) == [("succeeded", 5, 5)]
+
+
+async def test_what_still_runs_is_not_judged_ahead(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    holding = Holding(record, clock)
+    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 4_500)
+        await holding.claimed(1)
+        clock.set(T0_MS + 9_500)
+        await asyncio.sleep(1.1)
+        assert (len(holding.runs), len(await recorded(record))) == (1, 1), "it may end until then"
+        holding.end.set()
+        await asyncio.sleep(0)
+        clock.set(T0_MS + 9_800)
+        _, run = await holding.claimed(2)
+    assert (run.due_ms, run.not_before_ms) == (T0_MS + 10_000, T0_MS + 10_000)
+
+
+async def test_a_run_whose_earlier_one_never_ends_is_skipped_when_it_is_due_and_not_before(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    holding = Holding(record, clock)
+    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 4_500)
+        await holding.claimed(1)
+        clock.set(T0_MS + 9_990)
+        await asyncio.sleep(1.1)
+        assert await recorded(record) == [("open", 5, 5)]
+        clock.set(T0_MS + 10_000)
+
+        async def skipped() -> bool:
+            return ("skipped", 10, 10) in await recorded(record)
+
+        await until(skipped, "the second is skipped")
+
+
+async def test_a_program_that_is_taken_away_while_its_run_is_held_has_it_ended(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    holding = Holding(record, clock)
+    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 4_500)
+        (run,) = await holding.claimed(1)
+        scheduler.update(Changes(removed=EVERY_5_S.added), {})
+    assert [run_id for run_id, _ in holding.cancelled] == [run.id]
+
+
+async def test_a_program_that_is_taken_away_when_its_run_has_begun_lets_it_go_on(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    holding = Holding(record, clock)
+    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 4_500)
+        await holding.claimed(1)
+        clock.set(T0_MS + 5_000)
+        scheduler.update(Changes(removed=EVERY_5_S.added), {})
+    assert holding.cancelled == []
+
+
+async def test_what_is_paused_is_not_claimed_ahead(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    holding = Holding(record, clock)
+    paused = ["paused by the test"]
+    async with running(record, clock, holding, ahead_ms=1000, paused=paused) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 4_500)
+        await asyncio.sleep(1.1)
+        paused.clear()
+        clock.set(T0_MS + 5_000)
+        (run,) = await holding.claimed(1)
+    assert (run.due_ms, run.not_before_ms) == (T0_MS + 5_000, None)
+
+
+async def test_a_clock_set_back_does_not_repeat_what_was_claimed_ahead(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    async with running(record, clock, ahead_ms=1000) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 4_500)
+        await until_recorded(record, 1)
+        clock.set(T0_MS + 3_000)
+        await asyncio.sleep(1.1)
+        clock.set(T0_MS + 5_500)
+        await asyncio.sleep(1.1)
+        assert await recorded(record) == [("succeeded", 5, 5)]

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from shared.wire import MAX_BATCH_BYTES, MAX_BATCH_TASKS
 from tests.malgomaj.manager import LocalManager
-from tests.malgomaj.worker import RunningWorker, call, running_worker, task
+from tests.malgomaj.worker import RunningWorker, call, figures, running_worker, task
 from tests.support.waiting import until
 
 PATH = "/v1/tasks/batch"
@@ -90,3 +91,82 @@ async def _until_load(worker: RunningWorker, tasks: int) -> None:
         return load == tasks * 10_000
 
     await until(loaded, f"{tasks} tasks are under way")
+
+
+HELD = "/v1/tasks/held"
+
+
+class HeldCall:
+    """A call of tasks before their time, of which the word comes later."""
+
+    def __init__(self, worker: RunningWorker, *tasks: dict[str, Any]) -> None:
+        self.words: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.words.put_nowait(json.dumps({"tasks": tasks}).encode() + b"\n")
+        self.asking = asyncio.create_task(self._ask(worker))
+
+    def say(self, word: bytes = b"{}") -> None:
+        self.words.put_nowait(word)
+        self.words.put_nowait(None)
+
+    async def _ask(self, worker: RunningWorker) -> dict[int, dict[str, Any]]:
+        async def body() -> AsyncIterator[bytes]:
+            while (part := await self.words.get()) is not None:
+                yield part
+
+        answered = await worker.request("POST", HELD, data=body())
+        assert answered.status == 200, answered.body
+        return {line["index"]: line for line in map(json.loads, answered.body.splitlines())}
+
+
+async def test_held_tasks_begin_at_the_word_and_count_as_no_load_before(worker: RunningWorker) -> None:
+    held = HeldCall(worker, task("x := 1"), task("x := ", domain="broken"), task("x := 1", domain="unwanted"))
+    await _until_held(worker, 3)
+    assert (await worker.status())["load"] == 0
+    held.say(b'{"without": [2]}')
+    lines = await held.asking
+    assert [lines[index]["report"]["outcome"] for index in range(3)] == ["succeeded", "failed", "cancelled"]
+    assert lines[0]["report"]["waited_ms"] < 1000
+
+
+async def test_more_held_tasks_than_run_at_once_wait_for_each_other(worker: RunningWorker) -> None:
+    held = HeldCall(worker, *[task(SLEEP % 20) for _ in range(10)])
+    await _until_held(worker, 10)
+    held.say()
+    lines = await held.asking
+    assert [line["report"]["outcome"] for line in lines.values()] == ["succeeded"] * 10
+
+
+@pytest.mark.parametrize("word", [b"begin", b'{"without": ["x"]}', b" " * 70_000])
+async def test_a_word_that_cannot_be_understood_begins_nothing(worker: RunningWorker, word: bytes) -> None:
+    held = HeldCall(worker, task("x := 1"))
+    await _until_held(worker, 1)
+    held.say(word)
+    with pytest.raises(aiohttp.ClientError):
+        await held.asking
+    await _until_held(worker, 0)
+    assert (await figures(worker))["malgomaj_tasks_total succeeded"] == 0
+
+
+async def test_held_tasks_of_a_manager_that_is_gone_do_not_begin(worker: RunningWorker) -> None:
+    held = HeldCall(worker, task("x := 1"))
+    await _until_held(worker, 1)
+    held.asking.cancel()
+    await asyncio.gather(held.asking, return_exceptions=True)
+    await _until_held(worker, 0)
+    assert (await figures(worker))["malgomaj_tasks_total succeeded"] == 0
+
+
+async def test_what_cannot_be_run_is_refused_before_its_time(worker: RunningWorker) -> None:
+    for body in (b"{", b"{}\n", b""):
+        answered = await worker.request("POST", HELD, data=io.BytesIO(body))
+        assert answered.status in (400, 422)
+    large = io.BytesIO(b" " * (MAX_BATCH_BYTES + 1))
+    assert (await worker.request("POST", HELD, data=large)).status == 413
+    assert (await worker.request("POST", HELD, data=b"{}", headers={})).status == 401
+
+
+async def _until_held(worker: RunningWorker, tasks: int) -> None:
+    async def are_held() -> bool:
+        return (await figures(worker))["malgomaj_tasks_held"] == tasks
+
+    await until(are_held, f"{tasks} tasks are held")

@@ -309,6 +309,7 @@ async def test_anybody_may_ask_how_it_fares_and_what_it_answers(worker: RunningW
     assert set(document["paths"]) == {
         "/v1/tasks",
         "/v1/tasks/batch",
+        "/v1/tasks/held",
         "/v1/runs/{run_id}",
         "/v1/runs/{run_id}/log",
         "/v1/status",

@@ -1,0 +1,149 @@
+"""Tasks that the manager sent before their time. They begin at its word, however many have the same time.
+
+So none of them is on its way or being read when its time comes. What waits for the word costs a little memory, and
+counts neither as running nor as load. If the manager goes before its word has come, nothing begins.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from malgomaj.errors import Busy, Draining
+from malgomaj.plate import Plate
+from malgomaj.turns import Turns
+from shared.wire import Task
+
+MAX_HELD = 16_384
+BEGUN_AT_ONCE = 256
+"""So many are begun in a turn of the loop, so that the first are running while the next are begun."""
+LOOK_SECONDS = 0.002
+"""When it is looked again whether there is a turn for one whose time has come."""
+PATIENCE_SECONDS = 1.0
+"""For how long such a one waits for its turn here. Then the manager may give it to another worker."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    task: Task
+    wanted: "asyncio.Future[bool]"
+    """Has a result when the task is to begin, or is not wanted any more."""
+
+
+@dataclass(slots=True, eq=False)
+class Word:
+    """What the manager says of the tasks of one call when their time has come."""
+
+    waiting: dict[int, _Waiting] = field(default_factory=dict)
+    """By their number in the call."""
+    came: float | None = None
+    """When it came, by the performance counter; None while it has not."""
+
+
+class Held:
+    def __init__(self, turns: Turns, plate: Plate, max_tasks: int = MAX_HELD) -> None:
+        self._turns = turns
+        self._plate = plate
+        self._max_tasks = max_tasks
+        self._loop = asyncio.get_running_loop()
+        self._all: set[_Waiting] = set()
+        self._due: dict[str, deque[tuple[float, _Waiting]]] = {}
+        """Those whose time has come, and until when they wait for their turn; the domains in the order of their turns,
+        so that many tasks of one do not hold up a single one of another."""
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    async def wait(self, task: Task, number: int, word: Word) -> bool:
+        """Wait for the word, and for the domain's turn; False if the task is not wanted any more.
+
+        Raises Busy if too many are held or there is no turn, Draining if the worker is about to stop.
+        """
+        if self._closed:
+            raise _draining()
+        if len(self._all) >= self._max_tasks:
+            raise Busy(f"this worker holds as many tasks as it can before their time ({self._max_tasks})")
+        one = word.waiting[number] = _Waiting(task, self._loop.create_future())
+        self._all.add(one)
+        try:
+            return await one.wanted
+        finally:
+            self._all.discard(one)
+
+    def begin(self, word: Word, without: Collection[int]) -> None:
+        """The word has come: begin the tasks that wait for it, but for those ``without`` which it is to be."""
+        word.came = time.perf_counter()
+        until = self._loop.time() + PATIENCE_SECONDS
+        is_beginning = bool(self._due)
+        for number, one in word.waiting.items():
+            if number in without:
+                _tell(one, wanted=False)
+            else:
+                self._due.setdefault(one.task.domain, deque()).append((until, one))
+        if not is_beginning:
+            self._begin_due()
+
+    def end(self, run_id: str) -> bool:
+        """Hold a run no longer, since nobody wants its result; False if it is not held."""
+        unwanted = [one for one in self._all if one.task.run_id == run_id]
+        for one in unwanted:
+            _tell(one, wanted=False)
+        return bool(unwanted)
+
+    def close(self) -> None:
+        """Hold nothing any more: the manager may ask elsewhere, since nothing has begun."""
+        self._closed = True
+        for one in self._all:
+            if not one.wanted.done():
+                one.wanted.set_exception(_draining())
+
+    def _begin_due(self) -> None:
+        """Begin as many as there are turns for, the domains in turn."""
+        self._drop_late()
+        room = left = min(BEGUN_AT_ONCE, self._plate.room)
+        turns = {domain: self._turns.room(domain) for domain in self._due}
+        waiting = deque(self._due)
+        while waiting and left:
+            domain = waiting.popleft()
+            if turns[domain] <= 0:
+                continue
+            due = self._due.pop(domain)
+            if self._begin_first(due):
+                turns[domain] -= 1
+                left -= 1
+            if due:
+                self._due[domain] = due  # behind the others
+                waiting.append(domain)
+        if self._due:
+            # At once if it was only for this turn of the loop that there was no more room.
+            self._loop.call_later(0 if room == BEGUN_AT_ONCE and not left else LOOK_SECONDS, self._begin_due)
+
+    def _begin_first(self, due: deque[tuple[float, _Waiting]]) -> bool:
+        """Begin the first that is wanted still; False if there is none."""
+        while due:
+            _, one = due.popleft()
+            if not one.wanted.done():
+                one.wanted.set_result(True)
+                return True
+        return False
+
+    def _drop_late(self) -> None:
+        now = self._loop.time()
+        for domain, due in list(self._due.items()):
+            while due and due[0][0] < now:
+                _, one = due.popleft()
+                if not one.wanted.done():
+                    one.wanted.set_exception(Busy(f"domain '{domain}' had no turn for it when its time came"))
+            if not due:
+                del self._due[domain]
+
+
+def _tell(one: _Waiting, *, wanted: bool) -> None:
+    if not one.wanted.done():
+        one.wanted.set_result(wanted)
+
+
+def _draining() -> Draining:
+    return Draining("this worker is about to stop and begins nothing any more")
