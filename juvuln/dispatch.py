@@ -239,7 +239,8 @@ class Dispatcher:
             outcome=said.outcome,
             ended_ms=self._clock.now_ms(),
             reason=said.reason,
-            started_ms=None if handed_over_ms is None else handed_over_ms + round(said.waited_ms or 0),
+            # Rounded down, lest it be after its end, and the next one's start before it.
+            started_ms=None if handed_over_ms is None else handed_over_ms + int(said.waited_ms or 0),
             duration_ms=said.duration_ms,
             worker=worker.name,
             error=said.error,

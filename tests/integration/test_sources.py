@@ -19,7 +19,7 @@ from juvuln.live import LiveRuns
 from juvuln.programs import Program
 from juvuln.runs.run import Run, Trigger
 from juvuln.worker_client import WorkerClient
-from juvuln.worker_connections import Answer, WorkerConnections
+from juvuln.worker_connections import Answer, LastPart, WorkerConnections
 from juvuln.workers import WorkerRegistry, worker_from
 from shared.wire import Outcome, Subscriber, TaskRequest
 from tests.juvuln.support import UUID_1, UUID_2, program
@@ -56,9 +56,11 @@ class NotedConnections(WorkerConnections):
         self.sent: list[bytes] = []
 
     @asynccontextmanager
-    async def post(self, url: URL, headers: Mapping[str, str], body: bytes) -> AsyncIterator[Answer]:
+    async def post(
+        self, url: URL, headers: Mapping[str, str], body: bytes, last: LastPart | None = None
+    ) -> AsyncIterator[Answer]:
         self.sent.append(body)
-        async with super().post(url, headers, body) as answer:
+        async with super().post(url, headers, body, last) as answer:
             yield answer
 
 

@@ -17,6 +17,7 @@ cgi.response.write("slept well")
 NAP = 'times := import("times")\ntimes.sleep(200 * times.millisecond)\n'
 TOGETHER = "*/5 * * * * *"
 ALMOST_NO_PLACES = "3"
+WHEN_DUE = {"SCHEDULE__AHEAD_SECONDS": "0"}
 
 
 async def test_a_domain_with_many_due_runs_does_not_keep_another_s_single_one_waiting(
@@ -25,7 +26,7 @@ async def test_a_domain_with_many_due_runs_does_not_keep_another_s_single_one_wa
     flood, single = await installation.add_domain("flood"), await installation.add_domain("single")
     crowd = [await flood.add(f"nap {number}", NAP, kind="routine", schedule=TOGETHER) for number in range(60)]
     alone = await single.add("beat", "x := 1", kind="routine", schedule=TOGETHER)
-    for daemon in (installation.manager(DISPATCH__PARALLEL=ALMOST_NO_PLACES), installation.worker()):
+    for daemon in (installation.manager(DISPATCH__PARALLEL=ALMOST_NO_PLACES, **WHEN_DUE), installation.worker()):
         await daemon.start()
     (run, *_) = await installation.until_runs(alone, 1, domain="single")
     assert run["outcome"] == "succeeded"
@@ -87,7 +88,10 @@ async def test_runs_that_were_sent_together_are_each_lost_with_their_worker_and_
         await domain.add(f"long {number}", long, kind="routine", schedule=schedule, deadline_ms=30_000)
         for number in range(20)
     ]
-    _, worker = await installation.start()
+    manager, worker = installation.manager(**WHEN_DUE), installation.worker()
+    await manager.start()
+    await worker.start()
+    await installation.until_ready()
 
     async def all_there() -> bool:
         (known,) = await installation.workers()
