@@ -14,6 +14,7 @@ import structlog
 from juvuln.answers import NotStarted, Said, Unanswered, Why
 from juvuln.batches import Batches, Start
 from juvuln.clock import Clock
+from juvuln.due import LONGEST_WAITED_SETBACK_MS
 from juvuln.fairness import Places
 from juvuln.live import LiveRuns
 from juvuln.runs.run import Ending, Run
@@ -30,6 +31,10 @@ it certainly did not start."""
 LONGEST_PLAIN_SOURCE_BYTES = 128
 """Source code that is no longer is sent each time: its digest would save nothing."""
 
+LONGEST_SLEEP_SECONDS = 1.0
+"""The wall clock is looked at this often, for it may be set while a run waits for its time."""
+CLOCK_TOLERANCE_SECONDS = 0.01
+"""By so much the loop's clock and that of the wall may differ over the time for which a run is held."""
 MOST_HELD = 10_000
 """Runs at workers before their time. What is claimed beyond that waits here until it is due."""
 
@@ -108,11 +113,10 @@ class Dispatcher:
 
         It takes none of the places, which are for what is under way: its time comes as soon as it can.
         """
-        loop = asyncio.get_running_loop()
-        seconds = 0.0 if run.not_before_ms is None else (run.not_before_ms - self._clock.now_ms()) / 1000
+        seconds = self._seconds_early(run)
         if run.not_before_ms is None or seconds <= 0:
             return None
-        at = loop.time() + seconds
+        at = asyncio.get_running_loop().time() + seconds
         worker = self._workers.choose(run.program.language, (), _content(run))
         if worker is not None and worker.holds_tasks and self._held < MOST_HELD:
             start = Start(run.not_before_ms, at, lambda: self._begin(run, worker))
@@ -127,15 +131,23 @@ class Dispatcher:
                 self._believe(worker, turn)
             finally:
                 self._held -= 1
-        await asyncio.sleep(max(0.0, at - loop.time()))
+        while (seconds := self._seconds_early(run)) > 0:
+            await asyncio.sleep(min(seconds, LONGEST_SLEEP_SECONDS))
         return None
+
+    def _seconds_early(self, run: Run) -> float:
+        """How long it is until a run may begin. If the clock was set back by more than is waited out, it may now."""
+        early_ms = 0 if run.not_before_ms is None else run.not_before_ms - self._clock.now_ms()
+        return early_ms / 1000 if early_ms <= LONGEST_WAITED_SETBACK_MS else 0.0
 
     def _begin(self, run: Run, worker: Worker) -> int:
         """The time of a run that a worker holds has come; gives what time it is (ms).
 
-        Raises NotStarted if it is too late, or the worker is gone.
+        Raises NotStarted if it is too late, the worker is gone, or the clock was set back meanwhile.
         """
         now_ms = self._clock.now_ms()
+        if self._seconds_early(run) > CLOCK_TOLERANCE_SECONDS:
+            raise NotStarted(Why.OURS, "was to begin it when the clock was set back")
         if run.start_by_ms is not None and now_ms > run.start_by_ms:
             raise NotStarted(Why.OURS, "was to begin it too late")
         if worker.uuid not in self._workers:

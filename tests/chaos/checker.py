@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from tests.chaos.due_times import cron_due_times, every_due_times, period_ms
@@ -21,6 +22,8 @@ ADMITTING = frozenset({"succeeded", "failed", "timed_out", "crashed", "cancelled
 NOT_STARTED = frozenset({"skipped", "missed"})
 LATE_EFFECT_MS = 10_000
 """How long after its record was closed a run that nobody waits for any more may begin, at most: a frozen worker."""
+WAITED_SETBACK_MS = 60_000
+"""What the clock is set back by less than this is waited out."""
 DAYS_AHEAD_MS = 24 * 3600 * 1000
 
 
@@ -148,7 +151,7 @@ def _judge_effects(
             unexplained.append(effect)
         elif record.outcome in NOT_STARTED:
             yield Violation(Kind.UNADMITTED, f"{routine.name}: record {record.id} says {record.outcome}")
-        elif _is_early(effect, record, clock):
+        elif _is_early(effect, record, routine.deadline_ms, clock):
             yield Violation(Kind.EARLY, f"{routine.name}: record {record.id}, due {record.due_ms}, at {effect.at_ms}")
     windows = [
         _effect_window(record, routine.deadline_ms, clock)
@@ -159,15 +162,19 @@ def _judge_effects(
         yield Violation(Kind.UNADMITTED, f"{routine.name}: mark {effect.mark} at {effect.at_ms}")
 
 
-def _is_early(effect: Effect, record: Record, clock: Sequence[ClockSetting]) -> bool:
-    """Whether a run began before it was due. Where the clock was set while it was held, it begins as it would have."""
+def _is_early(effect: Effect, record: Record, deadline_ms: int, clock: Sequence[ClockSetting]) -> bool:
+    """Whether a run began before it was due.
+
+    If the clock was set back while it was held, by more than is waited out, it begins as it would have.
+    """
     due = [] if record.due_ms is None else times_shown(record.due_ms, clock)
     if not due or effect.at_ms >= min(due) - CLOCK_TOLERANCE_MS:
         return False
-    was_set = [setting.at_ms for setting in clock[1:]]
-    return not any(
-        0 <= effect.at_ms + CLOCK_TOLERANCE_MS - at_ms <= AHEAD_MS + 2 * CLOCK_TOLERANCE_MS for at_ms in was_set
-    )
+    set_back = [
+        later.at_ms for before, later in pairwise(clock) if before.offset_ms - later.offset_ms > WAITED_SETBACK_MS
+    ]
+    earliest_ms = effect.at_ms - AHEAD_MS - deadline_ms - CLOCK_TOLERANCE_MS
+    return not any(earliest_ms <= at_ms <= effect.at_ms + CLOCK_TOLERANCE_MS for at_ms in set_back)
 
 
 def _untold_effects(record: Record, rules: Rules) -> int:

@@ -4,8 +4,10 @@ import asyncio
 import base64
 import hashlib
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
@@ -34,13 +36,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Manager:
     """A dispatcher with what it needs."""
 
-    def __init__(self, client: WorkerClient, wait_seconds: float = 0.0) -> None:
+    def __init__(self, client: WorkerClient, wait_seconds: float = 0.0, clock: Clock | None = None) -> None:
         self.workers = WorkerRegistry()
         self.live = LiveRuns()
         self.dispatcher = Dispatcher(
             self.workers,
             client,
-            Clock(),
+            clock or Clock(),
             lambda _: STATE,
             self.live,
             parallel=10,
@@ -593,3 +595,52 @@ async def test_a_held_run_that_is_cancelled_before_its_time_does_not_begin(manag
         await asyncio.sleep(AHEAD_MS / 1000 + 0.05)
     assert holding.begun_ms == []
     assert [known.runs for known in manager.workers.all()] == [0]
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftedClock(Clock):
+    """The machine's clock, set to another time."""
+
+    shift_ms: list[int]
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + self.shift_ms[-1]
+
+
+async def test_a_held_run_waits_for_its_time_anew_when_the_clock_is_set_back_a_little() -> None:
+    holding, clock = HoldingWorker(), ShiftedClock([0])
+    async with worker_client() as client, worker(holding.handle) as port:
+        manager, run = Manager(client, clock=clock), early_run()
+        manager.subscribe(UUID_1, port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await holding.held.wait()
+        clock.shift_ms.append(-300)
+        ending = (await attempt).ending
+        assert ending.outcome is Outcome.SUCCEEDED
+    assert run.not_before_ms is not None
+    assert holding.begun_ms == []
+    assert holding.asked_ms[0] >= run.not_before_ms + 300
+
+
+async def test_a_held_run_begins_as_it_was_to_when_the_clock_is_set_back_by_far() -> None:
+    holding, clock = HoldingWorker(), ShiftedClock([0])
+    async with worker_client() as client, worker(holding.handle) as port:
+        manager, run = Manager(client, clock=clock), early_run()
+        manager.subscribe(UUID_1, port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await holding.held.wait()
+        clock.shift_ms.append(-3600_000)
+        assert (await attempt).ending.outcome is Outcome.SUCCEEDED
+    assert len(holding.begun_ms) == 1
+
+
+async def test_a_held_run_whose_start_deadline_the_clock_has_passed_is_missed() -> None:
+    holding, clock = HoldingWorker(), ShiftedClock([0])
+    async with worker_client() as client, worker(holding.handle) as port:
+        manager, run = Manager(client, clock=clock), early_run()
+        manager.subscribe(UUID_1, port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await holding.held.wait()
+        clock.shift_ms.append(3600_000)
+        assert (await attempt).ending.outcome is Outcome.MISSED
+    assert holding.begun_ms == []
