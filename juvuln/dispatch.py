@@ -131,7 +131,7 @@ class Dispatcher:
                 self._believe(worker, turn)
             finally:
                 self._held -= 1
-        while (seconds := self._seconds_early(run)) > 0:
+        while (seconds := self._seconds_early(run)) > 0:  # noqa: ASYNC110 - what is waited for is the clock
             await asyncio.sleep(min(seconds, LONGEST_SLEEP_SECONDS))
         return None
 
