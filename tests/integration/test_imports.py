@@ -41,7 +41,20 @@ assert main() == 1
 @pytest.mark.parametrize(
     ("code", "options", "needless"),
     [
-        pytest.param(MANAGER, [], ["alembic", "pydantic.networks", "rich"], id="the manager"),
+        pytest.param(
+            MANAGER,
+            [],
+            [
+                "alembic",
+                "asyncpg",
+                "pydantic.networks",
+                "rich",
+                "sqlalchemy.dialects.postgresql",
+                "sqlalchemy.ext.asyncio",
+                "sqlalchemy.orm",
+            ],
+            id="the manager, on SQLite",
+        ),
         pytest.param(WORKER, [], ["pydantic.networks", "rich", "sqlalchemy"], id="the worker"),
         pytest.param(EXECUTOR, ["-I", "-S"], ["argparse", "asyncio", "pydantic", "shutil", "typing"], id="an executor"),
     ],
