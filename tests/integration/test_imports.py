@@ -31,7 +31,7 @@ MANAGER = CHECK_CONFIGURATION.format(daemon="juvuln") + MAKE_RECORD
 WORKER = CHECK_CONFIGURATION.format(daemon="malgomaj") + "import malgomaj.worker"
 EXECUTOR = f"""
 import sys
-sys.path.insert(0, {str(DEFAULT_PATH.parent.parent)!r})
+sys.path.insert(0, {str(Path(DEFAULT_PATH).parent.parent)!r})
 from tengo_bridge.executor import main
 sys.argv = ["executor.py", "--fd", "0", "--parent", "0"]
 assert main() == 1
@@ -56,7 +56,12 @@ assert main() == 1
             id="the manager, on SQLite",
         ),
         pytest.param(WORKER, [], ["pydantic.networks", "rich", "sqlalchemy"], id="the worker"),
-        pytest.param(EXECUTOR, ["-I", "-S"], ["argparse", "asyncio", "pydantic", "shutil", "typing"], id="an executor"),
+        pytest.param(
+            EXECUTOR,
+            ["-I", "-S"],
+            ["argparse", "asyncio", "pathlib", "pydantic", "re", "shutil", "signal", "typing"],
+            id="an executor",
+        ),
     ],
 )
 def test_nothing_is_loaded_that_nobody_needs(
