@@ -9,13 +9,10 @@ import pytest
 from tengo_bridge.library import DEFAULT_PATH
 
 CHECK_CONFIGURATION = """
-import sys
-from {daemon}.cli import main
-sys.argv = ["{daemon}", "--check-config"]
-try:
-    main()
-except SystemExit as end:
-    assert end.code == 0
+from pathlib import Path
+from shared.start import start
+from {daemon}.start import run
+assert start("{daemon}", lambda config: run(config, check_only=True), lambda: None) == 0
 """
 MAKE_RECORD = """
 import asyncio
@@ -47,15 +44,17 @@ assert main() == 1
             [
                 "alembic",
                 "asyncpg",
+                "juvuln.commands",
                 "pydantic.networks",
                 "rich",
                 "sqlalchemy.dialects.postgresql",
                 "sqlalchemy.ext.asyncio",
                 "sqlalchemy.orm",
+                "typer",
             ],
             id="the manager, on SQLite",
         ),
-        pytest.param(WORKER, [], ["pydantic.networks", "rich", "sqlalchemy"], id="the worker"),
+        pytest.param(WORKER, [], ["pydantic.networks", "rich", "sqlalchemy", "typer"], id="the worker"),
         pytest.param(
             EXECUTOR,
             ["-I", "-S"],
