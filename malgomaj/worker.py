@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import aiohttp
@@ -21,7 +22,6 @@ from malgomaj.executor_options import executor_options
 from malgomaj.executors import Executors, open_executors
 from malgomaj.kept_sources import KeptSources
 from malgomaj.meter import TaskMeter
-from malgomaj.metrics import ExecutorMetrics, LibraryMetrics, TaskMetrics
 from malgomaj.modules import Library
 from malgomaj.peer import Peer, SharedSecret
 from malgomaj.plate import Plate
@@ -36,11 +36,14 @@ from shared.connections import ConnectionCount
 from shared.daemon import supervise
 from shared.health import Readiness
 from shared.http import Route, listening, make_app
-from shared.metrics import MetricsApi, make_registry
+from shared.metrics_api import MetricsApi
 from shared.status_api import StatusApi
 from shared.streams import Streams
 from shared.wire import Subscriber
 from tengo_bridge import landlock
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 ANSWER_SECONDS = 2.0
 """How long what has been answered may take to reach the caller when the worker stops."""
@@ -138,13 +141,13 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
             languages=languages,
             limits=limits,
         )
-        collectors = [
-            TaskMetrics(meter, parts.plate, turns, sources, count),
-            ExecutorMetrics(executors),
-            LibraryMetrics(library),
-        ]
-        metrics = MetricsApi(make_registry("malgomaj", parts.readiness, collectors))
-        routes = [*api.routes(), *metrics.routes()]
+
+        def make_registry() -> "CollectorRegistry":
+            from malgomaj.metrics import registry_of
+
+            return registry_of(parts.readiness, meter, parts.plate, turns, sources, count, executors, library)
+
+        routes = [*api.routes(), *MetricsApi(make_registry).routes()]
         port = await stack.enter_async_context(_serving(parts, routes, limits, count))
         subscription = _subscription(parts, session, port, languages)
         group = await stack.enter_async_context(asyncio.TaskGroup())

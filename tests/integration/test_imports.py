@@ -9,9 +9,10 @@ import pytest
 from tengo_bridge.library import DEFAULT_PATH
 
 CHECK_CONFIGURATION = """
-from pathlib import Path
+import sys
 from shared.start import start
 from {daemon}.start import run
+sys.argv = ["{daemon}"]
 assert start("{daemon}", lambda config: run(config, check_only=True), lambda: None) == 0
 """
 MAKE_RECORD = """
@@ -45,6 +46,7 @@ assert main() == 1
                 "alembic",
                 "asyncpg",
                 "juvuln.commands",
+                "prometheus_client",
                 "pydantic.networks",
                 "rich",
                 "sqlalchemy.dialects.postgresql",
@@ -54,7 +56,12 @@ assert main() == 1
             ],
             id="the manager, on SQLite",
         ),
-        pytest.param(WORKER, [], ["pydantic.networks", "rich", "sqlalchemy", "typer"], id="the worker"),
+        pytest.param(
+            WORKER,
+            [],
+            ["prometheus_client", "pydantic.networks", "rich", "sqlalchemy", "typer", "yaml"],
+            id="the worker",
+        ),
         pytest.param(
             EXECUTOR,
             ["-I", "-S"],
