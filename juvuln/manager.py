@@ -55,6 +55,7 @@ from shared.http import Route, make_app, reserve_address, serving
 from shared.metrics_api import MetricsApi
 from shared.status_api import StatusApi
 from shared.streams import Streams
+from shared.tls import system_roots
 from shared.wire import ProgramState
 
 if TYPE_CHECKING:
@@ -198,7 +199,9 @@ def _listening_sockets(settings: JuvulnSettings, stack: AsyncExitStack) -> list[
 def _worker_session() -> aiohttp.ClientSession:
     """The client of the workers. What a program answers is passed on as it is: no cookie is kept, nothing unpacked."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        connector=aiohttp.TCPConnector(limit=0, ssl=system_roots()),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
     )
 
 

@@ -39,6 +39,7 @@ from shared.http import Route, listening, make_app
 from shared.metrics_api import MetricsApi
 from shared.status_api import StatusApi
 from shared.streams import Streams
+from shared.tls import system_roots
 from shared.wire import Subscriber
 from tengo_bridge import landlock
 
@@ -174,7 +175,9 @@ def _tell_what_landlock_lacks() -> None:
 
 
 def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=system_roots()), cookie_jar=aiohttp.DummyCookieJar()
+    )
 
 
 def _executors(settings: WorkerSettings) -> AbstractAsyncContextManager[Executors]:

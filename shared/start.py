@@ -55,11 +55,20 @@ def start(program: str, run: Callable[[Path | None], int], read_command_line: Ca
         read_command_line()
         return 0
     try:
+        _import_aiohttp()
         return status_of(program, lambda: run(plain.config))
     except KeyboardInterrupt:
         # As the reader of command lines ends it.
         print("\nAborted!", file=sys.stderr)
         return EXIT_FAILURE
+
+
+def _import_aiohttp() -> None:
+    """Before anything else does, so that it reads no TLS roots: the daemons give it :mod:`shared.tls`."""
+    from shared.tls import roots_left_unread
+
+    with roots_left_unread():
+        import aiohttp  # noqa: F401
 
 
 def leave_rich_out() -> None:
