@@ -1,7 +1,7 @@
 """How both daemons start, and how they end: with clear errors, and an exit status that means something.
 
 A daemon is mostly started with nothing on its command line, or with a configuration file. What reads command lines, and
-the commands that are on it, are not loaded then: they would take three megabytes for years.
+the commands that are on it, are not loaded then: they would take two megabytes for years.
 """
 
 import os

@@ -7,7 +7,7 @@ A worker starts it as a file, without site packages, and with nothing in its env
 It exits with 0 at the end of the stream, else with 1 and one line on standard error.
 
 Each domain has such a process, so it loads next to nothing: what it needs of pathlib, signal and getopt or argparse it
-has from os and from the C library, as these would take three megabytes of each.
+has from os and from the C library, as these would take two megabytes of each.
 """
 
 import os
