@@ -8,13 +8,13 @@ from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import update
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench import counting, domains
 from bench.installation import both_daemons, children, memory_mb, memory_of_its_own_mb, processor_seconds
 from bench.load import Load, run_load
 from bench.rounds import QUICK, Effort, Figures
 from bench.webhooks import demo_domain, greet_request
+from juvuln.async_engine import AsyncEngine
 from juvuln.database import open_engine
 from juvuln.domains.notify import install
 from juvuln.domains.tables import programs

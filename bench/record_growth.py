@@ -19,7 +19,7 @@ from juvuln.clock import new_run_id
 from juvuln.programs import Program, ProgramKey
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.runs.run import Run, Trigger
-from juvuln.runs.tables import runs
+from juvuln.runs.tables import PARTIAL_INDEXES, runs
 from shared.wire import ProgramType
 from tests.support.databases import DatabaseServer, PostgresServer, SqliteFolder
 
@@ -90,7 +90,9 @@ def _indexing(database: str) -> tuple[Sequence[str], Sequence[str]]:
     time. What holds rows unique stays."""
     dialect = make_url(f"{database}://").get_dialect()()
     drops = [str(DropIndex(index).compile(dialect=dialect)) for index in runs.indexes]
-    return drops, [str(CreateIndex(index).compile(dialect=dialect)) for index in runs.indexes]
+    creates = [str(CreateIndex(index).compile(dialect=dialect)) for index in runs.indexes]
+    drops += [f"DROP INDEX {name}" for name in PARTIAL_INDEXES]
+    return drops, creates + [f"CREATE INDEX {name} ON {rows}" for name, rows in PARTIAL_INDEXES.items()]
 
 
 def _fill_sqlite(file: Path, first: int, count: int) -> None:

@@ -21,10 +21,10 @@ import aiohttp
 from examples.demo_domain import example_programs, make_demo_domain
 from juvuln.config import JuvulnSettings
 from malgomaj.config import WorkerSettings
-from shared.cli import report_error
 from shared.config import load_settings
 from shared.errors import SelfhostError, StartError
 from shared.http import reserve_address
+from shared.start import report_error
 
 DOMAIN = "demo"
 READY_TIMEOUT_SECONDS = 30.0

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
-from pydantic_settings import SettingsConfigDict
 
 from juvuln.policy import MAX_FAILURES, MAX_RETRIES, MAX_SECONDS, Missed, Overlap, Policy, Retry
 from juvuln.rate import Network
@@ -170,7 +169,7 @@ class AccessSection(Section):
 
 
 class JuvulnSettings(DaemonSettings):
-    model_config = SettingsConfigDict(env_prefix="JUVULN_")
+    env_prefix: ClassVar[str] = "JUVULN_"
     port_setting: ClassVar[str] = "listen.port (JUVULN_LISTEN__PORT)"
 
     listen: ManagerListen = ManagerListen()

@@ -6,6 +6,7 @@ PostgreSQL URLs are those of libpq (:mod:`juvuln.postgresql`), SQLite ones are `
 import asyncio
 import os
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
@@ -13,12 +14,11 @@ from typing import Any
 from urllib.parse import quote
 
 import aiosqlite
-import asyncpg
 from sqlalchemy import AsyncAdaptedQueuePool, DateTime, Dialect, TypeDecorator, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from juvuln.postgresql import CONNECT_TIMEOUT_SECONDS, connect, parse_postgresql_url
+from juvuln.async_engine import AsyncConnection, AsyncEngine, create_async_engine
+from juvuln.postgresql import CONNECT_TIMEOUT_SECONDS, parse_postgresql_url
 from shared.errors import ConfigurationError, SelfhostError
 
 SQLITE_BUSY_TIMEOUT_MS = 5_000
@@ -97,11 +97,13 @@ def open_engine(url: str, *, create: bool = False, pool_size: int = 2, overflow:
     check_database_url(url)
     if url.startswith("sqlite:"):
         return _sqlite_engine(sqlite_path(url), create=create, pool_size=pool_size, overflow=overflow)
+    # Not before there is something in PostgreSQL: it loads the driver.
+    from juvuln.postgresql_connection import connect
 
     target = parse_postgresql_url(url)
     return create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: connect(target),
+        lambda: connect(target),
         pool_size=pool_size,
         max_overflow=overflow,
         pool_pre_ping=True,
@@ -128,7 +130,7 @@ def _sqlite_engine(path: str, *, create: bool, pool_size: int, overflow: int) ->
     # Each connection has a thread and a cache of its own, which add up over many domains.
     engine = create_async_engine(
         "sqlite+aiosqlite://",
-        async_creator=connect,
+        connect,
         poolclass=AsyncAdaptedQueuePool,
         pool_size=pool_size,
         max_overflow=overflow,
@@ -196,23 +198,23 @@ def database_errors(what: str) -> Iterator[None]:
         if "IntegrityError" in type(error).__name__:
             raise
         raise DatabaseError(what, _reason(error.orig or error)) from error
-    except (
-        SQLAlchemyError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        sqlite3.Error,
-        OSError,
-        ValueError,
-        OverflowError,
-    ) as error:
+    except _driver_errors() as error:
         kind = RefusedError if _is_of_the_values(error) else DatabaseError
         raise kind(what, _reason(error)) from error
 
 
+def _driver_errors() -> tuple[type[Exception], ...]:
+    """What drivers raise. Where asyncpg is not loaded it has raised nothing, and need not be loaded for that."""
+    asyncpg = sys.modules.get("asyncpg")
+    of_asyncpg = (asyncpg.PostgresError, asyncpg.InterfaceError) if asyncpg else ()
+    return (SQLAlchemyError, *of_asyncpg, sqlite3.Error, OSError, ValueError, OverflowError)
+
+
 def _is_of_the_values(error: Exception) -> bool:
     """Whether what a driver raised is about the values that it was given."""
-    if isinstance(error, asyncpg.PostgresError):
-        return error.sqlstate is not None and error.sqlstate[:2] in POSTGRESQL_REFUSALS
+    sqlstate = getattr(error, "sqlstate", None)
+    if isinstance(sqlstate, str):
+        return sqlstate[:2] in POSTGRESQL_REFUSALS
     return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | UnicodeError | OverflowError)
 
 

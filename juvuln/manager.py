@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import aiohttp
 import structlog
@@ -35,7 +36,6 @@ from juvuln.domains.domains import Domains
 from juvuln.domains.file import read_domain_file
 from juvuln.failures import Failures
 from juvuln.live import LiveRuns
-from juvuln.metrics import DomainMetrics, HttpMetrics, RunMetrics, WorkerMetrics
 from juvuln.pauses import Pauses
 from juvuln.programs import Changes, Program
 from juvuln.routine_runs import RoutineRuns
@@ -52,10 +52,14 @@ from shared.daemon import supervise
 from shared.errors import ConfigurationError
 from shared.health import Readiness
 from shared.http import Route, make_app, reserve_address, serving
-from shared.metrics import MetricsApi, make_registry
+from shared.metrics_api import MetricsApi
 from shared.status_api import StatusApi
 from shared.streams import Streams
+from shared.tls import system_roots
 from shared.wire import ProgramState
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 PRUNE_INTERVAL_SECONDS = 3600.0
 LAST_ANSWERS_SECONDS = 1.0
@@ -150,12 +154,6 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
         )
         await domains.start(_follower(record, scheduler, clock))
         traffic = Traffic()
-        collectors = [
-            DomainMetrics(domains, pauses, record.meter),
-            RunMetrics(record, live, scheduler),
-            WorkerMetrics(workers, clock, settings.worker.timeout),
-            HttpMetrics(traffic),
-        ]
         services = Services(
             settings=settings,
             secret=secret,
@@ -163,7 +161,6 @@ async def open_manager(settings: JuvulnSettings, config_file: Path | None) -> As
             planning=planning,
             pauses=pauses,
             readiness=readiness,
-            registry=make_registry("juvuln", readiness, collectors),
             traffic=traffic,
             since_ms=clock.now_ms(),
             workers=workers,
@@ -202,7 +199,9 @@ def _listening_sockets(settings: JuvulnSettings, stack: AsyncExitStack) -> list[
 def _worker_session() -> aiohttp.ClientSession:
     """The client of the workers. What a program answers is passed on as it is: no cookie is kept, nothing unpacked."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        connector=aiohttp.TCPConnector(limit=0, ssl=system_roots()),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
     )
 
 
@@ -335,7 +334,14 @@ def _routes(services: Services) -> list[Route]:
         ScheduleApi,
         OverviewApi,
     )
-    return [*(route for api in apis for route in api(services).routes()), *MetricsApi(services.registry).routes()]
+    metrics = MetricsApi(lambda: _registry(services))
+    return [*(route for api in apis for route in api(services).routes()), *metrics.routes()]
+
+
+def _registry(services: Services) -> "CollectorRegistry":
+    from juvuln.metrics import registry_of
+
+    return registry_of(services)
 
 
 @asynccontextmanager

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import product
 
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from juvuln.api.services import Services
 from juvuln.api.traffic import CALLS, Traffic
 from juvuln.clock import Clock
 from juvuln.domains.domains import Domains
@@ -22,10 +23,21 @@ from juvuln.runs.record import RunRecord
 from juvuln.runs.run import Trigger
 from juvuln.scheduler import Scheduler
 from juvuln.workers import WorkerRegistry, WorkerState
-from shared.metrics import counter, counters, gauge, gauges, histogram
+from shared.metrics import counter, counters, gauge, gauges, histogram, make_registry
 from shared.wire import Outcome
 
 STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
+
+
+def registry_of(services: Services) -> CollectorRegistry:
+    """All figures of a manager with these parts."""
+    collectors = [
+        DomainMetrics(services.domains, services.pauses, services.record.meter),
+        RunMetrics(services.record, services.live, services.scheduler),
+        WorkerMetrics(services.workers, services.clock, services.settings.worker.timeout),
+        HttpMetrics(services.traffic),
+    ]
+    return make_registry("juvuln", services.readiness, collectors)
 
 
 class DomainMetrics(Collector):

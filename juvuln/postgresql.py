@@ -1,4 +1,4 @@
-"""PostgreSQL URLs in the form of libpq, and connecting as they say.
+"""PostgreSQL URLs in the form of libpq.
 
 asyncpg takes such URLs too, but sends every parameter that it does not know to the server, which then refuses the
 connection. So a URL is taken apart here: what asyncpg knows is handed on, what it does not know is translated, ignored
@@ -6,19 +6,14 @@ because nothing depends on it, or refused because something does.
 """
 
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
-
-import asyncpg
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from shared.errors import ConfigurationError
 
 CONNECT_TIMEOUT_SECONDS = 5.0
-COMMAND_TIMEOUT_SECONDS = 30.0
 APPLICATION_NAME = "juvuln"
 
 # fmt: off
@@ -117,40 +112,6 @@ def parse_postgresql_url(url: str) -> PostgresqlUrl:
     )
 
 
-async def connect(url: PostgresqlUrl) -> Any:
-    """A connection to the first host that is there and is what is asked for.
-
-    Raises what asyncpg raises, for the last of the hosts.
-    """
-    sessions = ("standby", "any") if url.session == "prefer-standby" else (url.session,)
-    attempts = [(host, session) for session in sessions for host in url.hosts]
-    for host, session in attempts[:-1]:
-        try:
-            return await _connect_to(url, host, session)
-        except (OSError, asyncpg.CannotConnectNowError, asyncpg.TargetServerAttributeNotMatched):
-            continue
-    return await _connect_to(url, *attempts[-1])
-
-
-async def _connect_to(url: PostgresqlUrl, host: Host, session: str) -> Any:
-    try:
-        return await asyncpg.connect(
-            f"postgresql://?{urlencode(url.options)}",
-            host=host.name,
-            port=host.port,
-            ssl=_ssl_by_system_roots(url.options),
-            server_settings=dict(url.server_settings),
-            target_session_attrs=session,
-            timeout=url.timeout_seconds,
-            command_timeout=COMMAND_TIMEOUT_SECONDS,
-        )
-    except ssl.SSLError:
-        raise  # some of them are ValueErrors, too
-    except ValueError:
-        # asyncpg's words repeat what it could not read, which may be a part of the password.
-        raise asyncpg.InterfaceError("its URL, or a setting in it, cannot be used") from None
-
-
 def _split(url: str) -> Any:
     """A special character in the password that is not percent-encoded ends up in another part of the URL."""
     try:
@@ -222,24 +183,3 @@ def _server_settings(options: Mapping[str, str]) -> dict[str, str]:
     settings = {name: value for name, value in options.items() if name not in HANDED_ON}
     fallback = settings.pop("fallback_application_name", APPLICATION_NAME)
     return {"application_name": fallback} | settings
-
-
-def _ssl_by_system_roots(options: Mapping[str, str]) -> ssl.SSLContext | None:
-    """To verify by the machine's own roots: with ``sslrootcert=system``, and, as the drivers of Go do, with none given
-    and none in the home folder. None leaves it all to asyncpg.
-    """
-    roots, mode = options.get("sslrootcert"), options.get("sslmode", "prefer")
-    if roots != "system" and (roots or not mode.startswith("verify") or _has_roots_of_its_own()):
-        return None
-    context = ssl.create_default_context()
-    context.check_hostname = roots == "system" or mode == "verify-full"
-    if certificate := options.get("sslcert"):
-        context.load_cert_chain(certificate, options.get("sslkey"), lambda: options.get("sslpassword", ""))
-    return context
-
-
-def _has_roots_of_its_own() -> bool:
-    try:
-        return (Path.home() / ".postgresql" / "root.crt").exists()
-    except RuntimeError:
-        return False

@@ -10,24 +10,14 @@ import typer
 
 from malgomaj.errors import UnusableInput
 from malgomaj.exit_status import EXIT_INTERRUPTED, EXIT_LIMIT
-from shared.cli import (
-    EXIT_USAGE,
-    CheckConfigOption,
-    ConfigOption,
-    daemon_app,
-    exit_with,
-    report_error,
-    run_app,
-    serve,
-    version_option,
-)
+from malgomaj.start import PROGRAM, run, settings_from
+from shared.cli import CheckConfigOption, ConfigOption, daemon_app, exit_with, version_option
 from shared.errors import ConfigurationError, SelfhostError
+from shared.start import EXIT_USAGE, report_error
 from shared.wire import MAX_DEADLINE_MS
 
 if TYPE_CHECKING:
     from malgomaj.config import WorkerSettings
-
-PROGRAM = "malgomaj"
 
 ModuleOption = Annotated[
     list[str] | None,
@@ -49,10 +39,6 @@ app = daemon_app(
 )
 
 
-def main() -> None:
-    run_app(app)
-
-
 @app.callback(invoke_without_command=True)
 def daemon(
     context: typer.Context,
@@ -61,7 +47,7 @@ def daemon(
     version: Annotated[bool, version_option(PROGRAM)] = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        exit_with(PROGRAM, lambda: _run(config, check_only=check_config))
+        exit_with(PROGRAM, lambda: run(config, check_only=check_config))
 
 
 @app.command("check")
@@ -130,7 +116,7 @@ def _local_settings(context: typer.Context, config: Path | None) -> "WorkerSetti
     from malgomaj.local_commands import without_configuration
     from shared.logging import configure_logging
 
-    settings, config_file = _settings(config or context.find_root().params["config"])
+    settings, config_file = settings_from(config or context.find_root().params["config"])
     configure_logging(PROGRAM, log_format=settings.log.format, level="error")
     return settings if config_file else without_configuration(settings)
 
@@ -153,31 +139,3 @@ def _exit_with(work: Callable[[], int]) -> NoReturn:
         report_error(PROGRAM, error)
         status = EXIT_LIMIT
     raise typer.Exit(status)
-
-
-def _run(config: Path | None, *, check_only: bool) -> int:
-    settings, config_file = _settings(config)
-    if check_only:
-        _print_good(settings, config_file)
-        return 0
-    from malgomaj.worker import open_worker
-
-    return serve(PROGRAM, settings, open_worker(settings))
-
-
-def _settings(config: Path | None) -> tuple["WorkerSettings", Path | None]:
-    """The settings, and the file that they are from, if any. Raises ConfigurationError."""
-    from malgomaj.config import WorkerSettings
-    from shared.config import find_config_file, load_settings
-
-    config_file = find_config_file(config, os.environ)
-    return load_settings(WorkerSettings, config_file, os.environ), config_file
-
-
-def _print_good(settings: "WorkerSettings", config_file: Path | None) -> None:
-    from malgomaj.peer import Peer
-
-    manager = Peer.at(settings.program_manager.scheme, settings.program_manager.authority).base_url
-    listens = f"listens on {settings.listen.host}:{settings.listen.port}"
-    source = config_file or "the environment alone"
-    print(f"{PROGRAM}: configuration is good: {source}, {listens}, works for {manager}")

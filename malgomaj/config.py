@@ -4,7 +4,6 @@ from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
-from pydantic_settings import SettingsConfigDict
 
 from malgomaj.egress import EgressSection
 from shared.config import ConnectionLimits, DaemonSettings, ListenSection, Port, Seconds, Section
@@ -130,7 +129,7 @@ class LimitsSection(ConnectionLimits):
 
 
 class WorkerSettings(DaemonSettings):
-    model_config = SettingsConfigDict(env_prefix="MALGOMAJ_")
+    env_prefix: ClassVar[str] = "MALGOMAJ_"
     port_setting: ClassVar[str] = "listen.port (MALGOMAJ_LISTEN__PORT)"
 
     listen: WorkerListen = WorkerListen()

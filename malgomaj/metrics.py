@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
 from malgomaj.executors import Executors
@@ -18,9 +18,26 @@ from malgomaj.modules import Library
 from malgomaj.plate import Plate
 from malgomaj.turns import Turns
 from shared.connections import ConnectionCount
-from shared.metrics import counter, counters, gauge, histogram
+from shared.health import Readiness
+from shared.metrics import counter, counters, gauge, histogram, make_registry
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def registry_of(
+    readiness: Readiness,
+    meter: TaskMeter,
+    held: Held,
+    plate: Plate,
+    turns: Turns,
+    sources: KeptSources,
+    connections: ConnectionCount,
+    executors: Executors,
+    library: Library,
+) -> CollectorRegistry:
+    """All figures of a worker with these parts."""
+    tasks = TaskMetrics(meter, held, plate, turns, sources, connections)
+    return make_registry("malgomaj", readiness, [tasks, ExecutorMetrics(executors), LibraryMetrics(library)])
 
 
 class TaskMetrics(Collector):

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import aiohttp
@@ -22,7 +23,6 @@ from malgomaj.executors import Executors, open_executors
 from malgomaj.held import Held
 from malgomaj.kept_sources import KeptSources
 from malgomaj.meter import TaskMeter
-from malgomaj.metrics import ExecutorMetrics, LibraryMetrics, TaskMetrics
 from malgomaj.modules import Library
 from malgomaj.peer import Peer, SharedSecret
 from malgomaj.plate import Plate
@@ -37,11 +37,15 @@ from shared.connections import ConnectionCount
 from shared.daemon import supervise
 from shared.health import Readiness
 from shared.http import Route, listening, make_app
-from shared.metrics import MetricsApi, make_registry
+from shared.metrics_api import MetricsApi
 from shared.status_api import StatusApi
 from shared.streams import Streams
+from shared.tls import system_roots
 from shared.wire import Subscriber
 from tengo_bridge import landlock
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 ANSWER_SECONDS = 2.0
 """How long what has been answered may take to reach the caller when the worker stops."""
@@ -145,13 +149,15 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
             languages=languages,
             limits=limits,
         )
-        collectors = [
-            TaskMetrics(meter, parts.held, parts.plate, turns, sources, count),
-            ExecutorMetrics(executors),
-            LibraryMetrics(library),
-        ]
-        metrics = MetricsApi(make_registry("malgomaj", parts.readiness, collectors))
-        routes = [*api.routes(), *metrics.routes()]
+
+        def make_registry() -> "CollectorRegistry":
+            from malgomaj.metrics import registry_of
+
+            return registry_of(
+                parts.readiness, meter, parts.held, parts.plate, turns, sources, count, executors, library
+            )
+
+        routes = [*api.routes(), *MetricsApi(make_registry).routes()]
         port = await stack.enter_async_context(_serving(parts, routes, limits, count))
         subscription = _subscription(parts, session, port, languages)
         group = await stack.enter_async_context(asyncio.TaskGroup())
@@ -179,7 +185,9 @@ def _tell_what_landlock_lacks() -> None:
 
 
 def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=system_roots()), cookie_jar=aiohttp.DummyCookieJar()
+    )
 
 
 def _executors(settings: WorkerSettings) -> AbstractAsyncContextManager[Executors]:

@@ -9,12 +9,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.auth import MIN_SECRET_LENGTH, load_or_create_secret
 from shared.errors import ConfigurationError
@@ -56,30 +54,18 @@ class LogSection(Section):
     level: Level = "info"
 
 
-class DaemonSettings(BaseSettings):
+class DaemonSettings(Section):
     """What both daemons can be told."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_nested_delimiter="__", enable_decoding=False, validate_default=True
-    )
+    model_config = ConfigDict(validate_default=True)
+    env_prefix: ClassVar[str]
+    """With which the variables of the environment begin that are this daemon's."""
 
     log: LogSection = LogSection()
     state_dir: Path = Field(default_factory=lambda: default_state_dir(os.environ))
     secret: SharedSecretText | None = None
     secret_file: Path | None = None
     shutdown_timeout_seconds: Seconds = 30.0
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment goes before the file, whose content comes in as arguments."""
-        return env_settings, init_settings
 
     @property
     def effective_secret_file(self) -> Path:
@@ -166,6 +152,9 @@ def read_yaml_mapping(path: Path) -> dict[str, Any]:
 
 def parse_yaml_mapping(path: Path, text: str) -> dict[str, Any]:
     """The mapping in ``text``, which is in ``path``; an empty text is an empty mapping. Raises ConfigurationError."""
+    # Imported here, for a daemon may have all of its settings from the environment.
+    import yaml
+
     try:
         content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -192,13 +181,12 @@ def load_settings(cls: type[SettingsT], path: Path | None, environ: Mapping[str,
     Raises ConfigurationError with one line per fault.
     """
     written = read_yaml_mapping(path) if path else {}
-    content = _without_empty(written)
-    prefix = str(cls.model_config.get("env_prefix", ""))
+    prefix = cls.env_prefix
     unknown = list(unknown_variables(cls, prefix, environ))
     if unknown:
         raise ConfigurationError("\n".join(f"{name}: there is no such setting" for name in unknown))
     try:
-        return cls(**content)
+        return cls.model_validate(_over(_without_empty(written), _from_environment(prefix, environ)))
     except ValidationError as error:
         lines = [_fault(fault, path, prefix, environ) for fault in error.errors(include_input=False)]
         raise ConfigurationError("\n".join(lines)) from None
@@ -211,6 +199,28 @@ def _without_empty(content: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in content.items()
         if value is not None
     }
+
+
+def _from_environment(prefix: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    """What the variables say that begin with ``prefix``, as in a file; they all name settings."""
+    content: dict[str, Any] = {}
+    for name, value in environ.items():
+        if name.upper().startswith(prefix):
+            *levels, key = name[len(prefix) :].lower().split("__")
+            section = content
+            for level in levels:
+                section = section.setdefault(level, {})
+            section[key] = value
+    return content
+
+
+def _over(content: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``content`` with what ``over`` says in place of it, key by key."""
+    merged = dict(content)
+    for name, value in over.items():
+        below = merged.get(name)
+        merged[name] = _over(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
 
 
 def unknown_variables(cls: type[BaseModel], prefix: str, environ: Mapping[str, str]) -> Iterator[str]:

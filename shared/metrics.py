@@ -1,4 +1,4 @@
-"""What both daemons tell Prometheus in the same way: `GET /metrics`, and figures of plain numbers.
+"""What both daemons tell Prometheus in the same way: figures of plain numbers.
 
 The daemons count in plain numbers, and only who asks pays for making series of them. ``prometheus_client``'s own
 counters take a lock at each step, which would be a good part of what a short run costs.
@@ -6,32 +6,16 @@ counters take a lock at each step, which would be a good part of what a short ru
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from shared import project_version
 from shared.distribution import Distribution
 from shared.health import Readiness
-from shared.http import Answer, Route
 
 Values = Iterable[tuple[Sequence[str], float]]
 """Each with the values of its labels."""
-
-
-class MetricsApi:
-    """`/metrics`: figures for Prometheus, without credentials, as in `/readyz`."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-
-    def routes(self) -> list[Route]:
-        figures = Answer("the figures, in Prometheus' text format", content_type="text/plain")
-        return [Route("GET", "/metrics", self.figures, "Figures for Prometheus", {200: figures})]
-
-    async def figures(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def make_registry(daemon: str, readiness: Readiness, collectors: Collection[Collector]) -> CollectorRegistry:

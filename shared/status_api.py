@@ -1,6 +1,7 @@
 """The calls that every daemon answers to everybody: `/healthz`, `/readyz`, `/openapi3.json`."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -30,15 +31,14 @@ class StatusApi:
         self._readiness = readiness
         self._title = title
         self._description = description
-        self._document: Json = {}
+        self._routes: Sequence[Route] = ()
 
     def with_status(self, routes: Sequence[Route]) -> list[Route]:
         """``routes`` and those of this API, all of them described in the OpenAPI document."""
-        everything = [*routes, *self._routes()]
-        self._document = openapi_document(self._title, project_version(), self._description, everything)
-        return everything
+        self._routes = [*routes, *self._own_routes()]
+        return list(self._routes)
 
-    def _routes(self) -> list[Route]:
+    def _own_routes(self) -> list[Route]:
         return [
             Route("GET", "/healthz", self.alive, "Is the daemon alive?", {200: Answer("yes", Health)}),
             Route(
@@ -60,3 +60,8 @@ class StatusApi:
 
     async def document(self, _request: web.Request) -> web.Response:
         return web.json_response(self._document)
+
+    @cached_property
+    def _document(self) -> Json:
+        """Made when somebody asks for it, which mostly nobody does."""
+        return openapi_document(self._title, project_version(), self._description, self._routes)

@@ -28,7 +28,7 @@ class Engine:
     ``limits`` is the meta data of a CONFIGURE frame; sizes of strings and memory hold for the whole process.
     """
 
-    def __init__(self, library: Path = DEFAULT_PATH, limits: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, library: "str | Path" = DEFAULT_PATH, limits: Mapping[str, Any] | None = None) -> None:
         self._library = library
         self._limits = limits or {}
         self._ids = count(1)

@@ -5,35 +5,44 @@ A worker starts it as a file, without site packages, and with nothing in its env
     python -I -S /abs/tengo_bridge/executor.py --fd N --parent PID [--memory-bytes N] [--library PATH]
 
 It exits with 0 at the end of the stream, else with 1 and one line on standard error.
+
+Each domain has such a process, so it loads next to nothing: what it needs of pathlib, signal and getopt or argparse it
+has from os and from the C library, as these would take two megabytes of each.
 """
 
+import os
 import sys
-from getopt import GetoptError, getopt
-from pathlib import Path
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 from tengo_bridge.errors import BridgeError
 from tengo_bridge.library import DEFAULT_PATH, SERVE_STREAM_ENDED, load_library
 from tengo_bridge.lockdown import clear_environment, end_with_parent, leave_signals_to_parent, lock_down
 
-OPTIONS = ("fd=", "parent=", "memory-bytes=", "library=")
+OPTIONS = frozenset({"--fd", "--parent", "--memory-bytes", "--library"})
 
 
 def main() -> int:
     """Serve until the stream ends; gives the exit status."""
     try:
-        # Not argparse, which takes a megabyte of each executor.
-        given = dict(getopt(sys.argv[1:], "", OPTIONS)[0])
+        given = _options(sys.argv[1:])
         stream, parent = int(given["--fd"]), int(given["--parent"])
         memory_bytes = int(given["--memory-bytes"]) if "--memory-bytes" in given else None
-    except (GetoptError, KeyError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         return _failed(f"started with wrong options: {error}")
     try:
-        return serve(stream, parent, memory_bytes, Path(given.get("--library", DEFAULT_PATH)))
+        return serve(stream, parent, memory_bytes, given.get("--library", DEFAULT_PATH))
     except (BridgeError, OSError) as error:
         return _failed(str(error))
+
+
+def _options(arguments: list[str]) -> dict[str, str]:
+    """The value of each option that is given. Raises ValueError."""
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    for name in given.keys() - OPTIONS:
+        raise ValueError(f"there is no option {name}")
+    return given
 
 
 def _failed(reason: str) -> int:
@@ -41,7 +50,7 @@ def _failed(reason: str) -> int:
     return 1
 
 
-def serve(stream: int, parent: int, memory_bytes: int | None, library_path: Path) -> int:
+def serve(stream: int, parent: int, memory_bytes: int | None, library_path: str) -> int:
     """Lock down, and answer frames on the socket ``stream``; gives the exit status. Raises BridgeError, OSError."""
     clear_environment()
     end_with_parent(parent)

@@ -4,8 +4,6 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterable
-from pathlib import Path
 
 from tengo_bridge.errors import BridgeError
 
@@ -83,7 +81,7 @@ def _known(rights_since: dict[int, int], version: int) -> int:
     return sum(rights for since, rights in rights_since.items() if since <= version)
 
 
-def leave_only_reading(paths: Iterable[Path]) -> None:
+def leave_only_reading(paths: list[str]) -> None:
     """Give up everything that the kernel lets go of, but for reading these files and what is in these folders.
 
     It binds the calling thread and all that it starts later, and there is no way back. The process must have given up
@@ -99,7 +97,7 @@ def leave_only_reading(paths: Iterable[Path]) -> None:
         raise _refused(error) from error
 
 
-def _restrict(rights: Rights, paths: Iterable[Path]) -> None:
+def _restrict(rights: Rights, paths: list[str]) -> None:
     # Older kernels take the longer structure, as what they do not know in it is zero.
     size = ctypes.c_size_t(ctypes.sizeof(rights))
     ruleset = _system_call(SYS_CREATE_RULESET, ctypes.byref(rights), size, NO_FLAGS)
@@ -111,7 +109,7 @@ def _restrict(rights: Rights, paths: Iterable[Path]) -> None:
         os.close(ruleset)
 
 
-def _allow_reading(ruleset: int, path: Path) -> None:
+def _allow_reading(ruleset: int, path: str) -> None:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError, PermissionError):

@@ -1,14 +1,14 @@
 """Finding, loading and checking ``libtengo.so``. Everything that ctypes knows of the library is here."""
 
 import ctypes
-from pathlib import Path
+import os
 
 from tengo_bridge.errors import BridgeError
 
 ABI_VERSION = 2
 """The version of the library's functions, and of the frames, that this package speaks."""
 
-DEFAULT_PATH = Path(__file__).resolve().with_name("libtengo.so")
+DEFAULT_PATH = os.path.join(os.path.dirname(os.path.realpath(__file__)), "libtengo.so")
 
 SERVE_STREAM_ENDED = 0
 SERVE_STREAM_REFUSED = 1
@@ -40,9 +40,9 @@ class Library:
         return status
 
 
-def load_library(path: Path = DEFAULT_PATH) -> Library:
+def load_library(path: "str | os.PathLike[str]" = DEFAULT_PATH) -> Library:
     """Load the library at ``path``; LibraryError if it cannot be used. It stays loaded until the process ends."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise LibraryError(f"{path} is not there; run `make build` in the project's checkout")
     try:
         library = Library(ctypes.CDLL(str(path)))

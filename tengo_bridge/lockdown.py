@@ -7,10 +7,7 @@ as its library is loaded, so everything here comes before.
 import ctypes
 import os
 import resource
-import signal
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 from tengo_bridge.errors import BridgeError
 from tengo_bridge.landlock import leave_only_reading
@@ -33,6 +30,13 @@ OOM_SCORE = 500
 """Where the machine runs out of memory, the kernel ends an executor rather than a daemon."""
 
 PROXY_VARIABLES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"})
+
+# From <signal.h>.
+SIGINT = 2
+SIGKILL = 9
+SIGTERM = 15
+SIG_DFL = ctypes.c_void_p(0)
+SIG_IGN = ctypes.c_void_p(1)
 
 # From <linux/prctl.h>.
 PR_SET_PDEATHSIG = 1
@@ -89,8 +93,8 @@ def clear_environment() -> None:
     Go reads the environment that the process was started with, whatever has been unset since. So where there is more
     than that in it, the process starts anew, in place and with the same arguments.
     """
-    started_with = Path("/proc/self/environ").read_bytes().split(b"\0")
-    names = {os.fsdecode(entry.partition(b"=")[0]) for entry in started_with if entry}
+    started_with = _text("/proc/self/environ").split("\0")
+    names = {entry.partition("=")[0] for entry in started_with if entry}
     kept = {name: value for name, value in os.environ.items() if name in PROXY_VARIABLES}
     if not names <= PROXY_VARIABLES:
         os.execve(sys.executable, sys.orig_argv, kept)  # noqa: S606
@@ -101,18 +105,20 @@ def clear_environment() -> None:
 
 def end_with_parent(parent_pid: int) -> None:
     """Have the kernel kill this process when the worker dies, however it dies."""
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _prctl(PR_SET_PDEATHSIG, SIGKILL)
     if os.getppid() != parent_pid:
         raise LockdownError(f"the worker, process {parent_pid}, is gone")
 
 
 def leave_signals_to_parent() -> None:
     """Ctrl-C reaches the whole group of processes, and the worker decides what becomes of this one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    libc = ctypes.CDLL(None)
+    libc.signal.restype = ctypes.c_void_p
+    libc.signal(SIGINT, SIG_IGN)
+    libc.signal(SIGTERM, SIG_DFL)
 
 
-def lock_down(stream: int, memory_bytes: int | None, library: Path) -> None:
+def lock_down(stream: int, memory_bytes: int | None, library: str) -> None:
     """Leave the process with the socket ``stream``, so much data memory, and files that it can read but not write.
 
     Raises LockdownError or OSError if the kernel refuses a step, LandlockError if it has Landlock and refuses that.
@@ -128,7 +134,7 @@ def close_descriptors(stream: int) -> None:
     """Leave nothing open but the stream, standard output and error, and nothing to read from standard input."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
-    highest = max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
     os.closerange(3, stream)
     os.closerange(max(3, stream + 1), highest + 1)
 
@@ -139,8 +145,10 @@ def stand_back_for_daemons() -> None:
     A program that loops takes no more than what it is due; the worker that has to end it must not wait for that.
     """
     os.nice(NICENESS)
-    score = Path("/proc/self/oom_score_adj")
-    score.write_text(str(max(OOM_SCORE, int(score.read_text()))))
+    score = "/proc/self/oom_score_adj"
+    highest = max(OOM_SCORE, int(_text(score)))
+    with open(score, "w", encoding="ascii") as file:
+        file.write(str(highest))
 
 
 def limit_resources(memory_bytes: int | None) -> None:
@@ -200,21 +208,25 @@ def _drop_capabilities() -> None:
         raise LockdownError(f"capset fails: {os.strerror(ctypes.get_errno())}")
 
 
-def limit_files(library: Path) -> None:
+def limit_files(library: str) -> None:
     """Reading alone, and that of: the library and what its loader needs, names, TLS roots, time zones, Go's needs."""
-    system = map(Path, NAME_RESOLUTION + TLS_ROOTS + TIME_ZONES + GO_RUNTIME)
-    leave_only_reading([library, *_loader_needs(), *system])
+    leave_only_reading([library, *_loader_needs(), *NAME_RESOLUTION, *TLS_ROOTS, *TIME_ZONES, *GO_RUNTIME])
 
 
-def _loader_needs() -> Iterator[Path]:
+def _loader_needs() -> list[str]:
     """What the library is linked to is part of the C library, and most often loaded already."""
-    yield Path("/etc/ld.so.cache")
-    for line in Path("/proc/self/maps").read_text().splitlines():
+    needs = ["/etc/ld.so.cache"]
+    for line in _text("/proc/self/maps").splitlines():
         _, slash, rest = line.partition("/")
-        mapped = Path(slash + rest)
-        if mapped.name.startswith(("libc.", "libc-", "ld-musl")):
-            yield mapped.parent
-            return
+        folder, name = os.path.split(slash + rest)
+        if name.startswith(("libc.", "libc-", "ld-musl")):
+            return [*needs, folder]
+    return needs
+
+
+def _text(path: str) -> str:
+    with open(path, "rb") as file:
+        return os.fsdecode(file.read())
 
 
 def _prctl(option: int, value: int) -> None:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry
-
 from juvuln.api.rates import Rates
 from juvuln.api.traffic import Traffic
 from juvuln.calls import Calls
@@ -32,8 +30,6 @@ class Services:
     planning: Planning
     pauses: Pauses
     readiness: Readiness
-    registry: CollectorRegistry
-    """What there is to tell Prometheus."""
     traffic: Traffic
     since_ms: int
     """When the manager started."""

@@ -8,7 +8,7 @@ from juvuln.commands.arguments import ProgramArgument
 from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect
 from juvuln.commands.endings import ends_well_or_says_why
 from juvuln.commands.terminal import confirm
-from shared.cli import EXIT_FAILURE
+from shared.start import EXIT_FAILURE
 from shared.terminal import harmless
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

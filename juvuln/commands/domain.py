@@ -11,8 +11,9 @@ import typer
 from juvuln.commands.endings import PROGRAM, ends_well_or_says_why
 from juvuln.commands.errors import UsageError
 from juvuln.commands.output import counted, print_json
-from shared.cli import EXIT_FAILURE, ConfigOption
+from shared.cli import ConfigOption
 from shared.errors import SelfhostError
+from shared.start import EXIT_FAILURE
 
 if TYPE_CHECKING:
     from juvuln.domains.check import Finding

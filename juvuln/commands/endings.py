@@ -10,8 +10,8 @@ from typing import ParamSpec
 import typer
 
 from juvuln.commands.errors import EXIT_INTERRUPTED, UsageError, exit_status
-from shared.cli import report_error
 from shared.errors import SelfhostError
+from shared.start import report_error
 
 PROGRAM = "juvuln"
 

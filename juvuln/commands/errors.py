@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.cli import EXIT_CONFIGURATION, EXIT_FAILURE, EXIT_USAGE
 from shared.errors import ConfigurationError, SelfhostError
+from shared.start import EXIT_CONFIGURATION, EXIT_FAILURE, EXIT_USAGE
 
 EXIT_UNREACHABLE = 3
 EXIT_UNKNOWN = 4

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli import EXIT_USAGE
+from shared.start import EXIT_USAGE
 
 if TYPE_CHECKING:
     from juvuln.schedule import ScheduleError

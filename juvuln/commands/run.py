@@ -10,7 +10,7 @@ from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption
 from juvuln.commands.endings import ends_well_or_says_why
 from juvuln.commands.errors import UsageError
 from juvuln.commands.output import JsonOption, QuietOption, print_json
-from shared.cli import EXIT_FAILURE
+from shared.start import EXIT_FAILURE
 from shared.terminal import harmless
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from juvuln.commands.errors import UnreachableError
 from juvuln.commands.operator import ManagerOption, call_manager
 from juvuln.commands.output import JsonOption, print_json
 from juvuln.commands.terminal import standard_output
-from shared.cli import EXIT_FAILURE, ConfigOption, report_error
+from shared.cli import ConfigOption
+from shared.start import EXIT_FAILURE, report_error
 
 if TYPE_CHECKING:
     from juvuln.commands.transport import Transport

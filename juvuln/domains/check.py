@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from juvuln.async_engine import AsyncConnection
 from juvuln.database import DatabaseError, database_kind, database_place, open_engine, transaction
 from juvuln.domains.create import PUBLIC_TOKEN
 from juvuln.domains.shape import shape_of

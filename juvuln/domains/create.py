@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID, uuid5
 
 from sqlalchemy import insert, literal_column, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from juvuln.async_engine import AsyncConnection, AsyncEngine
 from juvuln.database import transaction
 from juvuln.domains.shape import Shape, domain_mark, own_metadata, shape_of
 from juvuln.domains.tables import ACTIONS, group_policies, groups, metadata, user_groups, user_tokens, users

@@ -8,8 +8,8 @@ revision its existence, signature and checksum. The code itself stays untouched.
 import hashlib
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from juvuln.async_engine import AsyncConnection
 from juvuln.domains.tables import programs, revisions
 
 PROGRAM_COLUMNS = [column.name for column in programs.c]

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
+from juvuln.async_engine import AsyncEngine
 from juvuln.database import DatabaseError, database_errors
 from juvuln.domains.notify import CHANNEL
 
@@ -27,7 +26,7 @@ class Listener:
         """Listen until the connection breaks. Raises DatabaseError, always."""
         with database_errors(self._what):
             async with self._engine.connect() as connection:
-                driver: Any = (await connection.get_raw_connection()).driver_connection
+                driver = await connection.driver_connection()
                 told = asyncio.Event()
                 driver.add_termination_listener(lambda _: told.set())
                 await driver.add_listener(CHANNEL, lambda *_: told.set())

@@ -4,8 +4,8 @@ The trigger sends a notification without content; what changed is found by readi
 """
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from juvuln.async_engine import AsyncConnection, AsyncEngine
 from juvuln.database import transaction
 
 CHANNEL = "selfhost_programs"

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, String, func, select, type_coerce
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from juvuln.async_engine import AsyncConnection, AsyncEngine
 from juvuln.database import transaction
 from juvuln.domains.columns import bytes_of
 from juvuln.domains.fingerprint import read_fingerprint

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, MetaData, Table, Text, inspect
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from juvuln.async_engine import AsyncConnection
 from juvuln.database import UtcDateTime
 from juvuln.domains.tables import metadata
 

@@ -24,9 +24,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from juvuln.access import Policies, Policy, Principal, own_group
+from juvuln.async_engine import AsyncConnection, AsyncEngine
 from juvuln.database import transaction
 from juvuln.domains.columns import (
     EARLIEST,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from juvuln.async_engine import AsyncConnection
 from juvuln.programs import Program
 from juvuln.runs.tables import routines, runs
+from juvuln.upsert import insert_or
 
 _FORGET = delete(routines).where(
     routines.c.domain == bindparam("of_domain"), routines.c.program_uuid == bindparam("uuid")
@@ -54,8 +54,7 @@ async def follow(connection: AsyncConnection, programs: Iterable[Program], now_m
     ]
     if not rows:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    new = dialect.insert(routines)
+    new = insert_or(connection.dialect, routines)
     unless_same = new.on_conflict_do_update(
         index_elements=[routines.c.domain, routines.c.program_uuid],
         set_={"schedule": new.excluded.schedule, "since_ms": new.excluded.since_ms},

@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import structlog
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from juvuln.async_engine import AsyncConnection, AsyncEngine
 from juvuln.database import DatabaseError, transaction
 from juvuln.runs.meter import RunMeter
 from juvuln.runs.tables import WHAT, managers, runs
+from juvuln.upsert import insert_or
 from shared.wire import Outcome
 
 BEAT_SECONDS = 20.0
@@ -108,9 +108,8 @@ class Managers:
             await connection.execute(delete(managers).where(mine))
 
     async def _write_row(self, connection: AsyncConnection) -> None:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         row = {"life": self._life, "beats": self._beats}
-        new = dialect.insert(managers).values(name=self._name, **row)
+        new = insert_or(connection.dialect, managers).values(name=self._name, **row)
         await connection.execute(new.on_conflict_do_update(index_elements=[managers.c.name], set_=row))
 
     async def _signs(self, connection: AsyncConnection) -> Mapping[str, Sign]:

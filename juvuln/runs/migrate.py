@@ -7,10 +7,10 @@ Alembic: a tenth of a second and seven megabytes, which are needed once in a ver
 from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from juvuln.async_engine import AsyncEngine
 from juvuln.database import transaction
-from juvuln.runs.tables import metadata
+from juvuln.runs.tables import PARTIAL_INDEXES, metadata
 from shared.errors import StartError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -60,6 +60,8 @@ def _newest() -> str:
 
 def _create(connection: Connection, version: str) -> None:
     metadata.create_all(connection, checkfirst=False)
+    for name, rows in PARTIAL_INDEXES.items():
+        connection.exec_driver_sql(f"CREATE INDEX {name} ON {rows}")
     _version.create(connection)
     connection.execute(insert(_version).values(version_num=version))
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from juvuln.async_engine import AsyncEngine
 from juvuln.database import transaction
 from juvuln.runs.tables import WHAT, paused_domains
+from juvuln.upsert import insert_or
 
 
 class PausedDomains:
@@ -22,10 +22,9 @@ class PausedDomains:
 
     async def pause(self, domain: str, since_ms: int) -> bool:
         """False if it is paused already."""
-        dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(paused_domains).values(domain=domain, since_ms=since_ms).on_conflict_do_nothing()
+        new = insert_or(self._engine.dialect, paused_domains).values(domain=domain, since_ms=since_ms)
         async with transaction(self._engine, WHAT) as connection:
-            return (await connection.execute(statement)).rowcount > 0
+            return (await connection.execute(new.on_conflict_do_nothing())).rowcount > 0
 
     async def resume(self, domain: str) -> bool:
         """False if it is not paused."""

@@ -16,8 +16,8 @@ from uuid import UUID
 import structlog
 from pydantic import TypeAdapter
 from sqlalchemy import Select, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from juvuln.async_engine import AsyncEngine
 from juvuln.database import DatabaseError, RefusedError, open_engine, transaction
 from juvuln.programs import Changes, Program
 from juvuln.runs.batch import Batch, Claim

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Row, Select, delete, exists, func, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from juvuln.async_engine import AsyncEngine
 from juvuln.database import transaction
 from juvuln.runs.tables import WHAT, runs
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import groupby, repeat
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from pydantic_core import PydanticSerializationError, to_json
 
 from juvuln.database import RefusedError, connect_sqlite, database_errors, is_same_file, sqlite_path
-from juvuln.postgresql import PostgresqlUrl, connect, parse_postgresql_url
+from juvuln.postgresql import PostgresqlUrl, parse_postgresql_url
 from juvuln.runs.migrate import VERSION_TABLE
 from juvuln.runs.tables import WHAT, runs
 
@@ -81,7 +81,10 @@ def open_writing(url: str) -> Writing:
     """For a record that is there, in this version's form. Nothing is connected yet. Raises ConfigurationError."""
     if url.startswith("sqlite:"):
         return SqliteWriting(sqlite_path(url))
-    return PostgresqlWriting(parse_postgresql_url(url))
+    # Not before there is something in PostgreSQL: it loads the driver.
+    from juvuln.postgresql_connection import connect
+
+    return PostgresqlWriting(parse_postgresql_url(url), connect)
 
 
 class SqliteWriting:
@@ -137,8 +140,9 @@ class SqliteWriting:
 class PostgresqlWriting:
     """A connection of its own, held as long as it is good."""
 
-    def __init__(self, url: PostgresqlUrl) -> None:
+    def __init__(self, url: PostgresqlUrl, connect: Callable[[PostgresqlUrl], Awaitable[Any]]) -> None:
         self._url = url
+        self._connect = connect
         self._connection: Any = None
 
     async def write(self, new: Sequence[Row], endings: Sequence[Row], before_commit: Callable[[], None]) -> set[str]:
@@ -157,7 +161,7 @@ class PostgresqlWriting:
 
     async def _connected(self) -> Any:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._url)
+            self._connection = await self._connect(self._url)
         return self._connection
 
 

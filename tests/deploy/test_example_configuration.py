@@ -34,7 +34,7 @@ WITHOUT_A_FIXED_DEFAULT = {
 
 
 def example_of(settings: type[DaemonSettings]) -> Path:
-    name = str(settings.model_config["env_prefix"]).rstrip("_").lower()
+    name = settings.env_prefix.rstrip("_").lower()
     return EXAMPLES / f"{name}.example.yaml"
 
 
@@ -98,7 +98,7 @@ def test_the_example_shows_the_real_defaults(cls: type[DaemonSettings], tmp_path
 @pytest.mark.parametrize("cls", DAEMONS)
 def test_the_line_above_each_option_explains_it_with_its_default_and_its_variable(cls: type[DaemonSettings]) -> None:
     lines = example_of(cls).read_text(encoding="utf-8").splitlines()
-    prefix = str(cls.model_config["env_prefix"])
+    prefix = cls.env_prefix
     for option in options(cls):
         variable = prefix + option.replace(".", "__").upper()
         (number,) = (index for index, line in enumerate(lines) if line.endswith(f" {variable}"))

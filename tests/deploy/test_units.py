@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.cli import EXIT_CONFIGURATION
 from shared.config import DaemonSettings
+from shared.start import EXIT_CONFIGURATION
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 DAEMONS = ["juvuln", "malgomaj"]

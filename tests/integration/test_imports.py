@@ -10,12 +10,10 @@ from tengo_bridge.library import DEFAULT_PATH
 
 CHECK_CONFIGURATION = """
 import sys
-from {daemon}.cli import main
-sys.argv = ["{daemon}", "--check-config"]
-try:
-    main()
-except SystemExit as end:
-    assert end.code == 0
+from shared.start import start
+from {daemon}.start import run
+sys.argv = ["{daemon}"]
+assert start("{daemon}", lambda config: run(config, check_only=True), lambda: None) == 0
 """
 MAKE_RECORD = """
 import asyncio
@@ -31,7 +29,7 @@ MANAGER = CHECK_CONFIGURATION.format(daemon="juvuln") + MAKE_RECORD
 WORKER = CHECK_CONFIGURATION.format(daemon="malgomaj") + "import malgomaj.worker"
 EXECUTOR = f"""
 import sys
-sys.path.insert(0, {str(DEFAULT_PATH.parent.parent)!r})
+sys.path.insert(0, {str(Path(DEFAULT_PATH).parent.parent)!r})
 from tengo_bridge.executor import main
 sys.argv = ["executor.py", "--fd", "0", "--parent", "0"]
 assert main() == 1
@@ -41,9 +39,35 @@ assert main() == 1
 @pytest.mark.parametrize(
     ("code", "options", "needless"),
     [
-        pytest.param(MANAGER, [], ["alembic", "pydantic.networks", "rich"], id="the manager"),
-        pytest.param(WORKER, [], ["pydantic.networks", "rich", "sqlalchemy"], id="the worker"),
-        pytest.param(EXECUTOR, ["-I", "-S"], ["argparse", "asyncio", "pydantic", "shutil", "typing"], id="an executor"),
+        pytest.param(
+            MANAGER,
+            [],
+            [
+                "alembic",
+                "asyncpg",
+                "juvuln.commands",
+                "prometheus_client",
+                "pydantic.networks",
+                "rich",
+                "sqlalchemy.dialects.postgresql",
+                "sqlalchemy.ext.asyncio",
+                "sqlalchemy.orm",
+                "typer",
+            ],
+            id="the manager, on SQLite",
+        ),
+        pytest.param(
+            WORKER,
+            [],
+            ["prometheus_client", "pydantic.networks", "rich", "sqlalchemy", "typer", "yaml"],
+            id="the worker",
+        ),
+        pytest.param(
+            EXECUTOR,
+            ["-I", "-S"],
+            ["argparse", "asyncio", "pathlib", "pydantic", "re", "shutil", "signal", "typing"],
+            id="an executor",
+        ),
     ],
 )
 def test_nothing_is_loaded_that_nobody_needs(

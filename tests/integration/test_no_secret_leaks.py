@@ -88,10 +88,10 @@ async def urls(server: TcpPostgres) -> Mapping[str, str]:
     admin = open_engine(f"postgresql://postgres:{QUOTED_PASSWORD}@127.0.0.1:{server.port}/postgres")
     user = f"u{uuid4().hex}"
     async with admin.connect() as connection:
-        plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await plain.execute(text(f"CREATE ROLE {user} LOGIN PASSWORD '{GOOD_PASSWORD}'"))
+        await connection.run_sync(lambda plain: plain.execution_options(isolation_level="AUTOCOMMIT"))
+        await connection.execute(text(f"CREATE ROLE {user} LOGIN PASSWORD '{GOOD_PASSWORD}'"))
         for name in ("domain", "record"):
-            await plain.execute(text(f"CREATE DATABASE {user}_{name} OWNER {user}"))
+            await connection.execute(text(f"CREATE DATABASE {user}_{name} OWNER {user}"))
     await admin.dispose()
 
     def url(secret: str, port: int, database: str) -> str:

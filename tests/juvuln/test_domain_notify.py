@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from juvuln.async_engine import AsyncEngine
 from juvuln.database import DatabaseError, open_engine
 from juvuln.domains.create import create_domain
 from juvuln.domains.notify import CHANNEL, install, is_installed

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import event, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from juvuln.async_engine import AsyncEngine
 from juvuln.database import open_engine
 from juvuln.domains.create import ROOT_UUID, create_domain
 from juvuln.domains.reading import DomainReader
@@ -198,7 +198,7 @@ async def test_odd_values_that_sqlite_takes_stop_no_other(tmp_path: Path) -> Non
                     text(f"UPDATE program_code_revisions SET program_uuid = {value} WHERE program_uuid = '{uuid.hex}'")
                 )
                 await connection.execute(text(f"UPDATE programs SET uuid = {value} WHERE name = '{name}'"))
-                await connection.commit()
+                await connection.run_sync(lambda sync: sync.commit())
         else:
             await made.execute(f"UPDATE programs SET {column} = {value} WHERE uuid = '{uuid.hex}'")
     reading = await made.reader.read(None)

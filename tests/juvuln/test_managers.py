@@ -9,8 +9,8 @@ from itertools import count
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from juvuln.async_engine import AsyncConnection
 from juvuln.clock import new_run_id
 from juvuln.database import transaction
 from juvuln.runs.managers import GONE_AFTER_LOOKS, Managers, Sign

@@ -101,9 +101,9 @@ async def test_names_with_special_characters_are_decoded(server: TcpPostgres) ->
     admin = f"postgresql://{USER}@127.0.0.1:{server.port}/postgres"
     engine = open_engine(admin)
     async with engine.connect() as connection:
-        plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await plain.execute(text("CREATE ROLE \"we ird@user\" LOGIN PASSWORD 's3c:ret'"))
-        await plain.execute(text('CREATE DATABASE "da ta/base?"'))
+        await connection.run_sync(lambda plain: plain.execution_options(isolation_level="AUTOCOMMIT"))
+        await connection.execute(text("CREATE ROLE \"we ird@user\" LOGIN PASSWORD 's3c:ret'"))
+        await connection.execute(text('CREATE DATABASE "da ta/base?"'))
     await engine.dispose()
     url = f"postgresql://we%20ird%40user:s3c%3Aret@127.0.0.1:{server.port}/da%20ta%2Fbase%3F"
     assert await ask(url, "SELECT current_user || '|' || current_database()") == "we ird@user|da ta/base?"

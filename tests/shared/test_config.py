@@ -2,10 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from pydantic import SecretStr
-from pydantic_settings import SettingsConfigDict
 
 from shared.config import (
     DaemonSettings,
@@ -32,7 +32,7 @@ class Inner(Section):
 
 
 class LittleSettings(DaemonSettings):
-    model_config = SettingsConfigDict(env_prefix="LITTLE_")
+    env_prefix: ClassVar[str] = "LITTLE_"
 
     listen: LittleListen = LittleListen()
     inner: Inner = Inner()

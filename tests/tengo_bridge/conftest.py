@@ -17,7 +17,7 @@ from .process import ExecutorProcess, executor_process
 def library() -> Path:
     """libtengo.so, built from the sources as they are."""
     build()
-    return DEFAULT_PATH
+    return Path(DEFAULT_PATH)
 
 
 @pytest.fixture
