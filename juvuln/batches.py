@@ -6,7 +6,7 @@ differs.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -65,18 +65,32 @@ class Batches:
 
         With ``start`` it is handed over now, and begins then. Raises NotStarted, Unanswered.
         """
-        loop = asyncio.get_running_loop()
-        waiting = Waiting(task, is_call, loop.create_future(), start)
+        waiting = Waiting(task, is_call, asyncio.get_running_loop().create_future(), start)
         together = worker.uuid, start.at_ms if start else None
-        gathering = self._gathering.setdefault(together, [])
-        if not gathering:
-            loop.call_soon(self._send, worker, together)
-        gathering.append(waiting)
+        if together in self._gathering:
+            self._gathering[together].append(waiting)
+        elif await self._is_sent_alone(worker, together, waiting):
+            return await self._client.run(worker, task, is_call=is_call)
         try:
             return await waiting.said
         finally:
             if waiting.call is not None:
                 self._leave(waiting.call)
+
+    async def _is_sent_alone(self, worker: Worker, together: _Together, first: Waiting) -> bool:
+        """Gather what comes in this turn of the loop, and send it; false if there is nothing else, and it can go alone."""
+        self._gathering[together] = [first]
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            first.said.cancel()
+            raise
+        finally:
+            gathered = [waiting for waiting in self._gathering.pop(together) if not waiting.said.done()]
+            is_alone = gathered == [first] and first.start is None
+            if not is_alone:
+                self._send(worker, gathered)
+        return is_alone
 
     def _leave(self, call: "asyncio.Task[None]") -> None:
         """One waits no more; a call that nobody waits for is given up, if it has not ended."""
@@ -85,9 +99,7 @@ class Batches:
             del self._calls[call]
             call.cancel()
 
-    def _send(self, worker: Worker, together: _Together) -> None:
-        """Send what has gathered. Who has been cancelled since then did not start."""
-        gathered = [waiting for waiting in self._gathering.pop(together) if not waiting.said.done()]
+    def _send(self, worker: Worker, gathered: Sequence[Waiting]) -> None:
         for batch in _parted(gathered):
             call = asyncio.get_running_loop().create_task(self._call(worker, batch))
             self._calls[call] = len(batch)
