@@ -67,6 +67,8 @@ class Instant:
     def cancel(self, run_id: str, reason: str) -> None:
         """Nothing is under way for long enough."""
 
+    withdraw = cancel
+
     def stop(self) -> None:
         """There is nothing to stop."""
 

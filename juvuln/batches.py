@@ -26,7 +26,7 @@ _Together = tuple[UUID, int | None]
 log = structlog.get_logger()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Start:
     """When a task begins that is handed over before its time."""
 
@@ -34,10 +34,8 @@ class Start:
     """In milliseconds since 1970: tasks with the same go together."""
     at: float
     """By the loop's clock."""
-    begin: Callable[[], int]
-    """Called then, and gives when that is. Raises NotStarted if it is not to begin after all."""
-    begun_ms: int | None = None
-    """When that was; from then on the worker may have begun it."""
+    begin: Callable[[], None]
+    """Called then; from then on the worker may have begun it. Raises NotStarted if it is not to begin after all."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +47,8 @@ class Waiting:
     said: "asyncio.Future[Said]"
     start: Start | None
     """None: at once."""
+    begun: bool
+    """Whether the worker may have begun it."""
     call: "asyncio.Task[None] | None" = None
     """The call that it goes with, once that is made."""
 
@@ -65,7 +65,8 @@ class Batches:
 
         With ``start`` it is handed over now, and begins then. Raises NotStarted, Unanswered.
         """
-        waiting = Waiting(task, is_call, asyncio.get_running_loop().create_future(), start)
+        said = asyncio.get_running_loop().create_future()
+        waiting = Waiting(task, is_call, said, start, begun=start is None)
         together = worker.uuid, start.at_ms if start else None
         if together in self._gathering:
             self._gathering[together].append(waiting)
@@ -78,7 +79,7 @@ class Batches:
                 self._leave(waiting.call)
 
     async def _is_sent_alone(self, worker: Worker, together: _Together, first: Waiting) -> bool:
-        """Gather what comes in this turn of the loop, and send it; false if there is nothing else, and it can go alone."""
+        """Gather what comes in this turn of the loop, and send it; true if nothing else came and it may go alone."""
         self._gathering[together] = [first]
         try:
             await asyncio.sleep(0)
@@ -125,8 +126,7 @@ class Batches:
             log.exception("batch_failed", worker=worker.name)
             turn = Unanswered("internal error of the manager; its log has the details")
         for waiting in batch:
-            is_certain = waiting.start is not None and waiting.start.begun_ms is None and isinstance(turn, Unanswered)
-            _refuse(waiting, NotStarted(Why.BROKEN, turn.reason) if is_certain else turn)
+            _refuse(waiting, turn)
 
 
 def _tasks(batch: Iterable[Waiting]) -> list[bytes]:
@@ -139,15 +139,19 @@ def _begin(batch: Iterable[Waiting]) -> BeginWord:
 
 
 def _is_begun(waiting: Waiting) -> bool:
-    start = waiting.start
-    if start is None or waiting.said.done():
+    if waiting.start is None or waiting.said.done():
         return False
     try:
-        start.begun_ms = start.begin()
+        waiting.start.begin()
     except NotStarted as turn:
         _refuse(waiting, turn)
-        return False
-    return True
+    except Exception:
+        # The others are still to hear that they begin.
+        log.exception("run_not_begun")
+        _refuse(waiting, NotStarted(Why.OURS, "internal error of the manager; its log has the details"))
+    else:
+        waiting.begun = True
+    return waiting.begun
 
 
 def _parted(gathered: Iterable[Waiting]) -> Iterator[list[Waiting]]:
@@ -168,10 +172,14 @@ def _hear(batch: list[Waiting], line: BatchLine) -> None:
     """Raises Unanswered if the line is of none of the tasks."""
     if line.index >= len(batch):
         raise Unanswered("the worker's answer to several tasks cannot be understood")
+    waiting = batch[line.index]
     try:
-        _tell(batch[line.index], understand_line(line))
+        said = understand_line(line)
+        if not waiting.begun:
+            raise NotStarted(Why.BROKEN, f"ended it before its time ({said.error or said.outcome})")
+        _tell(waiting, said)
     except (NotStarted, Unanswered) as turn:
-        _refuse(batch[line.index], turn)
+        _refuse(waiting, turn)
 
 
 def _tell(waiting: Waiting, said: Said) -> None:
@@ -180,10 +188,10 @@ def _tell(waiting: Waiting, said: Said) -> None:
 
 
 def _refuse(waiting: Waiting, turn: NotStarted | Unanswered) -> None:
-    if not waiting.said.done():
-        # Each gets one of its own: a traceback belongs to one task.
-        waiting.said.set_exception(
-            NotStarted(turn.why, turn.reason, turn.retry_after_seconds)
-            if isinstance(turn, NotStarted)
-            else Unanswered(turn.reason)
-        )
+    if waiting.said.done():
+        return
+    # Each gets one of its own: a traceback belongs to one task.
+    if isinstance(turn, NotStarted):
+        waiting.said.set_exception(NotStarted(turn.why, turn.reason, turn.retry_after_seconds))
+    else:
+        waiting.said.set_exception(Unanswered(turn.reason) if waiting.begun else NotStarted(Why.BROKEN, turn.reason))

@@ -9,12 +9,12 @@ from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Result
 from juvuln.domains.domains import Domains
 from juvuln.domains.store import Specification
-from juvuln.fairness import has_share
 from juvuln.inflight import InFlight
 from juvuln.programs import Program
 from juvuln.runs.record import RunRecord
 from juvuln.runs.run import Run, Trigger
 from shared.errors import SelfhostError
+from shared.share import has_share
 from shared.wire import ProgramState, ProgramType, TaskRequest
 
 

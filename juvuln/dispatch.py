@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from juvuln.answers import NotStarted, Said, Unanswered, Why
-from juvuln.batches import Batches, Start
+from juvuln.batches import ROOM_BYTES, Batches, Start
 from juvuln.clock import Clock
 from juvuln.due import LONGEST_WAITED_SETBACK_MS
 from juvuln.fairness import Places
@@ -35,8 +35,10 @@ LONGEST_SLEEP_SECONDS = 1.0
 """The wall clock is looked at this often, for it may be set while a run waits for its time."""
 CLOCK_TOLERANCE_SECONDS = 0.01
 """By so much the loop's clock and that of the wall may differ over the time for which a run is held."""
-MOST_HELD = 10_000
-"""Runs at workers before their time. What is claimed beyond that waits here until it is due."""
+MOST_HELD_BYTES = 64 * 1024 * 1024
+"""Tasks at workers before their time, which are kept here as long. What is claimed beyond that waits for its time."""
+LEAST_HELD_BYTES = 4096
+"""What a task is counted with, besides its source code."""
 
 log = structlog.get_logger()
 
@@ -63,6 +65,13 @@ class Refused:
         return f"{self.worker}: {self.reason}"
 
 
+@dataclass(slots=True)
+class Handover:
+    """Whether and when (ms since 1970) a worker was told to begin a run."""
+
+    at_ms: int | None = None
+
+
 Refusals = Mapping[UUID, Refused]
 
 
@@ -87,8 +96,8 @@ class Dispatcher:
         self._live = live
         self._places = Places(parallel)
         self._wait_for_worker_seconds = wait_for_worker_seconds
-        self._held = 0
-        """Runs that were handed to workers before their time."""
+        self._held_bytes = 0
+        """Of the tasks that were handed to workers before their time."""
 
     async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
         """Have a claimed run done by a worker, once. Its record is left open."""
@@ -113,26 +122,16 @@ class Dispatcher:
 
         It takes none of the places, which are for what is under way: its time comes as soon as it can.
         """
-        seconds = self._seconds_early(run)
-        if run.not_before_ms is None or seconds <= 0:
+        if self._seconds_early(run) <= 0:
             return None
-        at = asyncio.get_running_loop().time() + seconds
-        worker = self._workers.choose(run.program.language, (), _content(run))
-        if worker is not None and worker.holds_tasks and self._held < MOST_HELD:
-            start = Start(run.not_before_ms, at, lambda: self._begin(run, worker))
-            self._held += 1
-            self._live.hold(run.id)
-            try:
-                return await self._send(worker, run, None, self._source_form(worker, run), start)
-            except NotStarted as turn:
-                log.debug("run_not_started_ahead", worker=worker.name, reason=turn.reason, **run.facts)
-                if turn.why is Why.SOURCE_NEEDED:
-                    self._workers.source_needed(worker.uuid, _content(run))
-                self._believe(worker, turn)
-            finally:
-                self._held -= 1
-        while (seconds := self._seconds_early(run)) > 0:  # noqa: ASYNC110 - what is waited for is the clock
-            await asyncio.sleep(min(seconds, LONGEST_SLEEP_SECONDS))
+        self._live.claim_ahead(run.id)
+        try:
+            if (result := await self._held_by_worker(run)) is not None:
+                return result
+            while (seconds := self._seconds_early(run)) > 0:  # noqa: ASYNC110 - what is waited for is the clock
+                await asyncio.sleep(min(seconds, LONGEST_SLEEP_SECONDS))
+        finally:
+            self._live.come_due(run.id)
         return None
 
     def _seconds_early(self, run: Run) -> float:
@@ -140,20 +139,34 @@ class Dispatcher:
         early_ms = 0 if run.not_before_ms is None else run.not_before_ms - self._clock.now_ms()
         return early_ms / 1000 if early_ms <= LONGEST_WAITED_SETBACK_MS else 0.0
 
-    def _begin(self, run: Run, worker: Worker) -> int:
-        """The time of a run that a worker holds has come; gives what time it is (ms).
+    async def _held_by_worker(self, run: Run) -> Result | None:
+        """The result of a run that a worker held until its time; None if none did, or it was not begun."""
+        worker = self._workers.choose(run.program.language, (), _content(run))
+        if worker is None or not worker.holds_tasks:
+            return None
+        form = self._source_form(worker, run)
+        size_bytes = LEAST_HELD_BYTES + (0 if form is SourceForm.DIGEST else len(run.program.code))
+        if self._held_bytes + size_bytes > MOST_HELD_BYTES:
+            return None
+        self._held_bytes += size_bytes
+        try:
+            at = asyncio.get_running_loop().time() + self._seconds_early(run)
+            return await self._send(worker, run, None, form, at)
+        except NotStarted as turn:
+            log.debug("run_not_started_ahead", worker=worker.name, reason=turn.reason, **run.facts)
+            self._learn(worker, run, turn, form)
+            return None
+        finally:
+            self._held_bytes -= size_bytes
 
-        Raises NotStarted if it is too late, the worker is gone, or the clock was set back meanwhile.
-        """
-        now_ms = self._clock.now_ms()
+    def _check_begin(self, run: Run, worker: Worker) -> None:
+        """Before a worker is told to begin what it holds. Raises NotStarted if that is not to be after all."""
+        if self._missed(run):
+            raise NotStarted(Why.OURS, "was to begin it too late")
         if self._seconds_early(run) > CLOCK_TOLERANCE_SECONDS:
             raise NotStarted(Why.OURS, "was to begin it when the clock was set back")
-        if run.start_by_ms is not None and now_ms > run.start_by_ms:
-            raise NotStarted(Why.OURS, "was to begin it too late")
-        if worker.uuid not in self._workers:
-            raise NotStarted(Why.OURS, "is gone")
-        self._live.hand_over(run.id, worker)
-        return now_ms
+        if not self._workers.is_open(worker.uuid):
+            raise NotStarted(Why.OURS, "gets no new runs")
 
     def _missed(self, run: Run) -> Result | None:
         """What becomes of a run that it is too late to start; None if it is not."""
@@ -173,24 +186,26 @@ class Dispatcher:
                 return await self._send(worker, run, request, form)
             except NotStarted as turn:
                 rest_seconds = turn.retry_after_seconds
-                if turn.why is Why.SOURCE_NEEDED and form is SourceForm.DIGEST:
-                    self._workers.source_needed(worker.uuid, _content(run))
-                    rest_seconds = 0.0  # it can have it at once
+                if self._learn(worker, run, turn, form):
+                    rest_seconds = 0.0  # it can have its source at once
                 elif worker.uuid not in refusals:
                     log.warning("worker_did_not_start_run", worker=worker.name, reason=turn.reason, **run.facts)
                 until = loop.time() + rest_seconds
                 refusals[worker.uuid] = Refused(worker.name, turn.why, turn.reason, until)
-                self._believe(worker, turn)
         return Result(self._ending(Outcome.SKIPPED, self._no_worker(run.program.language, refusals)))
 
-    def _believe(self, worker: Worker, turn: NotStarted) -> None:
-        """What a worker that did not take a run is good for from now on."""
+    def _learn(self, worker: Worker, run: Run, turn: NotStarted, form: SourceForm) -> bool:
+        """What a worker that did not take a run is good for from now on. True if it only needs the source code."""
+        if turn.why is Why.SOURCE_NEEDED and form is SourceForm.DIGEST:
+            self._workers.source_needed(worker.uuid, _content(run))
+            return True
         if turn.why is Why.GONE:
             self._workers.lose(worker.uuid, "takes no connection any more")
         elif turn.why is Why.STRANGER:
             self._workers.leave(worker.uuid)
         elif turn.why is Why.UNREACHABLE:
             self._workers.cannot_reach(worker.uuid)
+        return False
 
     async def _next_worker(self, run: Run, refusals: Refusals, began: float) -> Worker | None:
         """The worker to try next, as soon as there is one. None if there is none for as long as can be waited."""
@@ -228,31 +243,28 @@ class Dispatcher:
         return self._workers.source_form(worker.uuid, _content(run))
 
     async def _send(
-        self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm, start: Start | None = None
+        self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm, at: float | None = None
     ) -> Result:
-        """Have one worker do it; with ``start`` it is told then to begin. Raises NotStarted."""
-        handed_over_ms: int | None = None
-        if start is None:
-            handed_over_ms = self._clock.now_ms()
-            self._live.hand_over(run.id, worker)
+        """Have one worker do it, now or, after it has held it, ``at`` a time of the loop's clock. Raises NotStarted."""
+        handover = Handover()
+        if at is None:
+            self._hand_over(run, worker, handover)
         begun = True
         try:
-            said = await self._said(worker, run, request, form, start)
+            said = await self._said(worker, run, request, form, handover, at)
         except Unanswered as failure:
             said = Said(Outcome.LOST, reason=failure.reason)
         except NotStarted:
             begun = False
             raise
         finally:
-            self._live.take_back(run.id, begun=begun)
-        if start is not None:
-            handed_over_ms = start.begun_ms
+            self._live.take_back(run.id, begun=begun and handover.at_ms is not None)
         ending = Ending(
             outcome=said.outcome,
             ended_ms=self._clock.now_ms(),
             reason=said.reason,
             # Rounded down, lest it be after its end, and the next one's start before it.
-            started_ms=None if handed_over_ms is None else handed_over_ms + int(said.waited_ms or 0),
+            started_ms=None if handover.at_ms is None else handover.at_ms + int(said.waited_ms or 0),
             duration_ms=said.duration_ms,
             worker=worker.name,
             error=said.error,
@@ -262,22 +274,41 @@ class Dispatcher:
         )
         return Result(ending, said.answer)
 
+    def _hand_over(self, run: Run, worker: Worker, handover: Handover) -> None:
+        handover.at_ms = self._clock.now_ms()
+        self._live.hand_over(run.id, worker)
+
     async def _said(
-        self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm, start: Start | None
+        self,
+        worker: Worker,
+        run: Run,
+        request: TaskRequest | None,
+        form: SourceForm,
+        handover: Handover,
+        at: float | None,
     ) -> Said:
         """What the worker says, if it does in time and while it is there. Raises NotStarted, Unanswered."""
+        loop = asyncio.get_running_loop()
         deadline_ms = run.program.effective_deadline_ms
         patience_seconds = deadline_ms / 1000 + ANSWER_MARGIN_SECONDS
-        began = asyncio.get_running_loop().time() if start is None else start.at
-        in_time = asyncio.timeout_at(began + patience_seconds)
+        # What is held takes no time yet.
+        in_time = asyncio.timeout(patience_seconds if at is None else None)
         placement = self._workers.place(worker.uuid, _content(run), deadline_ms, lambda: _hurry(in_time))
+
+        def begin() -> None:
+            self._check_begin(run, worker)
+            if placement.gone is not None:
+                raise NotStarted(Why.OURS, placement.gone)
+            in_time.reschedule(loop.time() + patience_seconds)
+            self._hand_over(run, worker, handover)
+
+        start = None if at is None or run.not_before_ms is None else Start(run.not_before_ms, at, begin)
         try:
             async with in_time:
                 said = await self._ask(worker, run, request, form, start)
         except TimeoutError as error:
             reason = placement.gone or f"{worker.name} did not answer within {patience_seconds:.0f} s"
-            may_have_begun = start is None or start.begun_ms is not None
-            raise (Unanswered(reason) if may_have_begun else NotStarted(Why.BROKEN, reason)) from error
+            raise (NotStarted(Why.OURS, reason) if handover.at_ms is None else Unanswered(reason)) from error
         finally:
             self._workers.take_away(placement)
         if form is SourceForm.TO_KEEP:
@@ -288,6 +319,8 @@ class Dispatcher:
         self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm, start: Start | None
     ) -> Said:
         task = task_json(run, request, self._library_state(run.program.key.domain), form)
+        if start is not None and len(task) > ROOM_BYTES:
+            raise NotStarted(Why.OURS, "is not sent so much ahead")
         if start is None and not worker.takes_batches:
             return await self._client.run(worker, task, is_call=request is not None)
         return await self._batches.run(worker, task, is_call=request is not None, start=start)

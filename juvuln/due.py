@@ -68,6 +68,11 @@ class DueTimes:
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
 
+    def first_due_ms(self) -> int | None:
+        """The due time of what is taken first."""
+        self._drop_stale()
+        return self._next[self._heap[0][2]].due_ms if self._heap else None
+
     def upcoming(self, count: int) -> list[tuple[ProgramKey, int]]:
         """The next due times, soonest first: of each routine no more than one."""
         return heapq.nsmallest(count, self.all(), key=lambda item: (item[1], str(item[0])))

@@ -8,15 +8,9 @@ import asyncio
 from collections import Counter, OrderedDict
 from typing import Generic, TypeVar
 
+from shared.share import has_share
+
 Waiting = TypeVar("Waiting")
-
-SHARE = 8
-"""A domain may have so many times as many places as are free: 8 in 9 of all while no other has any."""
-
-
-def has_share(taken: int, free: int) -> bool:
-    """Whether a domain that has ``taken`` places may have one more while ``free`` are free."""
-    return taken < SHARE * free
 
 
 class FairQueue(Generic[Waiting]):

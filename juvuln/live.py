@@ -11,8 +11,8 @@ from shared.news import News
 class LiveRun:
     worker: Worker | None = None
     """Who was handed it last; None while it waits for one."""
-    held: bool = False
-    """Whether its time has not come, and a worker holds it until then."""
+    early: bool = False
+    """Whether its time has not come."""
     at_worker: bool = False
     """Whether that one has it now, as far as can be known."""
     begun: bool = False
@@ -41,12 +41,12 @@ class LiveRuns:
     @property
     def waiting(self) -> int:
         """Runs whose time has come, and that no worker was handed yet."""
-        return sum(run.worker is None and not run.held for run in self._runs.values())
+        return sum(run.worker is None and not run.early for run in self._runs.values())
 
     @property
-    def held(self) -> int:
-        """Runs that workers hold until their time has come."""
-        return sum(run.held for run in self._runs.values())
+    def early(self) -> int:
+        """Runs whose time has not come; mostly a worker holds them until then."""
+        return sum(run.early for run in self._runs.values())
 
     @property
     def under_way(self) -> int:
@@ -56,19 +56,22 @@ class LiveRuns:
     def begin(self, run_id: str) -> None:
         self._runs[run_id] = LiveRun()
 
-    def hold(self, run_id: str) -> None:
-        """A worker holds it until its time has come."""
-        self._runs[run_id].held = True
+    def claim_ahead(self, run_id: str) -> None:
+        """It is there before its time."""
+        self._runs[run_id].early = True
+
+    def come_due(self, run_id: str) -> None:
+        self._runs[run_id].early = False
 
     def hand_over(self, run_id: str, worker: Worker) -> None:
         run = self._runs[run_id]
-        run.worker, run.at_worker, run.held = worker, True, False
+        run.worker, run.at_worker, run.early = worker, True, False
         run.news.tell()
 
     def take_back(self, run_id: str, *, begun: bool) -> None:
         """The worker is not waited for any more; ``begun``: unless it certainly did not begin the run."""
         run = self._runs[run_id]
-        run.at_worker, run.held, run.begun = False, False, run.begun or begun
+        run.at_worker, run.begun = False, run.begun or begun
 
     def end(self, run_id: str, ending: Ending) -> None:
         run = self._runs.pop(run_id)

@@ -115,7 +115,7 @@ class RunMetrics(Collector):
         meter = self._record.meter
         waiting = self._live.waiting
         yield gauge("juvuln_runs_waiting", "Runs that wait for a slot or a worker", waiting)
-        yield gauge("juvuln_runs_held", "Runs that workers hold until their time has come", self._live.held)
+        yield gauge("juvuln_runs_early", "Runs claimed ahead, whose time has not come", self._live.early)
         yield gauge("juvuln_runs_under_way", "Runs that a worker has", self._live.under_way)
         yield gauge(
             "juvuln_runs_left_open", "Runs that managers left open that are gone, closed as lost", meter.left_open

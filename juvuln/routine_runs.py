@@ -24,6 +24,7 @@ class Runs(Protocol):
 
     async def execute(self, run: Run) -> Any: ...
     def cancel(self, run_id: str, reason: str) -> None: ...
+    def withdraw(self, run_id: str, reason: str) -> None: ...
     def close(self, run: Run, ending: Ending) -> None: ...
     def stop(self) -> None: ...
 
@@ -76,12 +77,10 @@ class RoutineRuns:
         return key not in self._routines
 
     def withdraw(self, key: ProgramKey, reason: str) -> None:
-        """End what was claimed ahead of its time, which has not come yet, as far as it can be reached in time."""
-        now_ms = self._clock.now_ms()
+        """End what was claimed ahead of its time and has not begun."""
         for strand in self._routines[key].strands if key in self._routines else ():
-            not_before_ms = strand.current.not_before_ms
-            if not_before_ms is not None and now_ms < not_before_ms:
-                self._runs.cancel(strand.current.id, reason)
+            if strand.current.not_before_ms is not None:
+                self._runs.withdraw(strand.current.id, reason)
 
     def start(self, routine: Routine, runs: Sequence[Run], hindrance: Hindrance) -> None:
         """Have claimed runs executed, one after another, as the overlap policy says.

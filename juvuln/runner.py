@@ -103,6 +103,12 @@ class Runner:
             under_way.cancelled = reason
             under_way.ending = asyncio.get_running_loop().create_task(self._end_early(under_way))
 
+    def withdraw(self, run_id: str, reason: str) -> None:
+        """End a run that no worker was told to begin yet. One that may have begun goes on."""
+        live = self._live.find(run_id)
+        if live is not None and live.worker is None:
+            self.cancel(run_id, reason)
+
     def stop(self) -> None:
         """Repeat nothing any more. What is with a worker goes on."""
         self._stopping.set()
@@ -161,7 +167,7 @@ class Runner:
             # A worker that was told to end it may have lost it, or the program failed in that moment.
             if why := under_way.cancelled or await self._why_not_after_pause(under_way, tried):
                 return tried.told(why)
-            tried.add(await self._dispatcher.attempt(replace(run, start_by_ms=None), request))
+            tried.add(await self._dispatcher.attempt(replace(run, start_by_ms=None, not_before_ms=None), request))
         return tried.told()
 
     async def _why_not_after_pause(self, under_way: UnderWay, tried: Tried) -> str | None:

@@ -167,7 +167,7 @@ class Scheduler:
 
     def behind_seconds(self) -> float:
         """How long ago the oldest start should have been that is not on record yet; 0 if there is none."""
-        waiting = [at_ms for at_ms in (self._claiming_ms, self._due.soonest_ms()) if at_ms is not None]
+        waiting = [at_ms for at_ms in (self._claiming_ms, self._due.first_due_ms()) if at_ms is not None]
         return max(0, self._clock.now_ms() - min(waiting)) / 1000 if waiting else 0.0
 
     def _forget(self, key: ProgramKey) -> None:
@@ -319,10 +319,12 @@ class Scheduler:
 
     async def _tick(self, taken: list[tuple[ProgramKey, int]], pauses: Sequence[Pause], now_ms: int) -> None:
         """See to the due times that have come: on record first, then moved on, then started."""
-        taken = [(key, at_ms) for key, at_ms in taken if self._may_be_claimed(key, at_ms, now_ms)]
-        taken = [(key, at_ms) for key, at_ms in taken if not self._is_paused(key, at_ms, now_ms)]
+        taken = [(key, at_ms) for key, at_ms in taken if key in self._routines]
+        taken = [(key, at_ms) for key, at_ms in taken if not self._is_left_for_later(key, at_ms, now_ms)]
         decisions = Decisions()
-        plans = [self._plan(key, at_ms, now_ms, decisions) for key, at_ms in taken if key in self._routines]
+        plans = [self._plan(key, at_ms, now_ms, decisions) for key, at_ms in taken]
+        if not plans and not pauses:
+            return
         starting = [run for plan in plans for run in plan.starting]
         ended = [entry for plan in plans for entry in plan.ended] + [_paused(pause, now_ms) for pause in pauses]
         try:
@@ -341,25 +343,20 @@ class Scheduler:
         routine = self._routines.get(key)
         return GONE if routine is None else self._pause(routine)
 
-    def _may_be_claimed(self, key: ProgramKey, at_ms: int, now_ms: int) -> bool:
-        """Whether it is clear what becomes of a due time: if it has not come, it may not be yet. Then it is kept."""
-        routine = self._routines.get(key)
-        if routine is None or at_ms <= now_ms:
-            return routine is not None
-        if self._stopping or self._pause(routine) or self._hindrance(key.domain) or not self._runs.is_idle(key):
-            # Its run for an earlier due time is likely to end meanwhile.
-            left_ms = (at_ms - now_ms) // 2
-            self._due.put(key, at_ms, left_ms if left_ms >= LEAST_AHEAD_MS else 0)
+    def _is_left_for_later(self, key: ProgramKey, at_ms: int, now_ms: int) -> bool:
+        """Leave a due time for later if its routine is paused, or it is not clear before it what becomes of it."""
+        routine = self._routines[key]
+        reason = self._pause(routine)
+        if at_ms <= now_ms:
+            if reason is not None:
+                self._paused[key] = Pause(routine, at_ms - routine.delay_ms, now_ms, reason)
+            return reason is not None
+        if reason is None and not self._stopping and self._hindrance(key.domain) is None and self._runs.is_idle(key):
+            self._claimed_to_ms = max(self._claimed_to_ms, at_ms)
             return False
-        self._claimed_to_ms = max(self._claimed_to_ms, at_ms)
-        return True
-
-    def _is_paused(self, key: ProgramKey, at_ms: int, now_ms: int) -> bool:
-        """Whether a routine whose time has come is paused; then it is kept until it is not."""
-        routine = self._routines.get(key)
-        if routine is None or (reason := self._pause(routine)) is None:
-            return False
-        self._paused[key] = Pause(routine, at_ms - routine.delay_ms, now_ms, reason)
+        # Its run for an earlier due time is likely to end meanwhile.
+        left_ms = (at_ms - now_ms) // 2
+        self._due.put(key, at_ms, left_ms if left_ms >= LEAST_AHEAD_MS else 0)
         return True
 
     def _plan(self, key: ProgramKey, at_ms: int, now_ms: int, decisions: Decisions) -> Plan:
@@ -413,7 +410,7 @@ class Scheduler:
                 self._put_next(key, plan.next_due_ms)
 
     def _put_next(self, key: ProgramKey, due_ms: int) -> None:
-        if due_ms > self._repeated_until_ms:
+        if due_ms - due_ms % 1000 > self._repeated_until_ms:
             # The clock has not shown this second before, so there is no need to tell it apart.
             due_ms -= due_ms % 1000
         self._put(key, due_ms + self._routines[key].delay_ms)

@@ -87,6 +87,7 @@ class WorkerClient:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **_headers(worker)}
         url = URL(f"{worker.base_url}{path}")
         is_plain = url.scheme == "http"
+        assert is_plain or last is None, "what is sent later goes on connections of ours"
         posting = self._connections.post(url, headers, body, last) if is_plain else self._secured(url, headers, body)
         try:
             async with posting as answering:

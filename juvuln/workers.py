@@ -265,6 +265,11 @@ class WorkerRegistry:
             self.lose(worker.uuid, reason)
         return silent
 
+    def is_open(self, uuid: UUID) -> bool:
+        """Whether a worker is there that may get new runs."""
+        known = self._known.get(uuid)
+        return known is not None and known.worker.is_open
+
     def has(self, language: str) -> bool:
         """Whether there is a worker that a run could be given now."""
         return any(known.worker.is_open and language in known.worker.languages for known in self._known.values())

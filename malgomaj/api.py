@@ -8,7 +8,7 @@ from aiohttp import web
 
 from malgomaj.answers import answer
 from malgomaj.batch import answer_batch
-from malgomaj.errors import Busy, Draining, SourceNeeded, WordMissing, WrongDigest
+from malgomaj.errors import Busy, Draining, SourceNeeded, Withdrawn, WordMissing, WrongDigest
 from malgomaj.executors import Executors
 from malgomaj.held import Held, Word
 from malgomaj.kept_sources import KeptSources
@@ -188,6 +188,8 @@ class Api:
             raise Refusal(409, str(error)) from error
         except WrongDigest as error:
             raise Refusal(422, str(error)) from error
+        except Withdrawn as error:
+            raise Refusal(410, str(error)) from error
         except Busy as error:
             self._meter.refused_busy += 1
             raise Refusal(429, str(error), {"Retry-After": str(math.ceil(error.retry_after_seconds))}) from error

@@ -38,6 +38,10 @@ class Draining(WorkerError):
     """The worker is about to end and takes nothing new."""
 
 
+class Withdrawn(WorkerError):
+    """The manager took a task back that it had sent ahead of its time. Nothing of it ran."""
+
+
 class WordMissing(WorkerError):
     """The manager sent tasks ahead of their time, and then not that they are to begin. Nothing of them ran."""
 

@@ -9,10 +9,12 @@ import time
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from malgomaj.errors import Busy, Draining
+from malgomaj.errors import Busy, Draining, Withdrawn
 from malgomaj.plate import Plate
 from malgomaj.turns import Turns
+from shared.share import has_share
 from shared.wire import Task
 
 MAX_HELD = 16_384
@@ -28,7 +30,13 @@ PATIENCE_SECONDS = 1.0
 class _Waiting:
     task: Task
     wanted: "asyncio.Future[bool]"
-    """Has a result when the task is to begin, or is not wanted any more."""
+    """Whether the task is to begin, once that is clear; False if it is to end instead."""
+
+
+class _Due(NamedTuple):
+    until: float
+    """Until when it waits for its turn."""
+    one: _Waiting
 
 
 @dataclass(slots=True, eq=False)
@@ -48,18 +56,22 @@ class Held:
         self._max_tasks = max_tasks
         self._loop = asyncio.get_running_loop()
         self._all: set[_Waiting] = set()
-        self._due: dict[str, deque[tuple[float, _Waiting]]] = {}
-        """Those whose time has come, and until when they wait for their turn; the domains in the order of their turns,
-        so that many tasks of one do not hold up a single one of another."""
+        self._due: dict[str, deque[_Due]] = {}
+        """Those whose time has come; the domains in the order of their turns, so that many tasks of one do not hold up
+        a single one of another."""
+        self._look: asyncio.Handle | None = None
+        """The next look at them, if there are any."""
+        self._next_drop = 0.0
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._all)
 
     async def wait(self, task: Task, number: int, word: Word) -> bool:
-        """Wait for the word, and for the domain's turn; False if the task is not wanted any more.
+        """Wait for the word, and for the domain's turn; False if the task is to end without having begun.
 
-        Raises Busy if too many are held or there is no turn, Draining if the worker is about to stop.
+        Raises Withdrawn if the word leaves it out, Busy if too many are held or there is no turn, Draining if the
+        worker is about to stop.
         """
         if self._closed:
             raise _draining()
@@ -76,20 +88,22 @@ class Held:
         """The word has come: begin the tasks that wait for it, but for those ``without`` which it is to be."""
         word.came = time.perf_counter()
         until = self._loop.time() + PATIENCE_SECONDS
-        is_beginning = bool(self._due)
         for number, one in word.waiting.items():
+            if one.wanted.done():
+                continue
             if number in without:
-                _tell(one, wanted=False)
+                one.wanted.set_exception(Withdrawn("the manager took it back before its time"))
             else:
-                self._due.setdefault(one.task.domain, deque()).append((until, one))
-        if not is_beginning:
-            self._begin_due()
+                self._due.setdefault(one.task.domain, deque()).append(_Due(until, one))
+        if self._look is None and self._due:
+            # Not now: what has begun in this turn of the loop has not taken its turn yet.
+            self._look = self._loop.call_soon(self._begin_due)
 
     def end(self, run_id: str) -> bool:
-        """Hold a run no longer, since nobody wants its result; False if it is not held."""
-        unwanted = [one for one in self._all if one.task.run_id == run_id]
+        """Hold a run no longer, since nobody wants its result; False if it is not held, or about to begin."""
+        unwanted = [one for one in self._all if one.task.run_id == run_id and not one.wanted.done()]
         for one in unwanted:
-            _tell(one, wanted=False)
+            one.wanted.set_result(False)
         return bool(unwanted)
 
     def close(self) -> None:
@@ -100,49 +114,55 @@ class Held:
                 one.wanted.set_exception(_draining())
 
     def _begin_due(self) -> None:
-        """Begin as many as there are turns for, the domains in turn."""
+        """Begin as many as there is room for, the domains in turn."""
         self._drop_late()
-        room = left = min(BEGUN_AT_ONCE, self._plate.room)
-        turns = {domain: self._turns.room(domain) for domain in self._due}
-        waiting = deque(self._due)
+        free = self._plate.room
+        left = BEGUN_AT_ONCE
+        taken = {domain: self._turns.taken(domain) for domain in self._due} if free > 0 else {}
+        waiting = deque(taken)
         while waiting and left:
             domain = waiting.popleft()
-            if turns[domain] <= 0:
+            if taken[domain] >= self._turns.max_running or not has_share(taken[domain], free):
                 continue
             due = self._due.pop(domain)
-            if self._begin_first(due):
-                turns[domain] -= 1
+            if _begin_first(due):
+                taken[domain] += 1
                 left -= 1
+                free -= 1
             if due:
                 self._due[domain] = due  # behind the others
                 waiting.append(domain)
-        if self._due:
-            # At once if it was only for this turn of the loop that there was no more room.
-            self._loop.call_later(0 if room == BEGUN_AT_ONCE and not left else LOOK_SECONDS, self._begin_due)
-
-    def _begin_first(self, due: deque[tuple[float, _Waiting]]) -> bool:
-        """Begin the first that is wanted still; False if there is none."""
-        while due:
-            _, one = due.popleft()
-            if not one.wanted.done():
-                one.wanted.set_result(True)
-                return True
-        return False
+        self._look = self._loop.call_later(LOOK_SECONDS if left else 0, self._begin_due) if self._due else None
 
     def _drop_late(self) -> None:
         now = self._loop.time()
+        if now < self._next_drop:
+            return
+        self._next_drop = now + PATIENCE_SECONDS / 10
         for domain, due in list(self._due.items()):
-            while due and due[0][0] < now:
-                _, one = due.popleft()
+            while due and due[0].until < now:
+                one = due.popleft().one
                 if not one.wanted.done():
-                    one.wanted.set_exception(Busy(f"domain '{domain}' had no turn for it when its time came"))
+                    one.wanted.set_exception(_no_turn(domain))
             if not due:
                 del self._due[domain]
 
 
-def _tell(one: _Waiting, *, wanted: bool) -> None:
-    if not one.wanted.done():
-        one.wanted.set_result(wanted)
+def _begin_first(due: deque[_Due]) -> bool:
+    """Begin the first that is wanted still; False if there is none."""
+    while due:
+        one = due.popleft().one
+        if not one.wanted.done():
+            one.wanted.set_result(True)
+            return True
+    return False
+
+
+def _no_turn(domain: str) -> Busy:
+    return Busy(
+        f"domain '{domain}' had no turn when its time came: it has as many runs under way as it may "
+        "(limits.domain_runs), or its share of what this worker may have (limits.tasks)"
+    )
 
 
 def _draining() -> Draining:

@@ -66,7 +66,7 @@ class TaskMetrics(Collector):
         yield histogram("malgomaj_task_seconds", "From the acceptance of a task to its end", meter.seconds)
         refused = [(["busy"], meter.refused_busy), (["draining"], meter.refused_draining)]
         yield counters("malgomaj_tasks_refused", "Tasks that were not taken (429, 503)", ["reason"], refused)
-        yield gauge("malgomaj_tasks_held", "Tasks that came before their time and wait for it", len(self._held))
+        yield gauge("malgomaj_tasks_held", "Tasks that came before their time, and have not begun", len(self._held))
         yield gauge("malgomaj_tasks_under_way", "Tasks that are not over yet", len(self._plate))
         yield gauge("malgomaj_tasks_waiting", "Of these, those that wait for their domain's turn", self._turns.waiting)
         yield gauge("malgomaj_load_seconds", "The sum of the deadlines of the tasks under way", self._plate.load / 1000)

@@ -89,10 +89,10 @@ class Turns:
         """Those of all domains who wait."""
         return sum(len(queue.waiting) for queue in self._queues.values())
 
-    def room(self, domain: str) -> int:
-        """How many turns of the domain are free now."""
+    def taken(self, domain: str) -> int:
+        """How many turns the domain has now."""
         queue = self._queues.get(domain)
-        return self.max_running - (queue.running if queue else 0)
+        return queue.running if queue else 0
 
     async def take(self, domain: str) -> Turn:
         """Wait for a turn, which the caller must ``drop``. Raises Busy if too many wait already."""

@@ -12,11 +12,11 @@ from juvuln.api.queries import flag
 from juvuln.api.runs import recorded_run
 from juvuln.api.services import Services
 from juvuln.clock import from_ms
-from juvuln.fairness import has_share
 from juvuln.run_logs import LogLines
 from juvuln.runs.run import RecordedRun
 from shared.errors import SelfhostError
 from shared.http import Answer, Parameter, Refusal, Route
+from shared.share import has_share
 from shared.streams import NDJSON
 from shared.terminal import harmless
 from shared.wire import LogLine

@@ -29,6 +29,8 @@ class FakeWorker:
         self.batches: list[int] = []
         self.alone = 0
         self.words: list[Any] = []
+        self.unsaid = b""
+        """What is said of held tasks before their word has come."""
         self.answer: Answer = self.all_well
         self.port = free_port()
 
@@ -47,6 +49,7 @@ class FakeWorker:
         tasks = json.loads(await request.content.readline())["tasks"]
         self.batches.append(len(tasks))
         answered = await self.answer(request, tasks)
+        await response.write(self.unsaid)
         self.words.append(json.loads(await request.content.read()))
         assert isinstance(answered, web.Response)
         assert isinstance(answered.body, bytes)
@@ -236,13 +239,14 @@ async def test_who_is_cancelled_before_it_is_sent_is_not_sent(fake: FakeWorker) 
     assert sum(fake.batches) + fake.alone <= 3
 
 
-def start(at: float, begin: Callable[[], int] = lambda: 1, at_ms: int = 1000) -> Start:
+def start(at: float, begin: Callable[[], None] = lambda: None, at_ms: int = 1000) -> Start:
     return Start(at_ms, at, begin)
 
 
 async def test_what_begins_together_is_handed_over_together_and_begins_at_one_word(fake: FakeWorker) -> None:
     at = asyncio.get_running_loop().time() + 0.1
-    starts = [start(at) for _ in range(3)] + [start(at, at_ms=2000), None]
+    begun: list[int] = []
+    starts = [*[start(at, lambda: begun.append(1))] * 3, start(at, lambda: begun.append(2), at_ms=2000), None]
     async with batches() as made:
         runs = [made.run(fake.worker, b"{}", is_call=False, start=each) for each in starts]
         said = await asyncio.gather(*runs)
@@ -250,11 +254,11 @@ async def test_what_begins_together_is_handed_over_together_and_begins_at_one_wo
     assert (sorted(fake.batches), fake.alone) == ([1, 3], 1)
     assert asyncio.get_running_loop().time() >= at
     assert fake.words == [{"without": []}] * 2
-    assert [each.begun_ms for each in starts if each] == [1] * 4
+    assert sorted(begun) == [1, 1, 1, 2]
 
 
 async def test_what_is_not_to_begin_after_all_is_told_and_the_others_begin(fake: FakeWorker) -> None:
-    def not_now() -> int:
+    def not_now() -> None:
         raise NotStarted(Why.OURS, "is gone")
 
     at = asyncio.get_running_loop().time() + 0.1
@@ -276,23 +280,23 @@ async def test_what_broke_before_its_time_certainly_did_not_start_and_later_nobo
         request.transport.abort()
         return web.Response()
 
-    at = asyncio.get_running_loop().time() + 0.1
+    at, begun = asyncio.get_running_loop().time() + 0.1, list[int]()
     fake.answer = cut
     async with batches() as made:
-        early = start(at)
+        early = start(at, lambda: begun.append(1))
         with pytest.raises(NotStarted) as broken:
             await made.run(fake.worker, b"{}", is_call=False, start=early)
-        assert (broken.value.why, early.begun_ms) == (Why.BROKEN, None)
+        assert (broken.value.why, begun) == (Why.BROKEN, [])
         assert asyncio.get_running_loop().time() < at
 
         async def cut_later(request: web.Request, tasks: list[Any]) -> web.Response:
             await request.content.readany()
             return await cut(request, tasks)
 
-        fake.answer, late = cut_later, start(at)
+        fake.answer, late = cut_later, start(at, lambda: begun.append(2))
         with pytest.raises(Unanswered):
             await made.run(fake.worker, b"{}", is_call=False, start=late)
-        assert late.begun_ms == 1
+        assert begun == [2]
 
 
 async def test_that_nobody_listens_is_told_before_the_time_has_come() -> None:
@@ -301,3 +305,28 @@ async def test_that_nobody_listens_is_told_before_the_time_has_come() -> None:
             at = asyncio.get_running_loop().time() + 60
             await made.run(FakeWorker().worker, b"{}", is_call=False, start=start(at))
     assert gone.value.why is Why.GONE
+
+
+async def test_whatever_goes_wrong_with_one_when_it_is_to_begin_the_others_hear_their_word(fake: FakeWorker) -> None:
+    def wrong() -> None:
+        raise KeyError("oh")
+
+    at = asyncio.get_running_loop().time() + 0.1
+    async with batches() as made:
+        runs = [made.run(fake.worker, b"{}", is_call=False, start=each) for each in (start(at, wrong), start(at))]
+        results = await asyncio.gather(*runs, return_exceptions=True)
+    assert fake.words == [{"without": [0]}]
+    assert kinds(results) == [NotStarted, Outcome.SUCCEEDED]
+
+
+@pytest.mark.parametrize("said", [{"report": {"outcome": "failed"}}, {"refusal": {"code": 413, "message": "large"}}])
+async def test_what_a_worker_ends_before_its_time_was_not_begun(fake: FakeWorker, said: dict[str, Any]) -> None:
+    async def early(request: web.Request, _tasks: list[Any]) -> web.Response:
+        fake.unsaid = json.dumps({"index": 0, **said}).encode() + b"\n"
+        return lines()
+
+    fake.answer = early
+    async with batches() as made, asyncio.timeout(5):
+        with pytest.raises(NotStarted):
+            at = asyncio.get_running_loop().time() + 60
+            await made.run(fake.worker, b"{}", is_call=False, start=start(at))

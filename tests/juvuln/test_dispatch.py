@@ -7,12 +7,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pytest
 from aiohttp import web
 
+from juvuln.batches import ROOM_BYTES
 from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Dispatcher, Result
 from juvuln.live import LiveRuns
@@ -79,7 +80,7 @@ async def manager() -> AsyncIterator[Manager]:
 
 @asynccontextmanager
 async def worker(handler: Handler) -> AsyncIterator[int]:
-    app = web.Application()
+    app = web.Application(client_max_size=4 * ROOM_BYTES)
     app.router.add_post("/v1/tasks", handler)
     app.router.add_post("/v1/tasks/held", handler)
     app.router.add_route("*", "/elsewhere", handler)
@@ -527,14 +528,14 @@ async def test_a_run_claimed_ahead_is_held_by_a_worker_and_begins_in_time(manage
         await holding.held.wait()
         live = manager.live.find(run.id)
         assert live is not None
-        assert (live.worker, live.at_worker, manager.live.held, manager.live.waiting) == (None, False, 1, 0)
+        assert (live.worker, live.at_worker, manager.live.early, manager.live.waiting) == (None, False, 1, 0)
         ending = (await attempt).ending
     assert (ending.outcome, holding.asked_ms) == (Outcome.SUCCEEDED, [])
     assert run.not_before_ms is not None
     assert holding.begun_ms[0] >= run.not_before_ms
     assert ending.started_ms is not None
     assert ending.started_ms >= run.not_before_ms + 3
-    assert manager.live.held == 0
+    assert manager.live.early == 0
 
 
 async def test_a_run_claimed_ahead_waits_for_its_time_where_no_worker_holds_it(manager: Manager) -> None:
@@ -644,3 +645,69 @@ async def test_a_held_run_whose_start_deadline_the_clock_has_passed_is_missed() 
         clock.shift_ms.append(3600_000)
         assert (await attempt).ending.outcome is Outcome.MISSED
     assert holding.begun_ms == []
+
+
+async def test_a_held_run_has_all_its_time_from_when_it_is_told_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where the manager stood still when it was to tell it.
+    monkeypatch.setattr("juvuln.dispatch.ANSWER_MARGIN_SECONDS", 0.0)
+    holding, run = HoldingWorker(), replace(early_run(), program=program(deadline_ms=200))
+    async with worker_client() as client, worker(holding.handle) as port:
+        manager = Manager(client)
+        manager.subscribe(UUID_1, port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await holding.held.wait()
+        time.sleep(0.5)  # noqa: ASYNC251 - nothing of this loop goes on meanwhile
+        assert (await attempt).ending.outcome is Outcome.SUCCEEDED
+    assert len(holding.begun_ms) == 1
+
+
+async def test_a_run_that_is_held_by_a_worker_which_is_drained_goes_to_another(manager: Manager) -> None:
+    first, second, run = HoldingWorker(), HoldingWorker(), early_run()
+    async with worker(first.handle) as first_port, worker(second.handle) as second_port:
+        manager.subscribe(UUID_1, first_port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await first.held.wait()
+        manager.workers.drain(UUID_1, drained=True)
+        manager.subscribe(UUID_2, second_port)
+        ending = (await attempt).ending
+    assert (ending.outcome, ending.worker) == (Outcome.SUCCEEDED, f"127.0.0.1:{second_port}")
+
+
+async def test_a_run_whose_worker_was_lost_and_is_back_before_its_time_is_not_begun_in_its_old_place(
+    manager: Manager,
+) -> None:
+    holding, run = HoldingWorker(), early_run()
+    async with worker(holding.handle) as port:
+        manager.subscribe(UUID_1, port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await holding.held.wait()
+        manager.workers.lose(UUID_1, "was silent")
+        manager.subscribe(UUID_1, port)
+        assert (await attempt).ending.outcome is Outcome.SUCCEEDED
+    assert (holding.begun_ms, len(holding.asked_ms)) == ([], 1)
+
+
+async def test_a_run_cut_off_while_it_is_held_was_with_no_worker(manager: Manager) -> None:
+    holding, run = HoldingWorker(), early_run()
+    async with worker(holding.handle) as port:
+        manager.subscribe(UUID_1, port, holds_tasks=True)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await holding.held.wait()
+        attempt.cancel()
+        await asyncio.gather(attempt, return_exceptions=True)
+    live = manager.live.find(run.id)
+    assert live is not None
+    assert (live.at_worker, live.begun, live.early) == (False, False, False)
+
+
+async def test_what_is_too_large_or_too_much_is_not_sent_ahead(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holding = HoldingWorker()
+    async with worker(holding.handle) as port:
+        manager.subscribe(UUID_1, port, holds_tasks=True)
+        large = replace(early_run(), program=program(code=b"x := 1".ljust(ROOM_BYTES)))
+        assert (await manager.attempt(large)).ending.outcome is Outcome.SUCCEEDED
+        monkeypatch.setattr("juvuln.dispatch.MOST_HELD_BYTES", 1000)
+        assert (await manager.attempt(early_run())).ending.outcome is Outcome.SUCCEEDED
+    assert (holding.begun_ms, len(holding.asked_ms)) == ([], 2)

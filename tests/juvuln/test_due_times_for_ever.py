@@ -88,6 +88,8 @@ class PlayedRuns:
         if ended is not None and not ended.done():
             ended.set_result(Outcome.CANCELLED)
 
+    withdraw = cancel
+
     def close(self, run: Run, ending: Ending) -> None:
         assert run.id not in self.world.endings, "a run ends once"
         self.world.endings[run.id] = ending

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from juvuln.fairness import SHARE, FairQueue, Places
+from juvuln.fairness import FairQueue, Places
+from shared.share import SHARE
 
 DOMAINS = st.sampled_from("abcd")
 STEPS = st.lists(st.tuples(st.sampled_from(["put", "leave", "give back"]), DOMAINS), max_size=200)

@@ -44,6 +44,8 @@ class PlayedRuns:
         if run_id in self.under_way:
             self.under_way[run_id].set_exception(ValueError(reason))
 
+    withdraw = cancel
+
     def close(self, run: Run, ending: Ending) -> None:
         assert run.id not in self.outcomes, "a run ends once"
         self.outcomes[run.id] = (ending.outcome, ending.reason)

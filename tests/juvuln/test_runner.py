@@ -259,6 +259,36 @@ async def test_a_run_that_is_cancelled_by_name_is_closed_as_such_and_its_task_go
     assert (ending.outcome, ending.reason) == (Outcome.CANCELLED, "replaced")
 
 
+async def test_a_run_that_is_withdrawn_ends_if_no_worker_has_begun_it_and_else_goes_on() -> None:
+    notes, played, run = Notes(), Played(None), a_run()
+    runner = a_runner(played, notes)
+    running = asyncio.create_task(runner.execute(run))
+    await played.waiting.wait()
+    runner.withdraw(run.id, "taken away")
+    assert (await running).ending.reason == "taken away"
+    live = LiveRuns()
+    begun, run = PlayedWorker(live), a_run()
+    runner = a_runner(begun, notes, live=live)
+    running = asyncio.create_task(runner.execute(run))
+    await begun.waiting.wait()
+    runner.withdraw(run.id, "taken away")
+    begun.ended.set_result(SUCCESS)
+    assert (await running).ending == SUCCESS
+
+
+async def test_a_repetition_waits_for_no_time_and_has_no_start_deadline() -> None:
+    asked: list[Run] = []
+
+    class Asking(Played):
+        async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
+            asked.append(run)
+            return await super().attempt(run, request)
+
+    runner = a_runner(Asking(*failing(1), SUCCESS), Notes())
+    await runner.execute(a_run(retry=THREE_MORE, not_before_ms=1000, start_by_ms=2000))
+    assert [(run.not_before_ms, run.start_by_ms) for run in asked] == [(1000, 2000), (None, None)]
+
+
 async def replaced(played: PlayedWorker, **changes: Any) -> Ending:
     """How a run is recorded that a newer one replaced while the worker had it."""
     notes, run = Notes(), a_run(**changes)

@@ -64,6 +64,8 @@ class Succeeding:
     def cancel(self, run_id: str, reason: str) -> None:
         raise AssertionError(run_id, reason)
 
+    withdraw = cancel
+
     def stop(self) -> None:
         pass
 
@@ -336,7 +338,7 @@ class Holding:
         self.record = record
         self.clock = clock
         self.runs: list[Run] = []
-        self.cancelled: list[tuple[str, str]] = []
+        self.withdrawn: list[tuple[str, str]] = []
         self.end = asyncio.Event()
 
     async def execute(self, run: Run) -> None:
@@ -348,7 +350,10 @@ class Holding:
         self.record.close(run, ending)
 
     def cancel(self, run_id: str, reason: str) -> None:
-        self.cancelled.append((run_id, reason))
+        raise AssertionError(run_id, reason)
+
+    def withdraw(self, run_id: str, reason: str) -> None:
+        self.withdrawn.append((run_id, reason))
 
     def stop(self) -> None:
         self.end.set()
@@ -418,19 +423,20 @@ async def test_a_program_that_is_taken_away_while_its_run_is_held_has_it_ended(r
         clock.set(T0_MS + 4_500)
         (run,) = await holding.claimed(1)
         scheduler.update(Changes(removed=EVERY_5_S.added), {})
-    assert [run_id for run_id, _ in holding.cancelled] == [run.id]
+    assert [run_id for run_id, _ in holding.withdrawn] == [run.id]
 
 
-async def test_a_program_that_is_taken_away_when_its_run_has_begun_lets_it_go_on(record: RunRecord) -> None:
+async def test_a_program_that_is_paused_by_its_tag_while_its_run_is_held_has_it_ended(record: RunRecord) -> None:
     clock = SetClock([T0_MS + 1])
-    holding = Holding(record, clock)
-    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
+    holding, paused = Holding(record, clock), list[str]()
+    async with running(record, clock, holding, ahead_ms=1000, paused=paused) as scheduler:
         await follow(record, scheduler, clock)
         clock.set(T0_MS + 4_500)
-        await holding.claimed(1)
-        clock.set(T0_MS + 5_000)
-        scheduler.update(Changes(removed=EVERY_5_S.added), {})
-    assert holding.cancelled == []
+        (run,) = await holding.claimed(1)
+        paused.append("paused by the test")
+        scheduler.update(Changes(changed=EVERY_5_S.added), {})
+        paused.clear()
+    assert holding.withdrawn == [(run.id, "paused by the test")]
 
 
 async def test_what_is_paused_is_not_claimed_ahead(record: RunRecord) -> None:
@@ -447,7 +453,7 @@ async def test_what_is_paused_is_not_claimed_ahead(record: RunRecord) -> None:
     assert (run.due_ms, run.not_before_ms) == (T0_MS + 5_000, None)
 
 
-async def test_a_clock_set_back_does_not_repeat_what_was_claimed_ahead(record: RunRecord) -> None:
+async def test_a_clock_set_back_while_a_run_is_held_is_waited_out(record: RunRecord) -> None:
     clock = SetClock([T0_MS + 1])
     async with running(record, clock, ahead_ms=1000) as scheduler:
         await follow(record, scheduler, clock)
@@ -458,3 +464,44 @@ async def test_a_clock_set_back_does_not_repeat_what_was_claimed_ahead(record: R
         clock.set(T0_MS + 5_500)
         await asyncio.sleep(1.1)
         assert await recorded(record) == [("succeeded", 5, 5)]
+
+
+async def test_after_a_far_setback_each_second_is_told_apart_from_what_was_claimed_ahead(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    async with running(record, clock, ahead_ms=1000) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 79_500)
+        await until_recorded(record, 2)
+        clock.set(T0_MS + 79_950)
+        await until_recorded(record, 3)
+        clock.set(T0_MS + 4_500)
+        await asyncio.sleep(1.1)
+        for second in range(5, 95, 5):
+            clock.set(T0_MS + second * 1000 + 1)
+            await asyncio.sleep(0.02)
+            scheduler.update(Changes(), {})
+            await asyncio.sleep(0.05)
+        await record.flush()
+        due = sorted((run.due_ms or 0) - T0_MS for run in await record.history("test", limit=100))
+    assert due[-5:] == [75_001, 80_000, 80_001, 85_000, 90_000]
+
+
+async def test_it_is_not_behind_before_a_due_time_has_come(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    async with running(record, clock, ahead_ms=1000) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.readings.append(T0_MS + 4_990)
+        assert scheduler.behind_seconds() == 0.0
+
+
+async def test_a_look_that_claims_nothing_writes_nothing(record: RunRecord) -> None:
+    clock = SetClock([T0_MS + 1])
+    holding = Holding(record, clock)
+    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 4_500)
+        await holding.claimed(1)
+        written = record.writes.seconds.count
+        clock.set(T0_MS + 9_600)
+        await asyncio.sleep(1.1)
+        assert record.writes.seconds.count == written

@@ -124,7 +124,8 @@ async def test_held_tasks_begin_at_the_word_and_count_as_no_load_before(worker: 
     assert (await worker.status())["load"] == 0
     held.say(b'{"without": [2]}')
     lines = await held.asking
-    assert [lines[index]["report"]["outcome"] for index in range(3)] == ["succeeded", "failed", "cancelled"]
+    assert [lines[index]["report"]["outcome"] for index in range(2)] == ["succeeded", "failed"]
+    assert lines[2]["refusal"]["code"] == 410
     assert lines[0]["report"]["waited_ms"] < 1000
 
 

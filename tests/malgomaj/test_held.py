@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from malgomaj.errors import Busy, Draining
+from malgomaj.errors import Busy, Draining, Withdrawn
 from malgomaj.held import Held, Word
 from malgomaj.plate import Plate
 from malgomaj.turns import Turn, Turns
@@ -22,7 +22,7 @@ def task(domain: str = "test", run_id: str = "run") -> Task:
 
 def held(max_running: int = 10, max_tasks: int = 100, plate: Plate | None = None) -> tuple[Held, Turns]:
     turns = Turns(max_running, 0)
-    return Held(turns, plate or Plate(100), max_tasks), turns
+    return Held(turns, Plate(100) if plate is None else plate, max_tasks), turns
 
 
 async def waiting(holding: Held, word: Word, *tasks: Task) -> "list[asyncio.Task[bool]]":
@@ -48,7 +48,8 @@ async def test_what_is_left_out_of_the_word_does_not_begin() -> None:
     (holding, _), word = held(), Word()
     waits = await waiting(holding, word, task(), task(), task())
     holding.begin(word, [1])
-    assert await asyncio.gather(*waits) == [True, False, True]
+    first, second, third = await asyncio.gather(*waits, return_exceptions=True)
+    assert (first, type(second), third) == (True, Withdrawn, True)
 
 
 async def test_what_is_ended_while_it_is_held_does_not_begin() -> None:
@@ -132,3 +133,55 @@ async def test_who_is_cancelled_is_not_held_any_more_and_does_not_keep_the_other
     holding.begin(word, ())
     assert await waits[1]
     assert len(holding) == 0
+
+
+async def test_words_that_come_together_begin_no_more_than_there_are_turns_for() -> None:
+    (holding, turns), words = held(max_running=2), [Word() for _ in range(3)]
+    begun = 0
+
+    async def run(word: Word, number: int) -> None:
+        nonlocal begun
+        if await holding.wait(task(), number, word):
+            begun += 1
+            await turns.take("test")
+
+    runs = [asyncio.create_task(run(word, number)) for word in words for number in range(2)]
+    await asyncio.sleep(0)
+    for word in words:
+        holding.begin(word, ())
+    await asyncio.sleep(0.02)
+    assert (begun, len(holding)) == (2, 4)
+    for one in runs:
+        one.cancel()
+
+
+async def test_a_domain_leaves_room_for_others_on_the_plate() -> None:
+    plate, word, other = Plate(18), Word(), Word()
+    (holding, turns), begun = held(max_running=100, plate=plate), []
+
+    async def run(each: Task, number: int, mine: Word) -> None:
+        if await holding.wait(each, number, mine):
+            plate.add(1, LATER)
+            await turns.take(each.domain)
+            begun.append(each.domain)
+
+    runs = [asyncio.create_task(run(task("many"), number, word)) for number in range(18)]
+    runs.append(asyncio.create_task(run(task("one"), 0, other)))
+    await asyncio.sleep(0)
+    holding.begin(word, ())
+    await asyncio.sleep(0.01)
+    assert begun == ["many"] * 16
+    holding.begin(other, ())
+    await asyncio.sleep(0.01)
+    assert begun[16:] == ["one"]
+    for one in runs:
+        one.cancel()
+
+
+async def test_a_task_that_is_about_to_begin_is_held_no_more() -> None:
+    (holding, _), word = held(), Word()
+    (wait,) = await waiting(holding, word, task(run_id="one"))
+    holding.begin(word, ())
+    ended = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: ended.set_result(holding.end("one")))
+    assert (await ended, await wait) == (False, True)
