@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -25,7 +26,9 @@ async def test_what_is_due_together_is_held_and_starts_when_it_is_due(
     runs = [(await installation.until_runs(uuid, 2))[1] for uuid in uuids]
     assert {run["outcome"] for run in runs} == {"succeeded"}
     assert len({run["due"] for run in runs}) == 1
-    assert all(run["claimed"] < run["due"] <= run["started"] for run in runs)
+    for run in runs:
+        claimed, due, started = (datetime.fromisoformat(run[name]) for name in ("claimed", "due", "started"))
+        assert claimed < due <= started
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
