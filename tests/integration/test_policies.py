@@ -141,7 +141,8 @@ async def test_a_paused_routine_leaves_one_record_when_it_goes_on(guest: Guest, 
     due = datetime.fromisoformat(skipped["due"]) - datetime.fromisoformat(skipped["first_due"])
     assert due.total_seconds() >= 2
     runs = await guest.until_runs(uuid, len(await guest.runs(uuid)) + 1)
-    assert runs[-1]["due"] > skipped["due"]
+    # It may have been claimed ahead in the same moment.
+    assert max(datetime.fromisoformat(run["due"]) for run in runs) > datetime.fromisoformat(skipped["due"])
 
 
 async def _paused(installation: Installation, uuid: object) -> list[Json]:
