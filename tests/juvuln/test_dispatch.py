@@ -520,12 +520,18 @@ def early_run(start_by_ms: int = 30_000) -> Run:
     )
 
 
+async def held_attempt(manager: Manager, run: Run, holding: HoldingWorker, port: int) -> "asyncio.Task[Result]":
+    """An attempt of a run that the worker at ``port`` holds by now."""
+    manager.subscribe(UUID_1, port, holds_tasks=True)
+    attempt = asyncio.create_task(manager.attempt(run))
+    await holding.held.wait()
+    return attempt
+
+
 async def test_a_run_claimed_ahead_is_held_by_a_worker_and_begins_in_time(manager: Manager) -> None:
     holding, run = HoldingWorker(), early_run()
     async with worker(holding.handle) as port:
-        manager.subscribe(UUID_1, port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await holding.held.wait()
+        attempt = await held_attempt(manager, run, holding, port)
         live = manager.live.find(run.id)
         assert live is not None
         assert (live.worker, live.at_worker, manager.live.early, manager.live.waiting) == (None, False, 1, 0)
@@ -560,37 +566,32 @@ async def test_a_run_that_a_worker_does_not_hold_is_dispatched_in_its_time(manag
     assert holding.asked_ms[0] >= run.not_before_ms
 
 
-async def test_a_run_whose_worker_is_lost_before_its_time_goes_to_another(manager: Manager) -> None:
+@pytest.mark.parametrize(
+    "go",
+    [
+        lambda workers: workers.lose(UUID_1, "was silent"),
+        lambda workers: workers.leave(UUID_1),
+        lambda workers: workers.drain(UUID_1, drained=True),
+    ],
+    ids=["lost", "left", "drained"],
+)
+async def test_a_run_whose_worker_goes_before_its_time_goes_to_another(
+    manager: Manager, go: Callable[[WorkerRegistry], object]
+) -> None:
     first, second, run = HoldingWorker(), HoldingWorker(), early_run()
     async with worker(first.handle) as first_port, worker(second.handle) as second_port:
-        manager.subscribe(UUID_1, first_port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await first.held.wait()
-        manager.workers.lose(UUID_1, "was silent")
+        attempt = await held_attempt(manager, run, first, first_port)
+        go(manager.workers)
         manager.subscribe(UUID_2, second_port)
         ending = (await attempt).ending
     assert (ending.outcome, ending.worker) == (Outcome.SUCCEEDED, f"127.0.0.1:{second_port}")
     assert first.begun_ms == []
 
 
-async def test_a_run_whose_worker_leaves_before_its_time_goes_to_another(manager: Manager) -> None:
-    first, second, run = HoldingWorker(), HoldingWorker(), early_run()
-    async with worker(first.handle) as first_port, worker(second.handle) as second_port:
-        manager.subscribe(UUID_1, first_port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await first.held.wait()
-        manager.workers.leave(UUID_1)
-        manager.subscribe(UUID_2, second_port)
-        ending = (await attempt).ending
-    assert (ending.outcome, ending.worker) == (Outcome.SUCCEEDED, f"127.0.0.1:{second_port}")
-
-
 async def test_a_held_run_that_is_cancelled_before_its_time_does_not_begin(manager: Manager) -> None:
     holding, run = HoldingWorker(), early_run()
     async with worker(holding.handle) as port:
-        manager.subscribe(UUID_1, port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await holding.held.wait()
+        attempt = await held_attempt(manager, run, holding, port)
         attempt.cancel()
         await asyncio.gather(attempt, return_exceptions=True)
         await asyncio.sleep(AHEAD_MS / 1000 + 0.05)
@@ -612,9 +613,7 @@ async def test_a_held_run_waits_for_its_time_anew_when_the_clock_is_set_back_a_l
     holding, clock = HoldingWorker(), ShiftedClock([0])
     async with worker_client() as client, worker(holding.handle) as port:
         manager, run = Manager(client, clock=clock), early_run()
-        manager.subscribe(UUID_1, port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await holding.held.wait()
+        attempt = await held_attempt(manager, run, holding, port)
         clock.shift_ms.append(-300)
         ending = (await attempt).ending
         assert ending.outcome is Outcome.SUCCEEDED
@@ -627,9 +626,7 @@ async def test_a_held_run_begins_as_it_was_to_when_the_clock_is_set_back_by_far(
     holding, clock = HoldingWorker(), ShiftedClock([0])
     async with worker_client() as client, worker(holding.handle) as port:
         manager, run = Manager(client, clock=clock), early_run()
-        manager.subscribe(UUID_1, port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await holding.held.wait()
+        attempt = await held_attempt(manager, run, holding, port)
         clock.shift_ms.append(-3600_000)
         assert (await attempt).ending.outcome is Outcome.SUCCEEDED
     assert len(holding.begun_ms) == 1
@@ -639,9 +636,7 @@ async def test_a_held_run_whose_start_deadline_the_clock_has_passed_is_missed() 
     holding, clock = HoldingWorker(), ShiftedClock([0])
     async with worker_client() as client, worker(holding.handle) as port:
         manager, run = Manager(client, clock=clock), early_run()
-        manager.subscribe(UUID_1, port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await holding.held.wait()
+        attempt = await held_attempt(manager, run, holding, port)
         clock.shift_ms.append(3600_000)
         assert (await attempt).ending.outcome is Outcome.MISSED
     assert holding.begun_ms == []
@@ -653,24 +648,10 @@ async def test_a_held_run_has_all_its_time_from_when_it_is_told_to_begin(monkeyp
     holding, run = HoldingWorker(), replace(early_run(), program=program(deadline_ms=200))
     async with worker_client() as client, worker(holding.handle) as port:
         manager = Manager(client)
-        manager.subscribe(UUID_1, port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await holding.held.wait()
+        attempt = await held_attempt(manager, run, holding, port)
         time.sleep(0.5)  # noqa: ASYNC251 - nothing of this loop goes on meanwhile
         assert (await attempt).ending.outcome is Outcome.SUCCEEDED
     assert len(holding.begun_ms) == 1
-
-
-async def test_a_run_that_is_held_by_a_worker_which_is_drained_goes_to_another(manager: Manager) -> None:
-    first, second, run = HoldingWorker(), HoldingWorker(), early_run()
-    async with worker(first.handle) as first_port, worker(second.handle) as second_port:
-        manager.subscribe(UUID_1, first_port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await first.held.wait()
-        manager.workers.drain(UUID_1, drained=True)
-        manager.subscribe(UUID_2, second_port)
-        ending = (await attempt).ending
-    assert (ending.outcome, ending.worker) == (Outcome.SUCCEEDED, f"127.0.0.1:{second_port}")
 
 
 async def test_a_run_whose_worker_was_lost_and_is_back_before_its_time_is_not_begun_in_its_old_place(
@@ -678,9 +659,7 @@ async def test_a_run_whose_worker_was_lost_and_is_back_before_its_time_is_not_be
 ) -> None:
     holding, run = HoldingWorker(), early_run()
     async with worker(holding.handle) as port:
-        manager.subscribe(UUID_1, port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await holding.held.wait()
+        attempt = await held_attempt(manager, run, holding, port)
         manager.workers.lose(UUID_1, "was silent")
         manager.subscribe(UUID_1, port)
         assert (await attempt).ending.outcome is Outcome.SUCCEEDED
@@ -690,9 +669,7 @@ async def test_a_run_whose_worker_was_lost_and_is_back_before_its_time_is_not_be
 async def test_a_run_cut_off_while_it_is_held_was_with_no_worker(manager: Manager) -> None:
     holding, run = HoldingWorker(), early_run()
     async with worker(holding.handle) as port:
-        manager.subscribe(UUID_1, port, holds_tasks=True)
-        attempt = asyncio.create_task(manager.attempt(run))
-        await holding.held.wait()
+        attempt = await held_attempt(manager, run, holding, port)
         attempt.cancel()
         await asyncio.gather(attempt, return_exceptions=True)
     live = manager.live.find(run.id)

@@ -365,6 +365,20 @@ class Holding:
         return await until(enough, f"{count} runs are claimed")
 
 
+@asynccontextmanager
+async def one_held(
+    record: RunRecord, paused: Sequence[str] = ()
+) -> AsyncIterator[tuple[Scheduler, SetClock, Holding, Run]]:
+    """A scheduler with one run that was claimed half a second before it is due, 5 s after T0."""
+    clock = SetClock([T0_MS + 1])
+    holding = Holding(record, clock)
+    async with running(record, clock, holding, ahead_ms=1000, paused=paused) as scheduler:
+        await follow(record, scheduler, clock)
+        clock.set(T0_MS + 4_500)
+        (run,) = await holding.claimed(1)
+        yield scheduler, clock, holding, run
+
+
 async def test_a_run_is_claimed_ahead_and_says_when_it_is_to_begin(record: RunRecord) -> None:
     clock = SetClock([T0_MS + 1])
     holding = Holding(record, clock)
@@ -381,12 +395,7 @@ async def test_a_run_is_claimed_ahead_and_says_when_it_is_to_begin(record: RunRe
 
 
 async def test_what_still_runs_is_not_judged_ahead(record: RunRecord) -> None:
-    clock = SetClock([T0_MS + 1])
-    holding = Holding(record, clock)
-    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
-        await follow(record, scheduler, clock)
-        clock.set(T0_MS + 4_500)
-        await holding.claimed(1)
+    async with one_held(record) as (_, clock, holding, _):
         clock.set(T0_MS + 9_500)
         await asyncio.sleep(1.1)
         assert (len(holding.runs), len(await recorded(record))) == (1, 1), "it may end until then"
@@ -398,12 +407,7 @@ async def test_what_still_runs_is_not_judged_ahead(record: RunRecord) -> None:
 
 
 async def test_a_run_whose_earlier_one_never_ends_is_skipped_when_it_is_due_and_not_before(record: RunRecord) -> None:
-    clock = SetClock([T0_MS + 1])
-    holding = Holding(record, clock)
-    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
-        await follow(record, scheduler, clock)
-        clock.set(T0_MS + 4_500)
-        await holding.claimed(1)
+    async with one_held(record) as (_, clock, _, _):
         clock.set(T0_MS + 9_990)
         await asyncio.sleep(1.1)
         assert await recorded(record) == [("open", 5, 5)]
@@ -416,23 +420,14 @@ async def test_a_run_whose_earlier_one_never_ends_is_skipped_when_it_is_due_and_
 
 
 async def test_a_program_that_is_taken_away_while_its_run_is_held_has_it_ended(record: RunRecord) -> None:
-    clock = SetClock([T0_MS + 1])
-    holding = Holding(record, clock)
-    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
-        await follow(record, scheduler, clock)
-        clock.set(T0_MS + 4_500)
-        (run,) = await holding.claimed(1)
+    async with one_held(record) as (scheduler, _, holding, run):
         scheduler.update(Changes(removed=EVERY_5_S.added), {})
     assert [run_id for run_id, _ in holding.withdrawn] == [run.id]
 
 
 async def test_a_program_that_is_paused_by_its_tag_while_its_run_is_held_has_it_ended(record: RunRecord) -> None:
-    clock = SetClock([T0_MS + 1])
-    holding, paused = Holding(record, clock), list[str]()
-    async with running(record, clock, holding, ahead_ms=1000, paused=paused) as scheduler:
-        await follow(record, scheduler, clock)
-        clock.set(T0_MS + 4_500)
-        (run,) = await holding.claimed(1)
+    paused = list[str]()
+    async with one_held(record, paused) as (scheduler, _, holding, run):
         paused.append("paused by the test")
         scheduler.update(Changes(changed=EVERY_5_S.added), {})
         paused.clear()
@@ -495,12 +490,7 @@ async def test_it_is_not_behind_before_a_due_time_has_come(record: RunRecord) ->
 
 
 async def test_a_look_that_claims_nothing_writes_nothing(record: RunRecord) -> None:
-    clock = SetClock([T0_MS + 1])
-    holding = Holding(record, clock)
-    async with running(record, clock, holding, ahead_ms=1000) as scheduler:
-        await follow(record, scheduler, clock)
-        clock.set(T0_MS + 4_500)
-        await holding.claimed(1)
+    async with one_held(record) as (_, clock, _, _):
         written = record.writes.seconds.count
         clock.set(T0_MS + 9_600)
         await asyncio.sleep(1.1)
