@@ -167,7 +167,9 @@ def _is_early(effect: Effect, record: Record, deadline_ms: int, clock: Sequence[
 
     If the clock was set back while it was held, by more than is waited out, it begins as it would have.
     """
-    due = [] if record.due_ms is None else times_shown(record.due_ms, clock)
+    if record.due_ms is None or record.claimed_ms >= record.due_ms:
+        return False  # the clock may have been set past it, and may have shown it only later
+    due = times_shown(record.due_ms, clock)
     if not due or effect.at_ms >= min(due) - CLOCK_TOLERANCE_MS:
         return False
     set_back = [

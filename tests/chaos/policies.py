@@ -56,12 +56,23 @@ def _judge_alone(
     latest: tuple[int, str] | None = None
     for effect in sorted(effects, key=lambda each: each.at_ms):
         if latest is not None and latest[0] > effect.at_ms + IN_FLIGHT_MS:
+            if _was_overtaken(effect, latest[1], effects, of_marks):
+                continue
             what = f"{routine.name}: mark {effect.mark} at {effect.at_ms}, and mark {latest[1]} until {latest[0]}"
             yield Violation(Kind.TWO_AT_ONCE, what)
         record = of_marks.get(effect.mark)
         if record is not None and record.outcome not in ("lost", "timed_out"):
             sign = last_sign[effect.mark], effect.mark
             latest = sign if latest is None else max(latest, sign)
+
+
+def _was_overtaken(effect: Effect, other: str, effects: Sequence[Effect], of_marks: Mapping[str, Record]) -> bool:
+    """Whether an effect is of a run that came before the ``other``, and was only noted after it."""
+    before, after = of_marks.get(effect.mark), of_marks.get(other)
+    if before is None or after is None or (before.due_ms or 0) >= (after.due_ms or 0):
+        return False
+    noted_ms = min(each.at_ms for each in effects if each.mark == other)
+    return effect.at_ms - noted_ms <= IN_FLIGHT_MS
 
 
 def _judge_starts(routine: KnownRoutine, records: Sequence[Record]) -> Iterator[Violation]:

@@ -303,6 +303,12 @@ KEPT_PROMISES = {
     "a run that timed out may need a moment to be ended": of_rules(
         Rules(), replace(record(20, "failed"), outcome="timed_out"), beats=[effect(20, after_ms=40_400)]
     ),
+    "a run may be claimed ahead, and begins when it is due": of_rules(
+        Rules(), replace(record(10), claimed_ms=T0 + 9_000)
+    ),
+    "an effect may be overtaken by that of the next run": of_rules(
+        Rules(), effects=[effect(10, after_ms=10_100), *EFFECTS[1:]], beats=[effect(20, after_ms=600)],
+    ),
     "a sign of life may be noted a little late": of_rules(Rules(), beats=[effect(10, after_ms=10_100)]),
     "a run starts within its start deadline": of_rules(Rules(start_within_ms=5000), LATE),
     "a run that was claimed late has its time from then on": of_rules(
