@@ -181,6 +181,8 @@ class Dispatcher:
         refusals: dict[UUID, Refused] = {}
         began = loop.time()
         while worker := await self._next_worker(run, refusals, began):
+            if (late := self._missed(run)) is not None:
+                return late  # for the wall clock may have been set while a worker was waited for
             form = self._source_form(worker, run)
             try:
                 return await self._send(worker, run, request, form)

@@ -688,3 +688,16 @@ async def test_what_is_too_large_or_too_much_is_not_sent_ahead(
         monkeypatch.setattr("juvuln.dispatch.MOST_HELD_BYTES", 1000)
         assert (await manager.attempt(early_run())).ending.outcome is Outcome.SUCCEEDED
     assert (holding.begun_ms, len(holding.asked_ms)) == ([], 2)
+
+
+async def test_a_run_that_waits_for_a_worker_while_the_clock_is_set_past_its_start_deadline_is_missed() -> None:
+    holding, clock = HoldingWorker(), ShiftedClock([0])
+    async with worker_client() as client, worker(holding.handle) as port:
+        manager = Manager(client, wait_seconds=5.0, clock=clock)
+        run = replace(early_run(), not_before_ms=None, start_by_ms=clock.now_ms() + 3_000)
+        attempt = asyncio.create_task(manager.attempt(run))
+        await asyncio.sleep(0.05)
+        clock.shift_ms.append(5_000)
+        manager.subscribe(UUID_1, port)
+        assert (await attempt).ending.outcome is Outcome.MISSED
+    assert holding.asked_ms == []
