@@ -691,13 +691,20 @@ async def test_what_is_too_large_or_too_much_is_not_sent_ahead(
 
 
 async def test_a_run_that_waits_for_a_worker_while_the_clock_is_set_past_its_start_deadline_is_missed() -> None:
-    holding, clock = HoldingWorker(), ShiftedClock([0])
-    async with worker_client() as client, worker(holding.handle) as port:
+    holding, clock, refused = HoldingWorker(), ShiftedClock([0]), asyncio.Event()
+
+    async def busy(_request: web.Request) -> web.Response:
+        refused.set()
+        return web.json_response({"code": 429, "message": "busy"}, status=429)
+
+    async with worker_client() as client, worker(busy) as busy_port, worker(holding.handle) as port:
         manager = Manager(client, wait_seconds=5.0, clock=clock)
+        manager.subscribe(UUID_1, busy_port)
         run = replace(early_run(), not_before_ms=None, start_by_ms=clock.now_ms() + 3_000)
         attempt = asyncio.create_task(manager.attempt(run))
+        await refused.wait()
         await asyncio.sleep(0.05)
         clock.shift_ms.append(5_000)
-        manager.subscribe(UUID_1, port)
+        manager.subscribe(UUID_2, port)
         assert (await attempt).ending.outcome is Outcome.MISSED
     assert holding.asked_ms == []
