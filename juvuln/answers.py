@@ -48,7 +48,7 @@ class Why(Enum):
     BROKEN = auto()
     """The connection broke before it was told to begin."""
     OURS = auto()
-    """This manager has no means left for another connection."""
+    """It is this manager that did not have it begun, such as for want of means for another connection."""
 
 
 class NotStarted(Exception):

@@ -319,10 +319,12 @@ class Scheduler:
 
     async def _tick(self, taken: list[tuple[ProgramKey, int]], pauses: Sequence[Pause], now_ms: int) -> None:
         """See to the due times that have come: on record first, then moved on, then started."""
-        taken = [(key, at_ms) for key, at_ms in taken if key in self._routines]
-        taken = [(key, at_ms) for key, at_ms in taken if not self._is_left_for_later(key, at_ms, now_ms)]
         decisions = Decisions()
-        plans = [self._plan(key, at_ms, now_ms, decisions) for key, at_ms in taken]
+        plans = [
+            self._plan(key, at_ms, now_ms, decisions)
+            for key, at_ms in taken
+            if key in self._routines and not self._is_left_for_later(key, at_ms, now_ms)
+        ]
         if not plans and not pauses:
             return
         starting = [run for plan in plans for run in plan.starting]

@@ -66,7 +66,6 @@ class Parts:
     settings: WorkerSettings
     secret: SharedSecret
     readiness: Readiness
-    turns: Turns
     plate: Plate
     held: Held
     credentials: BasicCredentials
@@ -114,7 +113,6 @@ async def open_worker(settings: WorkerSettings) -> AsyncIterator[Worker]:
         settings=settings,
         secret=SharedSecret(lambda: shared_secret(settings)),
         readiness=Readiness(),
-        turns=turns,
         plate=plate,
         held=Held(turns, plate),
         credentials=BasicCredentials(secrets.token_urlsafe(12), secrets.token_urlsafe(24)),
