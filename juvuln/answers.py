@@ -5,8 +5,8 @@ where the code is the HTTP status. What looks like neither is the program's own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -70,8 +70,7 @@ class Unanswered(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerAnswer:
+class WorkerAnswer(NamedTuple):
     """The HTTP answer of a worker, read to its end."""
 
     status: int
@@ -80,8 +79,7 @@ class WorkerAnswer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What an answer says of the run."""
 
     outcome: Outcome

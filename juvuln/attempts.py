@@ -1,7 +1,5 @@
 """The attempts of one run so far, and what its record is to tell of them."""
 
-from dataclasses import replace
-
 from juvuln.dispatch import Result
 from juvuln.policy import Retry
 from juvuln.runs.run import Ending
@@ -51,7 +49,7 @@ class Tried:
         others = [f"attempt {number}: {words}" for number, words in sorted(self._others.items())]
         ending = self._result.ending
         reason = joined(ending.reason, "; ".join([which, *others]))
-        return replace(self._result, ending=replace(ending, reason=reason, attempts=self._started))
+        return self._result._replace(ending=ending._replace(reason=reason, attempts=self._started))
 
 
 def joined(reason: str | None, note: str | None) -> str | None:

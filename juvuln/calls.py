@@ -12,10 +12,10 @@ from juvuln.domains.store import Specification
 from juvuln.inflight import InFlight
 from juvuln.programs import Program
 from juvuln.runs.record import RunRecord
-from juvuln.runs.run import Run, Trigger
+from juvuln.runs.run import ProgramCall, Run, Trigger
 from shared.errors import SelfhostError
 from shared.share import has_share
-from shared.wire import ProgramState, ProgramType, TaskRequest
+from shared.wire import ProgramState, ProgramType
 
 
 class NoSuchWebhookError(SelfhostError):
@@ -44,7 +44,7 @@ class Calls:
         domains: Domains,
         record: RunRecord,
         paused: Callable[[str], str | None],
-        execute: Callable[[Run, TaskRequest | None], Coroutine[Any, Any, Result]],
+        execute: Callable[[Run], Coroutine[Any, Any, Result]],
         clock: Clock,
         *,
         parallel: int,
@@ -107,27 +107,31 @@ class Calls:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def call(self, program: Program, trigger: Trigger, request: TaskRequest | None) -> tuple[Run, Result]:
+    async def call(self, program: Program, trigger: Trigger, call: ProgramCall | None) -> tuple[Run, Result]:
         """Run a program to its end.
 
         Raises StoppingError, TooManyCallsError, or DatabaseError if it cannot be put on record; then it is not run.
         """
-        self.check(program.key.domain)
-        with self._in_flight.one(program.key.domain):
-            run = await self._claimed(program, trigger)
-            return run, await self._execute(run, request)
+        domain = program.key.domain
+        self.check(domain)
+        self._in_flight.enter(domain)
+        try:
+            run = await self._claimed(program, trigger, call)
+            return run, await self._execute(run)
+        finally:
+            self._in_flight.leave(domain)
 
-    async def start(self, program: Program, trigger: Trigger, request: TaskRequest | None) -> Run:
+    async def start(self, program: Program, trigger: Trigger, call: ProgramCall | None) -> Run:
         """Like :meth:`call`, but wait only until the run is on record."""
         domain = program.key.domain
         self.check(domain)
         self._in_flight.enter(domain)
         try:
-            run = await self._claimed(program, trigger)
+            run = await self._claimed(program, trigger, call)
         except BaseException:
             self._in_flight.leave(domain)
             raise
-        task = asyncio.get_running_loop().create_task(self._execute(run, request))
+        task = asyncio.get_running_loop().create_task(self._execute(run))
         self._tasks.add(task)
         task.add_done_callback(lambda ended: self._ended(ended, domain))
         return run
@@ -136,9 +140,9 @@ class Calls:
         self._tasks.discard(task)
         self._in_flight.leave(domain)
 
-    async def _claimed(self, program: Program, trigger: Trigger) -> Run:
+    async def _claimed(self, program: Program, trigger: Trigger, call: ProgramCall | None) -> Run:
         now_ms = self._clock.now_ms()
-        run = Run(new_run_id(now_ms), program, trigger, claimed_ms=now_ms)
+        run = Run(new_run_id(now_ms), program, trigger, now_ms, call)
         await self._record.claim([run])
         return run
 

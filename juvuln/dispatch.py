@@ -7,6 +7,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -21,9 +22,10 @@ from juvuln.runs.run import Ending, Run
 from juvuln.task_json import task_json
 from juvuln.worker_client import WorkerClient
 from juvuln.workers import Content, SourceForm, Worker, WorkerRegistry, WorkerState
-from shared.wire import Outcome, TaskAnswer, TaskRequest
+from shared.time_limits import TimeLimit, TimeLimits
+from shared.wire import Outcome, TaskAnswer
 
-ANSWER_MARGIN_SECONDS = 5.0
+ANSWER_MARGIN_MS = 5_000
 """How long after its deadline a run's answer is waited for before the run is given up as lost."""
 LAST_WORD_SECONDS = 1.0
 """How long after its worker was found to be gone: what cannot even connect is to find that out for itself, since then
@@ -43,8 +45,7 @@ LEAST_HELD_BYTES = 4096
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of a run, and what the program answered if it was a webhook."""
 
     ending: Ending
@@ -95,21 +96,24 @@ class Dispatcher:
         self._library_state = library_state
         self._live = live
         self._places = Places(parallel)
+        self._patience = TimeLimits()
         self._wait_for_worker_seconds = wait_for_worker_seconds
         self._held_bytes = 0
         """Of the tasks that were handed to workers before their time."""
 
-    async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
+    async def attempt(self, run: Run) -> Result:
         """Have a claimed run done by a worker, once. Its record is left open."""
         domain, language = run.program.key.domain, run.program.language
-        if (result := self._missed(run) or await self._attempt_ahead(run)) is not None:
+        if (late := self._missed(run)) is not None:
+            return late
+        if run.not_before_ms is not None and (result := await self._attempt_ahead(run)) is not None:
             return result
         # Nobody takes a place to wait for a worker.
         if not self._workers.has(language) and not await self._next_worker(run, {}, asyncio.get_running_loop().time()):
             return Result(self._ending(Outcome.SKIPPED, self._no_worker(language, {})))
         await self._places.take(domain)
         try:
-            return self._missed(run) or await self._dispatch(run, request)
+            return self._missed(run) or await self._dispatch(run)
         finally:
             self._places.give_back(domain)
 
@@ -151,7 +155,7 @@ class Dispatcher:
         self._held_bytes += size_bytes
         try:
             at = asyncio.get_running_loop().time() + self._seconds_early(run)
-            return await self._send(worker, run, None, form, at)
+            return await self._send(worker, run, form, at)
         except NotStarted as turn:
             log.debug("run_not_started_ahead", worker=worker.name, reason=turn.reason, **run.facts)
             self._learn(worker, run, turn, form)
@@ -170,12 +174,11 @@ class Dispatcher:
 
     def _missed(self, run: Run) -> Result | None:
         """What becomes of a run that it is too late to start; None if it is not."""
-        now_ms = self._clock.now_ms()
-        if run.start_by_ms is None or now_ms <= run.start_by_ms:
+        if run.start_by_ms is None or (now_ms := self._clock.now_ms()) <= run.start_by_ms:
             return None
         return Result(Ending(Outcome.MISSED, ended_ms=now_ms, reason=_too_late(run, now_ms)))
 
-    async def _dispatch(self, run: Run, request: TaskRequest | None) -> Result:
+    async def _dispatch(self, run: Run) -> Result:
         """Try worker after worker until one has taken the run."""
         loop = asyncio.get_running_loop()
         refusals: dict[UUID, Refused] = {}
@@ -185,7 +188,7 @@ class Dispatcher:
                 return late  # for the wall clock may have been set while a worker was waited for
             form = self._source_form(worker, run)
             try:
-                return await self._send(worker, run, request, form)
+                return await self._send(worker, run, form)
             except NotStarted as turn:
                 rest_seconds = turn.retry_after_seconds
                 if self._learn(worker, run, turn, form):
@@ -211,6 +214,8 @@ class Dispatcher:
 
     async def _next_worker(self, run: Run, refusals: Refusals, began: float) -> Worker | None:
         """The worker to try next, as soon as there is one. None if there is none for as long as can be waited."""
+        if not refusals and (worker := self._workers.choose(run.program.language, (), _content(run))):
+            return worker
         loop = asyncio.get_running_loop()
         now = loop.time()
         latest = self._latest_start(run, now)
@@ -244,16 +249,14 @@ class Dispatcher:
             return SourceForm.WHOLE
         return self._workers.source_form(worker.uuid, _content(run))
 
-    async def _send(
-        self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm, at: float | None = None
-    ) -> Result:
+    async def _send(self, worker: Worker, run: Run, form: SourceForm, at: float | None = None) -> Result:
         """Have one worker do it, now or, after it has held it, ``at`` a time of the loop's clock. Raises NotStarted."""
         handover = Handover()
         if at is None:
             self._hand_over(run, worker, handover)
         begun = True
         try:
-            said = await self._said(worker, run, request, form, handover, at)
+            said = await self._said(worker, run, form, handover, at)
         except Unanswered as failure:
             said = Said(Outcome.LOST, reason=failure.reason)
         except NotStarted:
@@ -272,6 +275,9 @@ class Dispatcher:
             error=said.error,
             log=said.log,
             modules=said.modules,
+            request_bytes=None if run.call is None else len(run.call.body),
+            answer_bytes=None if said.answer is None else len(said.answer.body),
+            answer_status=None if said.answer is None else said.answer.status,
             attempts=said.attempts,
         )
         return Result(ending, said.answer)
@@ -284,7 +290,6 @@ class Dispatcher:
         self,
         worker: Worker,
         run: Run,
-        request: TaskRequest | None,
         form: SourceForm,
         handover: Handover,
         at: float | None,
@@ -292,40 +297,46 @@ class Dispatcher:
         """What the worker says, if it does in time and while it is there. Raises NotStarted, Unanswered."""
         loop = asyncio.get_running_loop()
         deadline_ms = run.program.effective_deadline_ms
-        patience_seconds = deadline_ms / 1000 + ANSWER_MARGIN_SECONDS
-        # What is held takes no time yet.
-        in_time = asyncio.timeout(patience_seconds if at is None else None)
-        placement = self._workers.place(worker.uuid, _content(run), deadline_ms, lambda: _hurry(in_time))
+        patience = TimeLimit(deadline_ms + ANSWER_MARGIN_MS)
+        placement = self._workers.place(worker.uuid, _content(run), deadline_ms, lambda: self._hurry(patience))
 
         def begin() -> None:
             self._check_begin(run, worker)
             if placement.gone is not None:
                 raise NotStarted(Why.OURS, placement.gone)
-            in_time.reschedule(loop.time() + patience_seconds)
+            self._patience.begin(patience, loop.time() + patience.length_ms / 1000)
             self._hand_over(run, worker, handover)
 
-        start = None if at is None or run.not_before_ms is None else Start(run.not_before_ms, at, begin)
+        start = None
+        if at is None:
+            self._patience.begin(patience, loop.time() + patience.length_ms / 1000)
+        elif run.not_before_ms is not None:
+            start = Start(run.not_before_ms, at, begin)  # what is held takes no time yet
         try:
-            async with in_time:
-                said = await self._ask(worker, run, request, form, start)
-        except TimeoutError as error:
-            reason = placement.gone or f"{worker.name} did not answer within {patience_seconds:.0f} s"
-            raise (NotStarted(Why.OURS, reason) if handover.at_ms is None else Unanswered(reason)) from error
+            said = await self._ask(worker, run, form, start)
+        except asyncio.CancelledError:
+            if not patience.is_up():
+                raise
+            reason = placement.gone or f"{worker.name} did not answer within {patience.length_ms / 1000:.0f} s"
+            raise (NotStarted(Why.OURS, reason) if handover.at_ms is None else Unanswered(reason)) from None
         finally:
+            self._patience.leave(patience)
             self._workers.take_away(placement)
         if form is SourceForm.TO_KEEP:
             self._workers.source_arrived(worker.uuid, _content(run))
         return said
 
-    async def _ask(
-        self, worker: Worker, run: Run, request: TaskRequest | None, form: SourceForm, start: Start | None
-    ) -> Said:
-        task = task_json(run, request, self._library_state(run.program.key.domain), form)
+    def _hurry(self, patience: TimeLimit) -> None:
+        """Have it be over soon."""
+        asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, patience.end)
+
+    async def _ask(self, worker: Worker, run: Run, form: SourceForm, start: Start | None) -> Said:
+        task = task_json(run, self._library_state(run.program.key.domain), form)
         if start is not None and len(task) > ROOM_BYTES:
             raise NotStarted(Why.OURS, "is not sent so much ahead")
         if start is None and not worker.takes_batches:
-            return await self._client.run(worker, task, is_call=request is not None)
-        return await self._batches.run(worker, task, is_call=request is not None, start=start)
+            return await self._client.run(worker, task, is_call=run.call is not None)
+        return await self._batches.run(worker, task, is_call=run.call is not None, start=start)
 
     def _ending(self, outcome: Outcome, reason: str | None) -> Ending:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)
@@ -341,13 +352,6 @@ class Dispatcher:
         if closed:
             return f"no worker that runs {language} can be given it: {', '.join(closed)}"
         return f"no worker that runs {language} is subscribed"
-
-
-def _hurry(in_time: asyncio.Timeout) -> None:
-    """Have it be over soon."""
-    soon = asyncio.get_running_loop().time() + LAST_WORD_SECONDS
-    if not in_time.expired():
-        in_time.reschedule(min(in_time.when() or soon, soon))
 
 
 def _content(run: Run) -> Content:

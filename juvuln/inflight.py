@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class InFlight:
@@ -11,11 +9,12 @@ class InFlight:
 
     def __init__(self) -> None:
         self._count: Counter[str] = Counter()
+        self._all = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
     def __len__(self) -> int:
-        return self._count.total()
+        return self._all
 
     def of(self, domain: str) -> int:
         return self._count[domain]
@@ -23,22 +22,16 @@ class InFlight:
     def enter(self, domain: str) -> None:
         """One more is under way, until it is told to :meth:`leave`."""
         self._count[domain] += 1
+        self._all += 1
         self._idle.clear()
 
     def leave(self, domain: str) -> None:
         self._count[domain] -= 1
         if not self._count[domain]:
             del self._count[domain]
-        if not self._count:
+        self._all -= 1
+        if not self._all:
             self._idle.set()
-
-    @contextmanager
-    def one(self, domain: str) -> Iterator[None]:
-        self.enter(domain)
-        try:
-            yield
-        finally:
-            self.leave(domain)
 
     async def idle(self) -> None:
         """Wait until nothing is under way."""

@@ -74,8 +74,3 @@ def diff(old: Programs, new: Programs) -> Changes:
         ),
         removed=tuple(program for uuid, program in old.items() if uuid not in new),
     )
-
-
-def _is_changed(before: Program | None, now: Program) -> bool:
-    # Most are the very same value, whose content need not be compared.
-    return before is not None and before is not now and before != now

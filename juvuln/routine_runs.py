@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from juvuln.clock import Clock, from_ms
@@ -177,7 +177,7 @@ class RoutineRuns:
 
     def _with_time_to_start(self, run: Run, routine: Routine) -> Run:
         """A run that is made up for, or had to wait for those that are: its start deadline begins now."""
-        return replace(run, start_by_ms=self._clock.now_ms() + routine.start_deadline_ms)
+        return run._replace(start_by_ms=self._clock.now_ms() + routine.start_deadline_ms)
 
     def _close_all(self, runs: Sequence[Run] | deque[Run], outcome: Outcome, reason: str) -> None:
         for run in runs:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -15,7 +15,7 @@ from juvuln.live import LiveRuns
 from juvuln.programs import Program
 from juvuln.runs.run import Ending, Run
 from juvuln.workers import Worker
-from shared.wire import Outcome, TaskRequest
+from shared.wire import Outcome
 
 ASK_AGAIN_SECONDS = 0.25
 
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 class Attempts(Protocol):
     """Who gets one attempt of a run done by workers (:class:`juvuln.dispatch.Dispatcher`)."""
 
-    async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result: ...
+    async def attempt(self, run: Run) -> Result: ...
     async def end(self, run: Run, worker: Worker) -> bool: ...
 
 
@@ -73,14 +73,16 @@ class Runner:
         self._spread = spread
         self._why_not_again = why_not_again
         self._under_way: dict[str, UnderWay] = {}
+        # Not the logger of the module, which looks for the true one again at every line, and here is one for each run.
+        self._log = log.bind()
         self._stopping = asyncio.Event()
 
-    async def execute(self, run: Run, request: TaskRequest | None = None) -> Result:
+    async def execute(self, run: Run) -> Result:
         """Bring a claimed run to its end and close its record, whatever happens."""
         self._live.begin(run.id)
         result, note = None, None
         try:
-            result = await self._cancellable(run, request)
+            result = await self._cancellable(run)
             note = await self._failures.ended(run, result.ending)
         except asyncio.CancelledError:
             self._end(run, result.ending if result else self._cut_off(run))
@@ -89,7 +91,7 @@ class Runner:
             log.exception("dispatch_failed", **run.facts)
             wrong = "internal error of the manager; its log has the details"
             result = result or Result(self._ending(Outcome.LOST, wrong))
-        result = _completed(result, note, request)
+        result = _completed(run, result, note)
         self._end(run, result.ending)
         return result
 
@@ -116,7 +118,7 @@ class Runner:
     def close(self, run: Run, ending: Ending) -> None:
         """Close the record of a claimed run that is not executed."""
         self._record.close(run, ending)
-        note: Callable[..., Any] = log.info if ending.outcome is Outcome.SUCCEEDED else log.warning
+        note: Callable[..., Any] = self._log.info if ending.outcome is Outcome.SUCCEEDED else self._log.warning
         note(
             "run_ended",
             name=run.program.name,
@@ -131,12 +133,15 @@ class Runner:
         self.close(run, ending)
         self._live.end(run.id, ending)
 
-    async def _cancellable(self, run: Run, request: TaskRequest | None) -> Result:
+    async def _cancellable(self, run: Run) -> Result:
         task = asyncio.current_task()
         assert task is not None, "a run is executed in a task"
         under_way = self._under_way[run.id] = UnderWay(run, task)
         try:
-            result = await self._attempt_until_it_ends_well(run, request, under_way)
+            if run.retry.count:
+                result = await self._attempt_until_it_ends_well(run, under_way)
+            else:
+                result = await self._dispatcher.attempt(run)
         except asyncio.CancelledError:
             # Somebody else may have cancelled the task as well, and then it must end.
             if not under_way.interrupted or task.uncancel() > 0:
@@ -161,13 +166,13 @@ class Runner:
         under_way.interrupted = True
         under_way.task.cancel()
 
-    async def _attempt_until_it_ends_well(self, run: Run, request: TaskRequest | None, under_way: UnderWay) -> Result:
-        tried = under_way.tried = Tried(run.retry, await self._dispatcher.attempt(run, request))
+    async def _attempt_until_it_ends_well(self, run: Run, under_way: UnderWay) -> Result:
+        tried = under_way.tried = Tried(run.retry, await self._dispatcher.attempt(run))
         while tried.may_go_on():
             # A worker that was told to end it may have lost it, or the program failed in that moment.
             if why := under_way.cancelled or await self._why_not_after_pause(under_way, tried):
                 return tried.told(why)
-            tried.add(await self._dispatcher.attempt(replace(run, start_by_ms=None, not_before_ms=None), request))
+            tried.add(await self._dispatcher.attempt(run._replace(start_by_ms=None, not_before_ms=None)))
         return tried.told()
 
     async def _why_not_after_pause(self, under_way: UnderWay, tried: Tried) -> str | None:
@@ -198,17 +203,13 @@ class Runner:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)
 
 
-def _completed(result: Result, note: str | None, request: TaskRequest | None) -> Result:
-    """With what was said of its program, and how much a call asked and was answered."""
-    if note is None and request is None and result.answer is None:
-        return result
-    ending = replace(
-        result.ending,
-        reason=joined(result.ending.reason, note),
-        request_bytes=len(request.body) if request else None,
-        answer_bytes=len(result.answer.body) if result.answer else None,
-        answer_status=result.answer.status if result.answer else None,
-    )
+def _completed(run: Run, result: Result, note: str | None) -> Result:
+    """With what was said of its program, and how much a call asked."""
+    ending = result.ending
+    if note is not None:
+        ending = ending._replace(reason=joined(ending.reason, note))
+    if run.call is not None and ending.request_bytes is None:
+        ending = ending._replace(request_bytes=len(run.call.body))
     return Result(ending, result.answer)
 
 
@@ -216,7 +217,7 @@ def _with_reason(result: Result, cancelled: str | None) -> Result:
     """The result of a run that was to end early, for this reason: nobody needs it if it came to its own end."""
     ending = result.ending
     if ending.outcome is Outcome.CANCELLED:
-        return replace(result, ending=replace(ending, reason=joined(cancelled, ending.reason)))
+        return Result(ending._replace(reason=joined(cancelled, ending.reason)), result.answer)
     if ending.outcome is Outcome.LOST:
-        return replace(result, ending=replace(ending, reason=joined(ending.reason, cancelled)))
+        return Result(ending._replace(reason=joined(ending.reason, cancelled)), result.answer)
     return result

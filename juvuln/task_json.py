@@ -7,13 +7,13 @@ from pydantic_core import to_json
 
 from juvuln.runs.run import Run
 from juvuln.workers import SourceForm
-from shared.wire import Outcome, TaskRequest
+from shared.wire import Outcome
 
 LONGEST_NAME = 255
 """What the wire takes of a program's name; a database may hold longer ones."""
 
 
-def task_json(run: Run, request: TaskRequest | None, library_state: str, form: SourceForm) -> bytes:
+def task_json(run: Run, library_state: str, form: SourceForm) -> bytes:
     """A :class:`shared.wire.Task`. Written without making one, which would check once more what is known to be right.
 
     ``library_state`` stands for the state of the domain's programs; empty where that is not known.
@@ -34,6 +34,13 @@ def task_json(run: Run, request: TaskRequest | None, library_state: str, form: S
         task["source_digest"] = program.digest.hex()
     if library_state:
         task["library"] = library_state
-    if request is not None:
-        task["http"] = request
+    if (call := run.call) is not None:
+        task["http"] = {
+            "headers": call.headers,
+            "body": b64encode(call.body).decode(),
+            "method": call.method,
+            "path": call.path,
+            "query": call.query,
+            "remote": call.remote,
+        }
     return to_json(task, exclude_none=True)

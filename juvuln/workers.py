@@ -272,12 +272,15 @@ class WorkerRegistry:
 
     def has(self, language: str) -> bool:
         """Whether there is a worker that a run could be given now."""
-        return any(known.worker.is_open and language in known.worker.languages for known in self._known.values())
+        for known in self._known.values():  # in a loop, since it is asked for every run
+            if known.worker.is_open and language in known.worker.languages:
+                return True
+        return False
 
     def choose(self, language: str, excluded: Collection[UUID] = (), content: Content | None = None) -> Worker | None:
         """The worker for the next run, of a program with this content."""
         familiar = {uuid for uuid, known in self._known.items() if content in known.contents}
-        return choose((known.worker for known in self._known.values()), language, excluded, familiar)
+        return choose([known.worker for known in self._known.values()], language, excluded, familiar)
 
     def place(self, uuid: UUID, content: Content, deadline_ms: int, give_up: Callable[[], None]) -> Placement:
         """Count a run as being with a worker, until it is taken away again."""

@@ -156,7 +156,7 @@ class Tasks:
         try:
             return await self._run_in_turn(task, deadline, progress)
         except asyncio.CancelledError:
-            if not place.time_is_up():
+            if not place.is_up():
                 raise
             raise await self._out_of_time(task, place, progress) from None
         finally:
@@ -277,7 +277,7 @@ async def _stopped_in_time(turn: Turn, place: Place) -> bool:
     try:
         await turn.over()
     except asyncio.CancelledError:
-        if place.time_is_up():
+        if place.is_up():
             return False
         raise
     return True

@@ -9,7 +9,7 @@ The plainest requests of some routes are answered here, past aiohttp (:mod:`shar
 
 import asyncio
 import resource
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import chain, takewhile
@@ -18,7 +18,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from shared.config import ConnectionLimits
-from shared.direct import Answering, DirectCall, DirectRoutes, Reader, Request
+from shared.direct import Answering, DirectCall, DirectRoutes, Found, Reader, Request
 from shared.malformed import RequestHandler
 
 IDLE_SECONDS = 120.0
@@ -103,9 +103,9 @@ class Connections:
                 call.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def answering(self, request: Request) -> tuple[Answering, Mapping[str, str]] | None:
-        """What answers a request past aiohttp, if anything does, and what stands for the names in its path."""
-        return None if self._ending else self._direct.find(request.head.method, request.head.path)
+    def answering(self, request: Request) -> Found | None:
+        """What answers a request past aiohttp, if anything does."""
+        return None if self._ending else self._direct.of(request.head)
 
     def begin_call(self, connection: "_Connection", answer: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A connection has sent a request that is answered past aiohttp, by a task that calls :meth:`end_call`."""
@@ -259,8 +259,7 @@ class _Connection(asyncio.Protocol):
         answer, names = found
         # Its timer for idle connections knows nothing of this one's calls.
         self.handler.keep_alive(True)
-        method, path, headers = request.head
-        call = DirectCall(method, path, names, headers, self._remote, request.body)
+        call = DirectCall(request.head, names, self._remote, request.body)
         self._call = self._connections.begin_call(self, self._answer(answer, call))
         return True
 

@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpProcessingError, HttpRequestParser, HttpVersion11
@@ -25,13 +25,23 @@ _LENGTH = re.compile(rb"(\r\nContent-Length: )[0-9]+(?=\r\n)", re.IGNORECASE)
 _END_OF_HEAD = b"\r\n\r\n"
 
 
-class Head(NamedTuple):
-    """What the head of a request says."""
+class Head:
+    """What the head of a request says.
 
-    method: str
-    path: str
-    """As it was sent, with its query."""
-    headers: CIMultiDictProxy[str]
+    It is the same object for all requests of a connection that begin alike, so that what follows from it is found once.
+    """
+
+    __slots__ = ("follows", "headers", "method", "path", "route")
+
+    def __init__(self, method: str, path: str, headers: CIMultiDictProxy[str]) -> None:
+        self.method = method
+        self.path = path
+        """As it was sent, with its query."""
+        self.headers = headers
+        self.route: Found | None = None
+        """What answers it, once that was looked up."""
+        self.follows: dict[Callable[[DirectCall], object], object] = {}
+        """What a handler asked for, by what makes it."""
 
 
 class Request(NamedTuple):
@@ -42,21 +52,43 @@ class Request(NamedTuple):
 class DirectCall(NamedTuple):
     """A request of a route, for its handler."""
 
-    method: str
-    path: str
-    """Plain: without a query, and nothing in it stands for anything else."""
+    head: Head
     match_info: Mapping[str, str]
     """What the route's path has in braces."""
-    headers: CIMultiDictProxy[str]
     remote: str
     """The address of the caller, or of a proxy in between."""
     body: bytes
+
+    @property
+    def method(self) -> str:
+        return self.head.method
+
+    @property
+    def path(self) -> str:
+        """Plain: without a query, and nothing in it stands for anything else."""
+        return self.head.path
+
+    @property
+    def headers(self) -> CIMultiDictProxy[str]:
+        return self.head.headers
+
+    def from_head(self, make: "Callable[[DirectCall], Made]") -> "Made":
+        """What ``make`` makes of this call. It must look at nothing but its head: those that begin alike share it."""
+        follows = self.head.follows
+        if make not in follows:
+            follows[make] = make(self)
+        return cast("Made", follows[make])
 
 
 DirectHandler = Callable[[DirectCall], Awaitable[Reply]]
 
 Answering = Callable[[DirectCall], Awaitable[bytes]]
 """The same down to the bytes of the answer. It raises nothing."""
+
+Found = tuple[Answering, Mapping[str, str]]
+"""What answers a path, and what stands there for the names in braces."""
+
+Made = TypeVar("Made")
 
 
 class _Known(NamedTuple):
@@ -94,7 +126,7 @@ class _Known(NamedTuple):
         name = self.before[self.before.rfind(b"\n") + 1 :].partition(b":")[0].decode()
         headers = CIMultiDict(self.head.headers)
         headers[name] = str(body_bytes)
-        return self.head._replace(headers=CIMultiDictProxy(headers))
+        return Head(self.head.method, self.head.path, CIMultiDictProxy(headers))
 
 
 _PLAIN_SEGMENT = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.~-]+")
@@ -117,8 +149,13 @@ class DirectRoutes:
     def __bool__(self) -> bool:
         return bool(self._exact or self._patterns)
 
-    def find(self, method: str, path: str) -> tuple[Answering, Mapping[str, str]] | None:
-        """What answers a path, as it was sent, and what stands there for the names in braces."""
+    def of(self, head: Head) -> Found | None:
+        """What answers a request, if anything does."""
+        if head.route is None:
+            head.route = self._find(head.method, head.path)
+        return head.route
+
+    def _find(self, method: str, path: str) -> Found | None:
         if (answering := self._exact.get((method, path))) is not None:
             return answering, _NO_NAMES
         segments = path.split("/")

@@ -1,6 +1,7 @@
 """Who is asking, and may they? Every guard raises Refusal if not."""
 
 import re
+from typing import NamedTuple
 from uuid import UUID
 
 from aiohttp import web
@@ -9,18 +10,37 @@ from juvuln.access import Action, Principal
 from juvuln.api.asking import Asking
 from juvuln.api.services import Services
 from juvuln.domains.store import DomainStore
+from juvuln.tokens import ShownToken
 from shared.auth import parse_basic, parse_bearer, same_secret
+from shared.direct import DirectCall
 from shared.http import Refusal
 
 UUID_TEXT = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="domain and token"'}
 
 
+class _Shown(NamedTuple):
+    """What a request's Authorization header shows, if it can be read."""
+
+    secret: str | None
+    token: ShownToken | None
+
+
+def _shown(request: Asking) -> _Shown:
+    return request.from_head(_read) if isinstance(request, DirectCall) else _read(request)
+
+
+def _read(request: Asking) -> _Shown:
+    header = request.headers.get("Authorization")
+    credentials = parse_basic(header)
+    return _Shown(parse_bearer(header), None if credentials is None else ShownToken.of(credentials))
+
+
 def is_trusted(services: Services, request: Asking) -> bool:
     """Whether the caller shows the secret of manager and workers, or everybody is trusted (``auth: open``)."""
     if services.secret is None:
         return True
-    given = parse_bearer(request.headers.get("Authorization"))
+    given = _shown(request).secret
     return given is not None and same_secret(given, services.secret)
 
 
@@ -44,16 +64,16 @@ async def require_principal(services: Services, request: web.Request) -> Princip
 
 async def require_caller(services: Services, request: Asking) -> Principal:
     """The same, however often it calls: for webhooks, whose calls are bounded by how many are under way."""
-    credentials = parse_basic(request.headers.get("Authorization"))
-    if credentials is not None and (known := services.tokens.known(credentials)):
+    token = _shown(request).token
+    if token is not None and (known := services.tokens.known(token)):
         return known
     # Whoever shares an address with one who guesses is let in while it is remembered.
     services.rates.check_failures(request)
-    if credentials is None:
+    if token is None:
         if "Authorization" in request.headers:
             services.rates.failed(request)
         raise Refusal(401, "give the domain as user and one of its tokens as password", CHALLENGE)
-    principal = await services.tokens.principal(credentials)
+    principal = await services.tokens.principal(token)
     if principal is None:
         services.rates.failed(request)
         raise Refusal(401, "there is no such domain, or it has no such token", CHALLENGE)
@@ -67,8 +87,8 @@ def require_access(principal: Principal, action: Action, resource: str) -> None:
 
 async def still_allowed(services: Services, request: web.Request, action: Action, resource: str) -> bool:
     """Whether a caller who was let in still would be, for an answer that takes its time. Raises DatabaseError."""
-    credentials = parse_basic(request.headers.get("Authorization"))
-    principal = await services.tokens.principal(credentials) if credentials else None
+    token = _shown(request).token
+    principal = await services.tokens.principal(token) if token else None
     return principal is not None and principal.may(action, resource)
 
 

@@ -7,11 +7,11 @@ from juvuln.api.programs import AWAY, DENIED, UNKNOWN
 from juvuln.api.queries import flag
 from juvuln.api.services import Services
 from juvuln.api.views import RunView
-from juvuln.api.webhooks import task_request
+from juvuln.api.webhooks import program_call
 from juvuln.programs import Program
-from juvuln.runs.run import Ending, RecordedRun, Run, Trigger
+from juvuln.runs.run import Ending, ProgramCall, RecordedRun, Run, Trigger
 from shared.http import Answer, Parameter, Refusal, Route, json_response, read_body
-from shared.wire import ProgramType, TaskRequest
+from shared.wire import ProgramType
 
 
 class RunNowApi:
@@ -66,10 +66,10 @@ class RunNowApi:
         return RunView.of(RecordedRun.of(run, self._services.record.manager, ending))
 
 
-def _call(program: Program, request: web.Request, body: bytes) -> TaskRequest | None:
+def _call(program: Program, request: web.Request, body: bytes) -> ProgramCall | None:
     """What the program is called with. Raises Refusal."""
     if program.type is ProgramType.WEBHOOK:
-        return task_request(request, body)
+        return program_call(request, body)
     if body:
         raise Refusal(400, f"{program.name} is a {program.type.value}, which takes no body")
     return None

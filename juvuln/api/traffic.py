@@ -1,6 +1,7 @@
 """Who calls the manager, counted: connections, answers by class of call and of status, and how long webhooks take."""
 
 from collections import Counter
+from functools import cache
 
 from shared.connections import ConnectionCount
 from shared.distribution import Distribution
@@ -28,6 +29,7 @@ class Traffic:
             self.webhook_seconds.add(seconds)
 
 
+@cache
 def _class_of(path: str | None) -> str:
     if path is None:
         return UNKNOWN

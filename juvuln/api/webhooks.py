@@ -1,7 +1,8 @@
 """Calling a webhook: `/v1/webhooks/{domain}/{uuid}`, and `/v2/programs/{uuid}/webhook` for a domain's users."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -12,13 +13,12 @@ from juvuln.access import Principal
 from juvuln.api.asking import Asking
 from juvuln.api.guards import is_trusted, require_access, require_caller, uuid_of
 from juvuln.api.services import Services
-from juvuln.dispatch import Result
 from juvuln.programs import Program
-from juvuln.runs.run import Trigger
+from juvuln.runs.run import Ending, ProgramCall, Trigger
 from shared.direct import DirectCall
 from shared.http import Answer, Refusal, Route, check_size, likely_content_type, read_body
 from shared.reply import Reply, error_reply
-from shared.wire import Outcome, TaskAnswer, TaskRequest
+from shared.wire import Outcome, TaskAnswer
 
 NOT_FOR_PROGRAMS = frozenset({"authorization", "cookie", "proxy-authorization", "content-encoding"})
 """Request headers that carry the caller's credentials, which are no business of the program's; and the encoding of the
@@ -73,68 +73,84 @@ class WebhookApi:
         ]
 
     async def by_domain(self, request: web.Request) -> web.Response:
-        return await self._answer(await self._let_in(request, request.match_info), request)
+        return await self._answer(await self._let_in(request, _target(request)), request)
 
     async def by_user(self, request: web.Request) -> web.Response:
-        return await self._answer(await self._let_user_in(request, request.match_info), request)
+        return await self._answer(await self._let_user_in(request, _target(request)), request)
 
     async def directly_by_domain(self, call: DirectCall) -> Reply:
-        return await self._answer_directly(await self._let_in(call, call.match_info), call)
+        return await self._answer_directly(await self._let_in(call, call.from_head(_target)), call)
 
     async def directly_by_user(self, call: DirectCall) -> Reply:
-        return await self._answer_directly(await self._let_user_in(call, call.match_info), call)
+        return await self._answer_directly(await self._let_user_in(call, call.from_head(_target)), call)
 
-    async def _let_in(self, request: Asking, names: Mapping[str, str]) -> "_Called":
+    async def _let_in(self, request: Asking, target: "_Target") -> "_Called":
         """Raises Refusal, and what there may be against any call."""
-        domain, uuid = names["domain"], uuid_of(names["uuid"])
         if is_trusted(self._services, request):
-            return self._called(domain, uuid, tell_error=True)
+            return self._called(target.domain, target, None)
         principal = await require_caller(self._services, request)
-        if principal.domain != domain:
-            raise Refusal(403, f"the token is not one of domain {domain}")
-        return self._called_by(principal, uuid)
+        if principal.domain != target.domain:
+            raise Refusal(403, f"the token is not one of domain {target.domain}")
+        return self._called_by(principal, target)
 
-    async def _let_user_in(self, request: Asking, names: Mapping[str, str]) -> "_Called":
-        principal = await require_caller(self._services, request)
-        return self._called_by(principal, uuid_of(names["uuid"]))
+    async def _let_user_in(self, request: Asking, target: "_Target") -> "_Called":
+        return self._called_by(await require_caller(self._services, request), target)
 
-    def _called_by(self, principal: Principal, uuid: UUID) -> "_Called":
-        require_access(principal, "create", f"programs/{uuid}/webhook")
-        return self._called(principal.domain, uuid, tell_error=principal.may_read_runs_of(uuid))
+    def _called_by(self, principal: Principal, target: "_Target") -> "_Called":
+        require_access(principal, "create", target.resource)
+        return self._called(principal.domain, target, principal)
 
-    def _called(self, domain: str, uuid: UUID, *, tell_error: bool) -> "_Called":
+    def _called(self, domain: str, target: "_Target", principal: Principal | None) -> "_Called":
         calls = self._services.calls
         calls.check(domain)
-        return _Called(calls.webhook(domain, uuid), tell_error)
+        return _Called(calls.webhook(domain, target.uuid), principal)
 
     async def _answer(self, called: "_Called", request: web.Request) -> web.Response:
         body = await read_body(request, self._services.settings.limits.body_bytes)
-        return (await self._run(called, task_request(request, body))).response()
+        return (await self._run(called, program_call(request, body))).response()
 
     async def _answer_directly(self, called: "_Called", call: DirectCall) -> Reply:
         check_size(call.body, self._services.settings.limits.body_bytes)
-        return await self._run(
-            called,
-            TaskRequest(
-                headers=_headers(call.headers), body=call.body, method=call.method, path=call.path, remote=call.remote
-            ),
-        )
+        headers = call.from_head(_headers)
+        return await self._run(called, ProgramCall(headers, call.body, call.method, call.path, "", call.remote))
 
-    async def _run(self, called: "_Called", request: TaskRequest) -> Reply:
-        _, result = await self._services.calls.call(called.program, Trigger.WEBHOOK, request)
-        return _reply(result, tell_error=called.tell_error)
+    async def _run(self, called: "_Called", call: ProgramCall) -> Reply:
+        _, result = await self._services.calls.call(called.program, Trigger.WEBHOOK, call)
+        if result.ending.outcome is Outcome.SUCCEEDED:
+            return _program_answer(result.answer or TaskAnswer())
+        return _failure(result.ending, tell_error=called.may_hear_error())
+
+
+class _Target(NamedTuple):
+    """What the path of a call names."""
+
+    domain: str
+    """Empty where it is that of the caller's token."""
+    uuid: UUID
+    resource: str
+    """What a policy must allow."""
 
 
 class _Called(NamedTuple):
     program: Program
-    tell_error: bool
-    """Whether the caller may hear why it did not end well."""
+    caller: Principal | None
+    """None for one who is trusted like a worker."""
+
+    def may_hear_error(self) -> bool:
+        """Whether the caller may hear why it did not end well."""
+        return self.caller is None or self.caller.may_read_runs_of(self.program.key.uuid)
 
 
-def task_request(request: web.Request, body: bytes) -> TaskRequest:
+def _target(request: web.Request | DirectCall) -> _Target:
+    names = request.match_info
+    uuid = uuid_of(names["uuid"])
+    return _Target(names.get("domain", ""), uuid, f"programs/{uuid}/webhook")
+
+
+def program_call(request: web.Request, body: bytes) -> ProgramCall:
     """A call as the program sees it."""
-    return TaskRequest(
-        headers=_headers(request.headers),
+    return ProgramCall(
+        headers=_headers(request),
         body=body,
         method=request.method,
         path=_text(request.path),
@@ -143,7 +159,8 @@ def task_request(request: web.Request, body: bytes) -> TaskRequest:
     )
 
 
-def _headers(received: CIMultiDictProxy[str]) -> dict[str, str]:
+def _headers(request: web.Request | DirectCall) -> Mapping[str, str]:
+    received = request.headers
     names = {name.lower(): name for name in received if name.lower() not in NOT_FOR_PROGRAMS}
     return {_text(name): _text(", ".join(received.getall(name))) for name in names.values()}
 
@@ -153,19 +170,26 @@ def _text(received: str) -> str:
     return received.encode("utf-8", "replace").decode("utf-8")
 
 
-def _reply(result: Result, *, tell_error: bool) -> Reply:
-    ending = result.ending
-    if ending.outcome is Outcome.SUCCEEDED:
-        return _program_answer(result.answer or TaskAnswer())
+def _failure(ending: Ending, *, tell_error: bool) -> Reply:
     error = str(ending.error) if ending.error and tell_error else None
     message = ending.reason or error or f"the program {ending.outcome.value.replace('_', ' ')}"
     return error_reply(502 if ending.outcome in (Outcome.LOST, Outcome.SKIPPED) else 500, message)
 
 
 def _program_answer(answer: TaskAnswer) -> Reply:
-    if not all(HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in answer.headers):
+    headers = _sent_headers(tuple(answer.headers))
+    if headers is None:
         return error_reply(502, "the program's answer has a header that cannot be sent")
-    headers = CIMultiDict((name, value) for name, value in answer.headers if name.lower() not in NOT_FROM_PROGRAMS)
     if "Content-Type" not in headers and answer.body:
-        headers["Content-Type"] = likely_content_type(answer.body)
+        headers = CIMultiDict([*headers.items(), ("Content-Type", likely_content_type(answer.body))])
     return Reply(answer.status, answer.body, headers)
+
+
+@lru_cache(maxsize=64)
+def _sent_headers(written: Sequence[tuple[str, str]]) -> Mapping[str, str] | None:
+    """Those of a program's answer that are sent on; None if there is one that cannot be. Many answers have the same."""
+    if not all(HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in written):
+        return None
+    return CIMultiDictProxy(
+        CIMultiDict((name, value) for name, value in written if name.lower() not in NOT_FROM_PROGRAMS)
+    )

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, Self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claim:
     """Rows that wait to be written, and who waits for it."""
 

@@ -91,7 +91,8 @@ class RunRecord:
         Raises DatabaseError; then nothing of it counts as being on record, but for ClaimInDoubtError.
         """
         rows = [_claim_row(run, self.manager) for run in claimed]
-        rows += [_claim_row(run, self.manager) | _ending_columns(ending) for run, ending in ended]
+        if ended:
+            rows += [_claim_row(run, self.manager) | _ending_columns(ending) for run, ending in ended]
         answer: asyncio.Future[set[str]] = asyncio.get_running_loop().create_future()
         self._claims.append(Claim(rows, answer))
         self._idle.clear()
@@ -99,16 +100,20 @@ class RunRecord:
         try:
             added = await answer
         except ClaimInDoubtError:
-            self._count([*((run, _not_started(run.claimed_ms)) for run in claimed), *ended])
+            lost = [(run, _not_started(run.claimed_ms)) for run in claimed]
+            self._count((), [*lost, *ended], {run.id for run, _ in [*lost, *ended]})
             raise
-        self._count([(run, ending) for run, ending in [*((run, None) for run in claimed), *ended] if run.id in added])
+        self._count(claimed, ended, added)
         return added
 
-    def _count(self, entries: Sequence[tuple[Run, Ending | None]]) -> None:
+    def _count(self, claimed: Sequence[Run], ended: Sequence[tuple[Run, Ending]], added: Collection[str]) -> None:
         """Count what is on record now."""
-        for run, ending in entries:
-            self.meter.note_claimed(run)
-            if ending is not None:
+        for run in claimed:
+            if run.id in added:
+                self.meter.note_claimed(run)
+        for run, ending in ended:
+            if run.id in added:
+                self.meter.note_claimed(run)
                 self.meter.note_ended(run, ending)
 
     @property

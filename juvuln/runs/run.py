@@ -1,9 +1,12 @@
-"""A run from its claim to its end. Values only; times are milliseconds since 1970, UTC, and say so in their names."""
+"""A run from its claim to its end. Values only; times are milliseconds since 1970, UTC, and say so in their names.
+
+Some are made for every run: as named tuples, which take half the time of frozen data classes.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from juvuln.policy import NO_RETRY, Retry
 from juvuln.programs import Program
@@ -18,14 +21,26 @@ class Trigger(StrEnum):
     MANUAL = "manual"
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class ProgramCall(NamedTuple):
+    """A call as a webhook's program sees it: what a :class:`shared.wire.TaskRequest` says."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    method: str
+    path: str
+    query: str
+    remote: str
+
+
+class Run(NamedTuple):
     """A run that is claimed: on record, and nobody else's."""
 
     id: str
     program: Program
     trigger: Trigger
     claimed_ms: int
+    call: ProgramCall | None = None
+    """What it answers, if it is that of a webhook."""
     due_ms: int | None = None
     """The due time that the run is for; only runs by schedule have one."""
     first_due_ms: int | None = None
@@ -48,8 +63,7 @@ class Run:
         return {"run": self.id, "program": str(key.uuid), "domain": key.domain}
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a run ended."""
 
     outcome: Outcome
@@ -71,8 +85,7 @@ class Ending:
     """How often it was started, as far as the workers say so."""
 
 
-@dataclass(frozen=True, slots=True)
-class PastEnding:
+class PastEnding(NamedTuple):
     """How a run ended, in short."""
 
     outcome: Outcome

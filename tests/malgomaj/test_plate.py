@@ -69,7 +69,7 @@ async def hold_a_place(plate: Plate, until: float, deadline_ms: int = 1) -> str:
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
-        if place.time_is_up():
+        if place.is_up():
             return "its time was up"
         raise
     finally:
