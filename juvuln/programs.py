@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 from uuid import UUID
 
 from shared.wire import MAX_DEADLINE_MS, ProgramType
@@ -16,13 +17,21 @@ class ProgramKey:
 
     domain: str
     uuid: UUID
+    _uuid_text: str | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def uuid_text(self) -> str:
+        """Put into words once: every run asks for it several times."""
+        if self._uuid_text is None:
+            object.__setattr__(self, "_uuid_text", str(self.uuid))
+        return cast("str", self._uuid_text)
 
     def __hash__(self) -> int:
         # It is asked for some twenty times in each run, and that of a UUID takes as long again.
         return hash((self.domain, self.uuid.int))
 
     def __str__(self) -> str:
-        return f"{self.domain}/{self.uuid}"
+        return f"{self.domain}/{self.uuid_text}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def task_json(run: Run, library_state: str, form: SourceForm) -> bytes:
         "deadline": program.effective_deadline_ms,
         "domain": program.key.domain,
         "language": program.language,
-        "program_uuid": str(program.key.uuid),
+        "program_uuid": program.key.uuid_text,
         "source_code": "" if form is SourceForm.DIGEST else b64encode(program.code).decode(),
         "program_name": program.name[:LONGEST_NAME],
         "run_id": run.id,

@@ -272,10 +272,7 @@ class WorkerRegistry:
 
     def has(self, language: str) -> bool:
         """Whether there is a worker that a run could be given now."""
-        for known in self._known.values():  # in a loop, since it is asked for every run
-            if known.worker.is_open and language in known.worker.languages:
-                return True
-        return False
+        return any(known.worker.is_open and language in known.worker.languages for known in self._known.values())
 
     def choose(self, language: str, excluded: Collection[UUID] = (), content: Content | None = None) -> Worker | None:
         """The worker for the next run, of a program with this content."""

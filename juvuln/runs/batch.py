@@ -1,22 +1,24 @@
 """What goes into one transaction of the record, and who waits for it."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Self
+from typing import Self
+
+from juvuln.runs.rows import Row
 
 
 @dataclass(slots=True)
 class Claim:
     """Rows that wait to be written, and who waits for it."""
 
-    rows: list[dict[str, Any]]
+    rows: list[Row]
     answer: "asyncio.Future[set[str]]"
 
     def succeed(self, added: set[str]) -> None:
         if not self.answer.done():
-            self.answer.set_result({row["id"] for row in self.rows} & added)
+            self.answer.set_result({row.id for row in self.rows} & added)
 
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
@@ -26,8 +28,8 @@ class Claim:
 @dataclass(slots=True)
 class Batch:
     claims: list[Claim] = field(default_factory=list)
-    endings: list[dict[str, Any]] = field(default_factory=list)
-    owed: list[dict[str, Any]] = field(default_factory=list)
+    endings: list[Row] = field(default_factory=list)
+    owed: list[Row] = field(default_factory=list)
     """Rows of claims that were in doubt."""
     in_doubt: bool = False
     """Whether all of it was said to the database, and only the commit is to come."""
@@ -51,12 +53,12 @@ class Batch:
 
         In the order in which they are to be written.
         """
-        if sum(map(_text_bytes, self._ended())) <= room_bytes:
+        if self._text_bytes() <= room_bytes:
             return [self]
         portions: list[list[Batch]] = [[]]
         used_bytes = 0
         for part in self.parts():
-            part_bytes = sum(map(_text_bytes, part._ended()))
+            part_bytes = part._text_bytes()
             if portions[-1] and used_bytes + part_bytes > room_bytes:
                 portions.append([])
                 used_bytes = 0
@@ -64,9 +66,9 @@ class Batch:
             used_bytes += part_bytes
         return [Batch.of(parts) for parts in portions]
 
-    def _ended(self) -> Iterator[dict[str, Any]]:
-        """The rows that may have long text: what a claim has is short."""
-        return chain(self.owed, self.endings)
+    def _text_bytes(self) -> int:
+        """Of the rows that may have long text: what a claim has is short."""
+        return sum(row.text_bytes for row in chain(self.owed, self.endings))
 
     @classmethod
     def of(cls, parts: "Iterable[Batch]") -> Self:
@@ -77,7 +79,3 @@ class Batch:
             whole.claims += part.claims
             whole.endings += part.endings
         return whole
-
-
-def _text_bytes(row: dict[str, Any]) -> int:
-    return len(row.get("log") or "") + len(row.get("error") or "") + len(row.get("modules") or "")

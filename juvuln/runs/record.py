@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from pydantic import TypeAdapter
 from sqlalchemy import Select, select, text
 
 from juvuln.async_engine import AsyncEngine
@@ -27,11 +26,12 @@ from juvuln.runs.meter import RunMeter, WriteMeter
 from juvuln.runs.migrate import migrate
 from juvuln.runs.paused_domains import PausedDomains
 from juvuln.runs.retention import prune_many, prune_old
-from juvuln.runs.run import Ending, PastEnding, RecordedRun, Run, Trigger
+from juvuln.runs.rows import Row, claimed_row, ended_row, recorded
+from juvuln.runs.run import Ending, PastEnding, RecordedRun, Run
 from juvuln.runs.tables import WHAT, runs
 from juvuln.runs.writing import Writing, open_writing
 from shared.news import News
-from shared.wire import LogLine, ModuleUse, Outcome, ProgramError, ProgramType
+from shared.wire import Outcome, ProgramType
 
 DID_NOT_SUCCEED = text("outcome <> 'succeeded'")
 """As it stands in the index of those that did not, by which a database recognizes that it can use it."""
@@ -45,8 +45,6 @@ ROOM_BYTES = 8 * 1024 * 1024
 could not be written there may be hundreds of times as many, more than a database takes at once, or in its time."""
 
 log = structlog.get_logger()
-_lines = TypeAdapter(list[LogLine])
-_modules = TypeAdapter(list[ModuleUse])
 
 
 class ClaimInDoubtError(DatabaseError):
@@ -69,14 +67,14 @@ class RunRecord:
         self._report_problem = report_problem
         self.paused_domains = PausedDomains(engine)
         self._claims: list[Claim] = []
-        self._endings: list[dict[str, Any]] = []
+        self._endings: list[Row] = []
         self._closed = 0
         """How many runs were closed so far."""
         self._settled = 0
         """How many of these are written."""
         self._attempted = News()
         """Told after every attempt to write."""
-        self._owed: list[dict[str, Any]] = []
+        self._owed: list[Row] = []
         self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
         self.failing = False
         """Whether it could not be written when that was last tried."""
@@ -90,9 +88,9 @@ class RunRecord:
         Gives the ids of those that were not there yet; a due time that is on record already is left alone.
         Raises DatabaseError; then nothing of it counts as being on record, but for ClaimInDoubtError.
         """
-        rows = [_claim_row(run, self.manager) for run in claimed]
+        rows = [claimed_row(run, self.manager) for run in claimed]
         if ended:
-            rows += [_claim_row(run, self.manager) | _ending_columns(ending) for run, ending in ended]
+            rows += [ended_row(run, self.manager, ending) for run, ending in ended]
         answer: asyncio.Future[set[str]] = asyncio.get_running_loop().create_future()
         self._claims.append(Claim(rows, answer))
         self._idle.clear()
@@ -124,7 +122,7 @@ class RunRecord:
     def close(self, run: Run, ending: Ending) -> None:
         """Close a run that was claimed. It is written soon, and not given up; the first ending of a run counts."""
         self.meter.note_ended(run, ending)
-        self._endings.append({"id": run.id, **_ending_columns(ending)})
+        self._endings.append(ended_row(run, self.manager, ending))
         self._closed += 1
         self._idle.clear()
         if len(self._endings) == 1:
@@ -185,7 +183,7 @@ class RunRecord:
                 query = query.where(DID_NOT_SUCCEED)
         if before is not None:
             query = query.where(runs.c.id < before)
-        return [_recorded(row) for row in await self._all(query)]
+        return [recorded(row) for row in await self._all(query)]
 
     async def past(self, program: Program, outcomes: Iterable[Outcome], limit: int) -> Sequence[PastEnding]:
         """How runs of a program ended, in one of these ways, newest first."""
@@ -210,11 +208,11 @@ class RunRecord:
             .order_by(runs.c.id.desc())
             .limit(limit)
         )
-        return [_recorded(row) for row in await self._all(query)]
+        return [recorded(row) for row in await self._all(query)]
 
     async def get(self, domain: str, run_id: str) -> RecordedRun | None:
         rows = await self._all(select(runs).where(runs.c.domain == domain, runs.c.id == run_id))
-        return _recorded(rows[0]) if rows else None
+        return recorded(rows[0]) if rows else None
 
     async def prune(self, ended_before_ms: int, keep_per_program: int) -> int:
         """Delete runs that ended before then, and of each program all but the newest so many; gives how many.
@@ -322,10 +320,10 @@ def _have_it_end(batch: Batch) -> None:
     """The commit itself failed and may have been done. What was claimed is not going to be run: it is put on record as
     lost, or, if it is there after all, closed.
     """
-    rows = [row for claim in batch.claims for row in claim.rows]
-    lost = [_ending_columns(_not_started(row["claimed_ms"])) for row in rows]
-    batch.owed += [row if "outcome" in row else row | ending for row, ending in zip(rows, lost, strict=True)]
-    batch.endings += [{"id": row["id"], **ending} for row, ending in zip(rows, lost, strict=True)]
+    for row in [row for claim in batch.claims for row in claim.rows]:
+        lost = row.ended(_not_started(row.claimed_ms))
+        batch.owed.append(row if row.outcome else lost)
+        batch.endings.append(lost)
 
 
 def _without_what_is_refused(batch: Batch, error: RefusedError) -> list[Batch]:
@@ -337,97 +335,19 @@ def _without_what_is_refused(batch: Batch, error: RefusedError) -> list[Batch]:
     for claim in batch.claims:
         claim.fail(error)
     for row in batch.owed:
-        log.error("run_refused_by_record", run=row["id"], reason=error.reason)
-    bare = [_bare(ending, error.reason) for ending in batch.endings]
-    for ending in batch.endings:
-        log.error("ending_refused_by_record", run=ending["id"], outcome=ending["outcome"], reason=error.reason)
+        log.error("run_refused_by_record", run=row.id, reason=error.reason)
+    bare = [_bare(row, error.reason) for row in batch.endings]
+    for row in batch.endings:
+        log.error("ending_refused_by_record", run=row.id, outcome=row.outcome, reason=error.reason)
     return [Batch(endings=bare)] if bare != batch.endings else []
 
 
-def _bare(ending: dict[str, Any], refusal: str) -> dict[str, Any]:
+def _bare(row: Row, refusal: str) -> Row:
     """The ending of a run whose details the database refuses."""
-    outcome, ended_ms = Outcome(ending["outcome"]), ending["ended_ms"]
     reason = f"its details could not be written: {refusal}"
-    return {"id": ending["id"], **_ending_columns(Ending(outcome, ended_ms, reason))}
+    return row.ended(Ending(Outcome(row.outcome), row.ended_ms or 0, reason))
 
 
 def _not_started(claimed_ms: int) -> Ending:
     reason = "it was not certain to be on record, so it was not started"
     return Ending(Outcome.LOST, ended_ms=claimed_ms, reason=reason)
-
-
-def _claim_row(run: Run, manager: str) -> dict[str, Any]:
-    """Of a run that is under way; no more columns than there is something for, since it is values that cost."""
-    return {
-        "id": run.id,
-        "domain": run.program.key.domain,
-        "program_uuid": str(run.program.key.uuid),
-        "program_name": _storable(run.program.name),
-        "trigger": run.trigger.value,
-        "revision": run.program.revision,
-        "deadline_ms": run.program.effective_deadline_ms,
-        "manager": manager,
-        "due_ms": run.due_ms,
-        "first_due_ms": run.first_due_ms,
-        "claimed_ms": run.claimed_ms,
-    }
-
-
-def _storable(text: str | None) -> str | None:
-    """Text as PostgreSQL takes it: without NUL and without halves of surrogate pairs."""
-    if text is None:
-        return None
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-
-
-def _ending_columns(ending: Ending) -> dict[str, Any]:
-    return {
-        "outcome": ending.outcome.value,
-        "ended_ms": ending.ended_ms,
-        "reason": _storable(ending.reason),
-        "started_ms": ending.started_ms,
-        "duration_ms": ending.duration_ms,
-        "worker": _storable(ending.worker),
-        "error": ending.error.model_dump_json() if ending.error else None,
-        "log": _lines.dump_json(list(ending.log)).decode() if ending.log else None,
-        "modules": _modules.dump_json(list(ending.modules)).decode() if ending.modules else None,
-        "request_bytes": ending.request_bytes,
-        "answer_bytes": ending.answer_bytes,
-        "answer_status": ending.answer_status,
-        "attempts": ending.attempts,
-    }
-
-
-def _recorded(row: Any) -> RecordedRun:
-    return RecordedRun(
-        id=row.id,
-        domain=row.domain,
-        program_uuid=row.program_uuid,
-        program_name=row.program_name,
-        trigger=Trigger(row.trigger),
-        revision=row.revision,
-        deadline_ms=row.deadline_ms,
-        claimed_ms=row.claimed_ms,
-        due_ms=row.due_ms,
-        manager=row.manager,
-        first_due_ms=row.first_due_ms,
-        ending=_recorded_ending(row) if row.outcome is not None else None,
-    )
-
-
-def _recorded_ending(row: Any) -> Ending:
-    return Ending(
-        outcome=Outcome(row.outcome),
-        ended_ms=row.ended_ms,
-        reason=row.reason,
-        started_ms=row.started_ms,
-        duration_ms=row.duration_ms,
-        worker=row.worker,
-        error=ProgramError.model_validate_json(row.error) if row.error else None,
-        log=_lines.validate_json(row.log) if row.log else (),
-        modules=_modules.validate_json(row.modules) if row.modules else (),
-        request_bytes=row.request_bytes,
-        answer_bytes=row.answer_bytes,
-        answer_status=row.answer_status,
-        attempts=row.attempts,
-    )

@@ -60,7 +60,7 @@ class Run(NamedTuple):
     def facts(self) -> Mapping[str, str]:
         """What its log lines have in common."""
         key = self.program.key
-        return {"run": self.id, "program": str(key.uuid), "domain": key.domain}
+        return {"run": self.id, "program": key.uuid_text, "domain": key.domain}
 
 
 class Ending(NamedTuple):
@@ -116,7 +116,7 @@ class RecordedRun:
         return cls(
             id=run.id,
             domain=run.program.key.domain,
-            program_uuid=str(run.program.key.uuid),
+            program_uuid=run.program.key.uuid_text,
             program_name=run.program.name,
             trigger=run.trigger,
             revision=run.program.revision,

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import groupby, repeat
+from itertools import chain, repeat
 from typing import Any, Protocol
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -21,27 +21,10 @@ from pydantic_core import PydanticSerializationError, to_json
 from juvuln.database import RefusedError, connect_sqlite, database_errors, is_same_file, sqlite_path
 from juvuln.postgresql import PostgresqlUrl, parse_postgresql_url
 from juvuln.runs.migrate import VERSION_TABLE
-from juvuln.runs.tables import WHAT, runs
+from juvuln.runs.rows import COLUMNS, FIRST_OF_ENDING, Row
+from juvuln.runs.tables import WHAT
 
-Row = Mapping[str, Any]
-"""The values of some columns of the table of runs; of the others there are none."""
-
-_COLUMNS = tuple(column.name for column in runs.columns)
-_ENDING_COLUMNS = (
-    "outcome",
-    "ended_ms",
-    "reason",
-    "started_ms",
-    "duration_ms",
-    "worker",
-    "error",
-    "log",
-    "modules",
-    "request_bytes",
-    "answer_bytes",
-    "answer_status",
-    "attempts",
-)
+_ENDING_COLUMNS = COLUMNS[FIRST_OF_ENDING:]
 _SQLITE_PRAGMAS = ("PRAGMA wal_autocheckpoint = 4000", "PRAGMA cache_size = -8000")
 """In pages of 4 KiB, and in KiB: several times the defaults. Each routine's rows have a place of their own in two
 indexes, so that many runs touch many pages; to write such a page back after every few of them takes the most time."""
@@ -54,8 +37,23 @@ def _columns(names: Sequence[str]) -> str:
 
 _SQLITE_ROWS_AT_ONCE = 256
 _SQLITE_FOUND = "SELECT id FROM runs WHERE id IN (SELECT value FROM json_each(?))"
+_SQLITE_UNDONE = frozenset(
+    {
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+"""Errors with which nothing is committed. After others, as of the disk itself, a commit may have been done."""
 _POSTGRESQL_INSERT = (
-    f"INSERT INTO runs ({_columns(_COLUMNS)}) SELECT {_columns(_COLUMNS)}"  # noqa: S608
+    f"INSERT INTO runs ({_columns(COLUMNS)}) SELECT {_columns(COLUMNS)}"  # noqa: S608
     " FROM json_populate_recordset(NULL::runs, $1::json) ON CONFLICT DO NOTHING RETURNING id"
 )
 _POSTGRESQL_CLOSE = (
@@ -65,12 +63,13 @@ _POSTGRESQL_CLOSE = (
 
 
 class Writing(Protocol):
-    async def write(self, new: Sequence[Row], endings: Sequence[Row], before_commit: Callable[[], None]) -> set[str]:
-        """Put runs on record and close others, by their ``id``, in one transaction.
+    async def write(self, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]) -> set[str]:
+        """Put runs on record and close others, in one transaction.
 
         Gives the ids of those that were not on record yet, by id or due time; the others are left alone, as are runs
-        that are closed already. With nothing to write, tries whether the database can be written. ``before_commit`` is
-        called when only the commit is to come. Raises DatabaseError, RefusedError.
+        that are closed already. With nothing to write, tries whether the database can be written. ``come_into_doubt``
+        is called when it is not certain any more that nothing is written, should this fail. Raises DatabaseError,
+        RefusedError.
         """
 
     async def close(self) -> None:
@@ -96,30 +95,29 @@ class SqliteWriting:
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
 
-    async def write(self, new: Sequence[Row], endings: Sequence[Row], before_commit: Callable[[], None]) -> set[str]:
+    async def write(self, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]) -> set[str]:
         with database_errors(WHAT):
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._write, new, endings, before_commit)
+            return await loop.run_in_executor(self._thread, self._write, new, endings, come_into_doubt)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 
-    def _write(self, new: Sequence[Row], endings: Sequence[Row], before_commit: Callable[[], None]) -> set[str]:
+    def _write(self, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]) -> set[str]:
         connection = self._connected()
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            added = _insert(connection, new) if new else set()
-            if endings:
-                _close(connection, endings)
-            if not new and not endings:
-                connection.execute(_PROBE)
-            before_commit()
-            connection.execute("COMMIT")
-        except BaseException:
+            changed = _put(connection, [*new, *endings])
+            ids = {row.id for row in new}
+            if changed == len(ids) + len({row.id for row in endings}):
+                return ids
+            # Some were there already. A run that was there under its own id counts as new to nobody: ids are made once.
+            return {run_id for (run_id,) in connection.execute(_SQLITE_FOUND, [json.dumps(list(ids))])}
+        except BaseException as error:
+            if isinstance(error, sqlite3.Error) and not _is_undone(error):
+                come_into_doubt()
             self._disconnect()
             raise
-        return added
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is not None and not is_same_file(self._path, self._inode):
@@ -145,11 +143,11 @@ class PostgresqlWriting:
         self._connect = connect
         self._connection: Any = None
 
-    async def write(self, new: Sequence[Row], endings: Sequence[Row], before_commit: Callable[[], None]) -> set[str]:
+    async def write(self, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]) -> set[str]:
         with database_errors(WHAT):
             connection = await self._connected()
             try:
-                return await _write_to_postgresql(connection, new, endings, before_commit)
+                return await _write_to_postgresql(connection, new, endings, come_into_doubt)
             except BaseException:
                 # What became of a transaction that broke off is for the server to find out.
                 connection.terminate()
@@ -166,34 +164,35 @@ class PostgresqlWriting:
 
 
 async def _write_to_postgresql(
-    connection: Any, new: Sequence[Row], endings: Sequence[Row], before_commit: Callable[[], None]
+    connection: Any, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]
 ) -> set[str]:
     await connection.execute("BEGIN")
-    added = {row["id"] for row in await connection.fetch(_POSTGRESQL_INSERT, _json(new))} if new else set()
+    added = {row["id"] for row in await connection.fetch(_POSTGRESQL_INSERT, _claims_json(new))} if new else set()
     if endings:
-        await connection.execute(_POSTGRESQL_CLOSE, _json(_firsts(endings)))
+        await connection.execute(_POSTGRESQL_CLOSE, _endings_json(endings))
     if not new and not endings:
         await connection.execute(_PROBE)
-    before_commit()
+    come_into_doubt()
     await connection.execute("COMMIT")
     return added
 
 
-def _insert(connection: sqlite3.Connection, new: Sequence[Row]) -> set[str]:
-    ids = {row["id"] for row in new}
-    added = 0
-    for names, rows in groupby(new, key=tuple):
-        for portion in _portions(list(rows)):
-            added += connection.execute(_sqlite_insert(names, len(portion)), _values(portion, names)).rowcount
-    if added == len(ids):
-        return ids
-    # Some were there already. A run that was there under its own id counts as new to nobody: ids are made once.
-    return {run_id for (run_id,) in connection.execute(_SQLITE_FOUND, [json.dumps(list(ids))])}
+def _put(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+    """Gives how many rows were added or closed."""
+    portions = list(_portions(rows))
+    if not portions:
+        return connection.execute(_PROBE).rowcount * 0
+    if len(portions) == 1:
+        # A transaction of its own. In it the thread lets go of the interpreter once, and waits once to get it back.
+        return _put_portion(connection, portions[0])
+    connection.execute("BEGIN IMMEDIATE")
+    changed = sum(_put_portion(connection, portion) for portion in portions)
+    connection.execute("COMMIT")
+    return changed
 
 
-def _close(connection: sqlite3.Connection, endings: Sequence[Row]) -> None:
-    for portion in _portions(_firsts(endings)):
-        connection.execute(_sqlite_close(len(portion)), _values(portion, ("id", *_ENDING_COLUMNS)))
+def _put_portion(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+    return connection.execute(_sqlite_put(len(rows)), list(chain.from_iterable(rows))).rowcount
 
 
 def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
@@ -207,26 +206,24 @@ def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         yield [*portion, *repeat(portion[-1], size - len(portion))]
 
 
-def _values(rows: Sequence[Row], names: Sequence[str]) -> Sequence[Any]:
-    return [row[name] for row in rows for name in names]
-
-
-# OR ROLLBACK, since after an error nothing is kept anyway: otherwise SQLite notes down how each page was before.
 @cache
-def _sqlite_insert(names: Sequence[str], rows: int) -> str:
+def _sqlite_put(rows: int) -> str:
+    """Adds runs, and closes those that are there and open if theirs is closed. Of several endings the first counts.
+
+    OR ROLLBACK, since after an error nothing is kept anyway: otherwise SQLite notes down how each page was before.
+    """
+    changes = ", ".join(f"{name} = excluded.{name}" for name in _ENDING_COLUMNS)
     return (
-        f"INSERT OR ROLLBACK INTO runs ({_columns(names)}) VALUES {_places(len(names), rows)}"  # noqa: S608
+        f"INSERT OR ROLLBACK INTO runs ({_columns(COLUMNS)}) VALUES {_places(len(COLUMNS), rows)}"  # noqa: S608
+        f" ON CONFLICT (id) DO UPDATE SET {changes} WHERE runs.outcome IS NULL AND excluded.outcome IS NOT NULL"
         " ON CONFLICT DO NOTHING"
     )
 
 
-@cache
-def _sqlite_close(rows: int) -> str:
-    changes = ", ".join(f"{name} = given.column{number}" for number, name in enumerate(_ENDING_COLUMNS, start=2))
-    return (
-        f"UPDATE OR ROLLBACK runs SET {changes} FROM (VALUES {_places(1 + len(_ENDING_COLUMNS), rows)}) AS given"  # noqa: S608
-        " WHERE runs.id = given.column1 AND runs.outcome IS NULL"
-    )
+def _is_undone(error: sqlite3.Error) -> bool:
+    """Whether nothing is written after this; one of Python's module, which has no code, comes before anything is."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF in _SQLITE_UNDONE
 
 
 def _places(columns: int, rows: int) -> str:
@@ -234,12 +231,18 @@ def _places(columns: int, rows: int) -> str:
     return ", ".join([row] * rows)
 
 
-def _firsts(endings: Sequence[Row]) -> Sequence[Row]:
+def _claims_json(rows: Sequence[Row]) -> str:
+    """Without the columns of endings where there is none, since it is values that cost."""
+    return _json([dict(zip(COLUMNS, row if row.outcome else row[:FIRST_OF_ENDING], strict=False)) for row in rows])
+
+
+def _endings_json(rows: Sequence[Row]) -> str:
     """Of the endings of the same run the first, which counts. An update that is given several takes any."""
-    return list({ending["id"]: ending for ending in reversed(endings)}.values())
+    firsts = {row.id: row for row in reversed(rows)}.values()
+    return _json([{"id": row.id, **dict(zip(_ENDING_COLUMNS, row[FIRST_OF_ENDING:], strict=True))} for row in firsts])
 
 
-def _json(rows: Sequence[Row]) -> str:
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
     try:
         return to_json(rows, inf_nan_mode="null").decode()  # for which JSON has no word
     except PydanticSerializationError as error:

@@ -474,7 +474,7 @@ async def test_much_that_was_logged_is_written_in_several_transactions(
     write = record._write_batch
 
     async def note(part: Batch) -> set[str]:
-        parts.append([row["id"] for row in part.endings])
+        parts.append([row.id for row in part.endings])
         return await write(part)
 
     claimed = [run(number, NOW_MS + number) for number in range(6)]
