@@ -56,6 +56,7 @@ class Waiting:
 class Batches:
     def __init__(self, client: WorkerClient) -> None:
         self._client = client
+        self._loop = asyncio.get_running_loop()
         self._gathering: dict[_Together, list[Waiting]] = {}
         self._calls: dict[asyncio.Task[None], int] = {}
         """The calls under way, and how many still wait for them."""
@@ -65,7 +66,7 @@ class Batches:
 
         With ``start`` it is handed over now, and begins then. Raises NotStarted, Unanswered.
         """
-        said = asyncio.get_running_loop().create_future()
+        said = self._loop.create_future()
         waiting = Waiting(task, is_call, said, start, begun=start is None)
         together = worker.uuid, start.at_ms if start else None
         if together in self._gathering:
@@ -102,7 +103,7 @@ class Batches:
 
     def _send(self, worker: Worker, gathered: Sequence[Waiting]) -> None:
         for batch in _parted(gathered):
-            call = asyncio.get_running_loop().create_task(self._call(worker, batch))
+            call = self._loop.create_task(self._call(worker, batch))
             self._calls[call] = len(batch)
             for waiting in batch:
                 waiting.call = call

@@ -96,7 +96,8 @@ class Dispatcher:
         self._library_state = library_state
         self._live = live
         self._places = Places(parallel)
-        self._patience = TimeLimits()
+        self._loop = asyncio.get_running_loop()
+        self._patience = TimeLimits(self._loop)
         self._wait_for_worker_seconds = wait_for_worker_seconds
         self._held_bytes = 0
         """Of the tasks that were handed to workers before their time."""
@@ -109,7 +110,7 @@ class Dispatcher:
         if run.not_before_ms is not None and (result := await self._attempt_ahead(run)) is not None:
             return result
         # Nobody takes a place to wait for a worker.
-        if not self._workers.has(language) and not await self._next_worker(run, {}, asyncio.get_running_loop().time()):
+        if not self._workers.has(language) and not await self._next_worker(run, {}, self._loop.time()):
             return Result(self._ending(Outcome.SKIPPED, self._no_worker(language, {})))
         await self._places.take(domain)
         try:
@@ -154,7 +155,7 @@ class Dispatcher:
             return None
         self._held_bytes += size_bytes
         try:
-            at = asyncio.get_running_loop().time() + self._seconds_early(run)
+            at = self._loop.time() + self._seconds_early(run)
             return await self._send(worker, run, form, at)
         except NotStarted as turn:
             log.debug("run_not_started_ahead", worker=worker.name, reason=turn.reason, **run.facts)
@@ -180,9 +181,8 @@ class Dispatcher:
 
     async def _dispatch(self, run: Run) -> Result:
         """Try worker after worker until one has taken the run."""
-        loop = asyncio.get_running_loop()
         refusals: dict[UUID, Refused] = {}
-        began = loop.time()
+        began = self._loop.time()
         while worker := await self._next_worker(run, refusals, began):
             if (late := self._missed(run)) is not None:
                 return late  # for the wall clock may have been set while a worker was waited for
@@ -195,7 +195,7 @@ class Dispatcher:
                     rest_seconds = 0.0  # it can have its source at once
                 elif worker.uuid not in refusals:
                     log.warning("worker_did_not_start_run", worker=worker.name, reason=turn.reason, **run.facts)
-                until = loop.time() + rest_seconds
+                until = self._loop.time() + rest_seconds
                 refusals[worker.uuid] = Refused(worker.name, turn.why, turn.reason, until)
         return Result(self._ending(Outcome.SKIPPED, self._no_worker(run.program.language, refusals)))
 
@@ -216,8 +216,7 @@ class Dispatcher:
         """The worker to try next, as soon as there is one. None if there is none for as long as can be waited."""
         if not refusals and (worker := self._workers.choose(run.program.language, (), _content(run))):
             return worker
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self._loop.time()
         latest = self._latest_start(run, now)
         while now <= latest:
             resting = {uuid: refused.until for uuid, refused in refusals.items() if refused.until > now}
@@ -231,7 +230,7 @@ class Dispatcher:
                     await self._workers.arrival()
             except TimeoutError:
                 pass
-            now = loop.time()
+            now = self._loop.time()
         return None
 
     def _latest_start(self, run: Run, now: float) -> float:
@@ -295,21 +294,20 @@ class Dispatcher:
         at: float | None,
     ) -> Said:
         """What the worker says, if it does in time and while it is there. Raises NotStarted, Unanswered."""
-        loop = asyncio.get_running_loop()
         deadline_ms = run.program.effective_deadline_ms
-        patience = TimeLimit(deadline_ms + ANSWER_MARGIN_MS)
+        patience = TimeLimit(self._loop, deadline_ms + ANSWER_MARGIN_MS)
         placement = self._workers.place(worker.uuid, _content(run), deadline_ms, lambda: self._hurry(patience))
 
         def begin() -> None:
             self._check_begin(run, worker)
             if placement.gone is not None:
                 raise NotStarted(Why.OURS, placement.gone)
-            self._patience.begin(patience, loop.time() + patience.length_ms / 1000)
+            self._begin_patience(patience)
             self._hand_over(run, worker, handover)
 
         start = None
         if at is None:
-            self._patience.begin(patience, loop.time() + patience.length_ms / 1000)
+            self._begin_patience(patience)
         elif run.not_before_ms is not None:
             start = Start(run.not_before_ms, at, begin)  # what is held takes no time yet
         try:
@@ -326,9 +324,12 @@ class Dispatcher:
             self._workers.source_arrived(worker.uuid, _content(run))
         return said
 
+    def _begin_patience(self, patience: TimeLimit) -> None:
+        self._patience.begin(patience, self._loop.time() + patience.length_ms / 1000)
+
     def _hurry(self, patience: TimeLimit) -> None:
         """Have it be over soon."""
-        asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, patience.end)
+        self._loop.call_later(LAST_WORD_SECONDS, patience.end)
 
     async def _ask(self, worker: Worker, run: Run, form: SourceForm, start: Start | None) -> Said:
         task = task_json(run, self._library_state(run.program.key.domain), form)

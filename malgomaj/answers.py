@@ -7,7 +7,7 @@ from multidict import CIMultiDict
 from pydantic_core import to_json
 
 from malgomaj.tasks import Ended
-from malgomaj.webhook import task_answer
+from malgomaj.webhook import written_by_program
 from shared.http import likely_content_type
 from shared.reply import Reply, error_reply, http_date
 from shared.wire import REPORT_CONTENT_TYPE, Outcome, Task
@@ -52,7 +52,7 @@ def report(task: Task, ended: Ended) -> Mapping[str, object]:
     if progress.attempts != 1:
         said["attempts"] = progress.attempts
     if task.http is not None and ended.done is not None and ended.outcome is Outcome.SUCCEEDED:
-        said["response"] = task_answer(ended.done)
+        said["response"] = written_by_program(ended.done).words()
     return said
 
 
@@ -66,7 +66,7 @@ def _reported(task: Task, ended: Ended) -> Reply:
 
 def _written_by_program(ended: Ended) -> Reply:
     assert ended.done is not None
-    written = task_answer(ended.done)
+    written = written_by_program(ended.done)
     headers = CIMultiDict(written.headers)
     if "Content-Type" not in headers and written.body:
         headers["Content-Type"] = likely_content_type(written.body)

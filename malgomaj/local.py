@@ -16,7 +16,7 @@ from malgomaj.errors import TaskFailed
 from malgomaj.executor import MEMORY_RULE, Executor, ExecutorOptions, spawn
 from malgomaj.programs import Source, program_key, source_key
 from malgomaj.sources import Sources
-from malgomaj.webhook import request_parts, task_answer
+from malgomaj.webhook import request_parts, written_by_program
 from shared.imports import LATEST, UnusableImport, import_name, parse_import
 from shared.wire import MAX_DEADLINE_MS, ErrorKind, LogLine, ModuleUse, Outcome, ProgramError, TaskAnswer, TaskRequest
 from tengo_bridge.compiler import Compiler, CompilerLimits, open_compiler
@@ -109,7 +109,7 @@ async def run(executor: Executor, order: Order, on_line: Callable[[LogLine], Non
         duration_ms=(time.perf_counter() - began) * 1000,
         log=progress.lines,
         modules=progress.modules,
-        response=task_answer(done) if done and order.request else None,
+        response=TaskAnswer(**written_by_program(done)._asdict()) if done and order.request else None,
     )
 
 

@@ -11,8 +11,8 @@ class Place(TimeLimit):
 
     __slots__ = ("run_id", "unwanted")
 
-    def __init__(self, deadline_ms: int, run_id: str | None) -> None:
-        super().__init__(deadline_ms)
+    def __init__(self, loop: asyncio.AbstractEventLoop, deadline_ms: int, run_id: str | None) -> None:
+        super().__init__(loop, deadline_ms)
         self.run_id = run_id
         self.unwanted = False
         """Whether its time is up since nobody wants its result any more."""
@@ -23,8 +23,9 @@ class Plate:
 
     def __init__(self, max_tasks: int) -> None:
         self._max_tasks = max_tasks
+        self._loop = asyncio.get_running_loop()
         self._places: set[Place] = set()
-        self._limits = TimeLimits()
+        self._limits = TimeLimits(self._loop)
         self._empty = asyncio.Event()
         self._empty.set()
         self._closed = False
@@ -53,7 +54,7 @@ class Plate:
 
         Those of the same deadline are expected in the order of their ``until``.
         """
-        place = Place(deadline_ms, run_id)
+        place = Place(self._loop, deadline_ms, run_id)
         self._places.add(place)
         self._limits.begin(place, until)
         self.load += deadline_ms

@@ -1,9 +1,10 @@
 """A webhook's call and its answer, between the words of the wire and those of the frames."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from shared.wire import TaskAnswer, TaskRequest
+from shared.wire import TaskRequest
 from tengo_bridge.frames import Frame
 
 NOT_THE_PROGRAMS = frozenset(
@@ -31,13 +32,21 @@ def request_parts(http: TaskRequest | None) -> tuple[Mapping[str, Any] | None, b
     return facts | {"headers": http.headers}, http.body
 
 
-def task_answer(done: Frame) -> TaskAnswer:
-    """What the program wrote, by the DONE frame of a run that ended well."""
-    written = done.meta.get("response", {})
-    headers = _programs_headers(written.get("headers", ()))
-    return TaskAnswer(status=written.get("status", 200), headers=headers, body=done.body)
+class Written(NamedTuple):
+    """What a program wrote: what a :class:`shared.wire.TaskAnswer` says."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    """Those that a program may set."""
+    body: bytes
+
+    def words(self) -> Mapping[str, object]:
+        """Of JSON."""
+        return {"status": self.status, "headers": self.headers, "body": b64encode(self.body).decode()}
 
 
-def _programs_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Those of ``headers`` that a program may set."""
-    return [(name, value) for name, value in headers if name.lower() not in NOT_THE_PROGRAMS]
+def written_by_program(done: Frame) -> Written:
+    """By the DONE frame of a run that ended well; that it says what can be said was checked when it came."""
+    response = done.meta.get("response", {})
+    headers = [(name, value) for name, value in response.get("headers", ()) if name.lower() not in NOT_THE_PROGRAMS]
+    return Written(response.get("status", 200), headers, done.body)

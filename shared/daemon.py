@@ -12,6 +12,7 @@ from typing import Protocol, TextIO
 import structlog
 import uvloop
 
+from shared.logging import Lines
 from shared.notify import SystemdNotifier
 
 log = structlog.get_logger()
@@ -50,12 +51,12 @@ class Signals:
         (self.force if self.stop.is_set() else self.stop).set()
 
 
-def run_daemon(opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNotifier) -> int:
+def run_daemon(opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNotifier, lines: Lines) -> int:
     """Run a daemon to its end; gives the exit status: 0 after a drained stop, 1 after a forced one.
 
     Raises what ``opened`` raises when the daemon cannot start.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, lines.gathered(runner.get_loop()):
         return runner.run(_live(opened, notifier))
 
 

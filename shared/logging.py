@@ -4,12 +4,14 @@ An event has a stable name and its facts in fields; what users wrote goes into f
 written for every run, so that what a line costs counts.
 """
 
+import asyncio
 import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from io import UnsupportedOperation
 from types import MappingProxyType
@@ -26,8 +28,8 @@ _BOUND: ContextVar[Mapping[str, str]] = ContextVar("bound", default=MappingProxy
 
 def configure_logging(
     daemon: str, *, log_format: Format = "auto", level: Level = "info", stream: TextIO | None = None
-) -> None:
-    """Send every log line of this process to ``stream`` (standard error unless given).
+) -> "Lines":
+    """Send every log line of this process to ``stream`` (standard error unless given), by what this gives.
 
     ``log_format`` "auto" is "console" when the stream is a terminal, else "json". Lines of the standard ``logging``
     module (of the libraries) take the same way from level warning on.
@@ -36,7 +38,7 @@ def configure_logging(
     console = log_format == "console" or (log_format == "auto" and stream.isatty())
     facts = _facts(daemon)
     writer = _console_writer(stream) if console else _json_writer()
-    lines = _Lines(stream)
+    lines = Lines(stream)
     structlog.configure(
         processors=[facts, writer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -53,6 +55,7 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    return lines
 
 
 def bind_facts(facts: Mapping[str, str]) -> None:
@@ -93,18 +96,53 @@ class _Stamp:
         return f"{text}.{microsecond:06d}Z"
 
 
-class _Lines:
-    """Lines as bytes to a stream, each at once, so that a crash loses none. The logger that structlog has at its end.
+class Lines:
+    """Lines as bytes to a stream. The logger that structlog has at its end.
 
-    Failures end nothing: a full disk or a closed pipe costs the log lines, not the work.
+    Each is written at once, but for those that :meth:`gathered` lets wait a moment. Failures end nothing: a full disk
+    or a closed pipe costs the log lines, not the work.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._has_descriptor = _has_descriptor(stream)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[bytes] = []
+
+    @contextmanager
+    def gathered(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        """Within, what is no warning waits for the end of the loop's turn, and is written with the others of that turn.
+
+        For each a system call would have to be made, at which the interpreter goes to and fro between threads. Should
+        the process be killed, the lines of the last few milliseconds are lost.
+        """
+        self._loop = loop
+        try:
+            yield
+        finally:
+            self._loop = None
+            self._write_waiting()
+
+    def info(self, line: bytes) -> None:
+        self._waiting.append(line)
+        if self._loop is None:
+            self._write_waiting()
+        elif len(self._waiting) == 1:
+            self._loop.call_soon_threadsafe(self._write_waiting)
+
+    debug = info
 
     def write(self, line: bytes) -> None:
-        left = line + b"\n"
+        """At once, with those that wait before it."""
+        self._waiting.append(line)
+        self._write_waiting()
+
+    warning = error = critical = write
+
+    def _write_waiting(self) -> None:
+        # In one step, as other threads have lines too.
+        lines, self._waiting = self._waiting, []
+        left = b"".join(line + b"\n" for line in lines)
         try:
             if not self._has_descriptor:
                 self._stream.buffer.write(left)
@@ -113,8 +151,6 @@ class _Lines:
                 left = left[os.write(self._stream.fileno(), left) :]
         except (OSError, ValueError):
             pass
-
-    debug = info = warning = error = critical = write
 
 
 def _has_descriptor(stream: TextIO) -> bool:
@@ -129,7 +165,7 @@ def _has_descriptor(stream: TextIO) -> bool:
 class _LibraryHandler(logging.Handler):
     """Takes lines of the standard ``logging`` module."""
 
-    def __init__(self, lines: _Lines) -> None:
+    def __init__(self, lines: "Lines") -> None:
         super().__init__()
         self._lines = lines
 

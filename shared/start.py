@@ -102,5 +102,5 @@ def serve(program: str, settings: "DaemonSettings", opened: "AbstractAsyncContex
 
     give_memory_back()
     raise_descriptor_limit()
-    configure_logging(program, log_format=settings.log.format, level=settings.log.level)
-    return run_daemon(opened, SystemdNotifier.from_environment(os.environ))
+    lines = configure_logging(program, log_format=settings.log.format, level=settings.log.level)
+    return run_daemon(opened, SystemdNotifier.from_environment(os.environ), lines)

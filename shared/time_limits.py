@@ -14,9 +14,9 @@ class TimeLimit:
 
     __slots__ = ("_cancelled", "_cancelling", "_holder", "_left", "length_ms", "until")
 
-    def __init__(self, length_ms: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, length_ms: int) -> None:
         """The task that makes it holds it."""
-        holder = asyncio.current_task(asyncio.get_running_loop())
+        holder = asyncio.current_task(loop)  # told which loop, for to find it takes a system call
         assert holder is not None, "only a task can be cancelled"
         self.length_ms = length_ms
         self.until = float("inf")
@@ -47,7 +47,8 @@ class TimeLimit:
 class TimeLimits:
     """Those under way, by their length."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._alike: dict[int, _Alike] = {}
 
     def begin(self, limit: TimeLimit, until: float) -> None:
@@ -58,7 +59,7 @@ class TimeLimits:
         limit.until = until
         alike = self._alike.get(limit.length_ms)
         if alike is None:
-            alike = self._alike[limit.length_ms] = _Alike(limit.length_ms, self._drop)
+            alike = self._alike[limit.length_ms] = _Alike(self._loop, limit.length_ms, self._drop)
         alike.add(limit)
 
     def leave(self, limit: TimeLimit) -> None:
@@ -74,11 +75,11 @@ class TimeLimits:
 class _Alike:
     """Those of one length. Their timer stays for those who come next."""
 
-    def __init__(self, length_ms: int, drop: Callable[[int], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, length_ms: int, drop: Callable[[int], None]) -> None:
         """``drop`` is called when there is nothing more to wait for."""
+        self._loop = loop
         self._length_ms = length_ms
         self._drop = drop
-        self._loop = asyncio.get_running_loop()
         self._limits: dict[TimeLimit, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 

@@ -59,6 +59,7 @@ class RunRecord:
     ) -> None:
         self._engine = engine
         self._writing = writing
+        self._loop = asyncio.get_running_loop()
         self.manager = manager
         """The name of this manager in it."""
         self.meter = RunMeter()
@@ -91,7 +92,7 @@ class RunRecord:
         rows = [claimed_row(run, self.manager) for run in claimed]
         if ended:
             rows += [ended_row(run, self.manager, ending) for run, ending in ended]
-        answer: asyncio.Future[set[str]] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[set[str]] = self._loop.create_future()
         self._claims.append(Claim(rows, answer))
         self._idle.clear()
         self._work.set()
@@ -127,7 +128,7 @@ class RunRecord:
         self._idle.clear()
         if len(self._endings) == 1:
             # Nobody waits for it, so it waits a moment for a claim and other endings to share a transaction with.
-            asyncio.get_running_loop().call_later(ENDING_DELAY_SECONDS, self._work.set)
+            self._loop.call_later(ENDING_DELAY_SECONDS, self._work.set)
 
     async def flush(self) -> None:
         """Wait until everything said so far is written."""
@@ -345,6 +346,7 @@ def _without_what_is_refused(batch: Batch, error: RefusedError) -> list[Batch]:
 def _bare(row: Row, refusal: str) -> Row:
     """The ending of a run whose details the database refuses."""
     reason = f"its details could not be written: {refusal}"
+    assert row.outcome is not None, "it is that of an ending"
     return row.ended(Ending(Outcome(row.outcome), row.ended_ms or 0, reason))
 
 

@@ -47,7 +47,8 @@ class Row(NamedTuple):
 
     def ended(self, ending: Ending) -> "Row":
         """That of the same run with another ending."""
-        return Row(*self[:FIRST_OF_ENDING], *_of_ending(ending))
+        kept: tuple[Any, ...] = self[:FIRST_OF_ENDING]
+        return Row(*kept, *_of_ending(ending))
 
 
 COLUMNS = Row._fields

@@ -48,6 +48,6 @@ async def opened(start_seconds: float, drain_seconds: float) -> AsyncIterator[Li
 
 
 if __name__ == "__main__":
-    configure_logging("little", log_format="json")
+    lines = configure_logging("little", log_format="json")
     start, drain = map(float, sys.argv[1:])
-    sys.exit(run_daemon(opened(start, drain), SystemdNotifier.from_environment(os.environ)))
+    sys.exit(run_daemon(opened(start, drain), SystemdNotifier.from_environment(os.environ), lines))
