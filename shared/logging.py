@@ -10,8 +10,9 @@ import logging
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from io import UnsupportedOperation
 from types import MappingProxyType
@@ -107,7 +108,7 @@ class Lines:
         self._stream = stream
         self._has_descriptor = _has_descriptor(stream)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._waiting: list[bytes] = []
+        self._waiting: deque[bytes] = deque()
 
     @contextmanager
     def gathered(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
@@ -140,8 +141,10 @@ class Lines:
     warning = error = critical = write
 
     def _write_waiting(self) -> None:
-        # In one step, as other threads have lines too.
-        lines, self._waiting = self._waiting, []
+        lines = []
+        with suppress(IndexError):
+            while True:  # one by one, for other threads take and add lines at the same time
+                lines.append(self._waiting.popleft())
         left = b"".join(line + b"\n" for line in lines)
         try:
             if not self._has_descriptor:

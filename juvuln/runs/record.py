@@ -31,6 +31,7 @@ from juvuln.runs.run import Ending, PastEnding, RecordedRun, Run
 from juvuln.runs.tables import WHAT, runs
 from juvuln.runs.writing import Writing, open_writing
 from shared.news import News
+from shared.turns import turns_of_the_loop
 from shared.wire import Outcome, ProgramType
 
 DID_NOT_SUCCEED = text("outcome <> 'succeeded'")
@@ -40,6 +41,8 @@ RETRY_SECONDS = 1.0
 LOOKUPS_AT_ONCE = 2
 """Of how programs did before. Thousands may fail together, and more at once would wait too long for a connection."""
 ENDING_DELAY_SECONDS = 0.005
+GATHERING_TURNS = 5
+"""Of the loop, in which more claims come where many do. The more share a transaction, the less each costs."""
 ROOM_BYTES = 8 * 1024 * 1024
 """For the logs and errors of one transaction, which takes less than a second then. After a while in which the record
 could not be written there may be hundreds of times as many, more than a database takes at once, or in its time."""
@@ -79,6 +82,8 @@ class RunRecord:
         self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
         self.failing = False
         """Whether it could not be written when that was last tried."""
+        self._is_crowded = False
+        """Whether claims came together lately: then it is worth while to wait a moment for more."""
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -228,10 +233,13 @@ class RunRecord:
         """The writer: for ever, everything that waits in one transaction."""
         while True:
             await self._work.wait()
+            if self._is_crowded:
+                await turns_of_the_loop(GATHERING_TURNS)
             self._work.clear()
             if not self._claims and not self._endings and not self.failing:
                 self._idle.set()
                 continue
+            self._is_crowded = len(self._claims) > 1
             batch = Batch(self._claims, self._endings, self._owed)
             self._claims, self._endings, self._owed = [], [], []
             closed = self._closed

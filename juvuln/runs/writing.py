@@ -16,18 +16,22 @@ from functools import cache
 from itertools import chain, repeat
 from typing import Any, Protocol
 
+import structlog
 from pydantic_core import PydanticSerializationError, to_json
 
 from juvuln.database import RefusedError, connect_sqlite, database_errors, is_same_file, sqlite_path
 from juvuln.postgresql import PostgresqlUrl, parse_postgresql_url
 from juvuln.runs.migrate import VERSION_TABLE
 from juvuln.runs.rows import COLUMNS, FIRST_OF_ENDING, Row
+from juvuln.runs.run import Trigger
 from juvuln.runs.tables import WHAT
 
 _ENDING_COLUMNS = COLUMNS[FIRST_OF_ENDING:]
 _SQLITE_PRAGMAS = ("PRAGMA wal_autocheckpoint = 4000", "PRAGMA cache_size = -8000")
 """In pages of 4 KiB, and in KiB: several times the defaults. Each routine's rows have a place of their own in two
 indexes, so that many runs touch many pages; to write such a page back after every few of them takes the most time."""
+SYNC_SECONDS = 0.1
+"""How soon after its commit what is of webhooks alone is on the disk."""
 _PROBE = f"UPDATE {VERSION_TABLE} SET version_num = version_num"  # noqa: S608 - a constant
 
 
@@ -62,6 +66,9 @@ _POSTGRESQL_CLOSE = (
 )
 
 
+log = structlog.get_logger()
+
+
 class Writing(Protocol):
     async def write(self, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]) -> set[str]:
         """Put runs on record and close others, in one transaction.
@@ -87,26 +94,54 @@ def open_writing(url: str) -> Writing:
 
 
 class SqliteWriting:
-    """A connection in a thread of its own; the loop waits for whole transactions."""
+    """A connection in a thread of its own; the loop waits for whole transactions.
+
+    A commit outlives the end of this process, however sudden. One with anything but webhooks in it outlives a power cut
+    as well, for no due time may be run twice; what is of webhooks alone does a tenth of a second later.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
+        self._is_full = True
+        """Whether the connection waits for the disk at each commit."""
+        self._syncing: asyncio.Task[None] | None = None
 
     async def write(self, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]) -> set[str]:
+        loop = asyncio.get_running_loop()
+        rows = [*new, *endings]
+        full = not rows or any(row.trigger != Trigger.WEBHOOK for row in rows)
         with database_errors(WHAT):
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, self._write, new, endings, come_into_doubt)
+            added = await loop.run_in_executor(self._thread, self._write, new, endings, full, come_into_doubt)
+        if not full and self._syncing is None:
+            self._syncing = loop.create_task(self._sync())
+        return added
+
+    async def _sync(self) -> None:
+        """Have what was committed without waiting for the disk be there, too."""
+        await asyncio.sleep(SYNC_SECONDS)
+        self._syncing = None
+        try:
+            await asyncio.to_thread(_sync_file, f"{self._path}-wal")
+        except OSError as error:
+            log.error("record_not_synced", reason=error.strerror)
 
     async def close(self) -> None:
+        if self._syncing is not None:
+            self._syncing.cancel()  # to close the connection does the same
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 
-    def _write(self, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]) -> set[str]:
+    def _write(
+        self, new: Sequence[Row], endings: Sequence[Row], full: bool, come_into_doubt: Callable[[], None]
+    ) -> set[str]:
         connection = self._connected()
         try:
+            if full is not self._is_full:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+                self._is_full = full
             changed = _put(connection, [*new, *endings])
             ids = {row.id for row in new}
             if changed == len(ids) + len({row.id for row in endings}):
@@ -127,6 +162,7 @@ class SqliteWriting:
             for pragma in _SQLITE_PRAGMAS:
                 self._connection.execute(pragma)
             self._inode = os.stat(self._path).st_ino  # noqa: PTH116
+            self._is_full = True
         return self._connection
 
     def _disconnect(self) -> None:
@@ -177,11 +213,20 @@ async def _write_to_postgresql(
     return added
 
 
+def _sync_file(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _put(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
     """Gives how many rows were added or closed."""
     portions = list(_portions(rows))
     if not portions:
-        return connection.execute(_PROBE).rowcount * 0
+        connection.execute(_PROBE)
+        return 0
     if len(portions) == 1:
         # A transaction of its own. In it the thread lets go of the interpreter once, and waits once to get it back.
         return _put_portion(connection, portions[0])
