@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
 from uuid import UUID
 
 from shared.wire import MAX_DEADLINE_MS, ProgramType
@@ -22,9 +21,10 @@ class ProgramKey:
     @property
     def uuid_text(self) -> str:
         """Put into words once: every run asks for it several times."""
-        if self._uuid_text is None:
-            object.__setattr__(self, "_uuid_text", str(self.uuid))
-        return cast("str", self._uuid_text)
+        if (text := self._uuid_text) is None:
+            text = str(self.uuid)
+            object.__setattr__(self, "_uuid_text", text)
+        return text
 
     def __hash__(self) -> int:
         # It is asked for some twenty times in each run, and that of a UUID takes as long again.
@@ -51,10 +51,12 @@ class Program:
     digest: bytes = field(default=b"", repr=False)
     """SHA-256 of the code that is here; ``checksum`` is what its database says."""
 
-    @property
-    def effective_deadline_ms(self) -> int:
-        """The deadline (ms) within what the contract allows; 0 asks for the longest."""
-        return min(max(self.deadline_ms, 0), MAX_DEADLINE_MS) or MAX_DEADLINE_MS
+    effective_deadline_ms: int = field(init=False, repr=False, compare=False)
+    """The deadline within what the contract allows; 0 asks for the longest."""
+
+    def __post_init__(self) -> None:
+        deadline_ms = min(max(self.deadline_ms, 0), MAX_DEADLINE_MS) or MAX_DEADLINE_MS
+        object.__setattr__(self, "effective_deadline_ms", deadline_ms)
 
 
 Programs = Mapping[UUID, Program]

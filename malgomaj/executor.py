@@ -24,6 +24,9 @@ EXIT_TIMEOUT_SECONDS = 2.0
 MEMORY_RULE = "executors.memory_bytes allows"
 """Ends the sentence of an executor that needed more memory."""
 
+FRAMES_AT_ONCE = 8
+"""Those that gather are sent when they are so many: the executor begins with them while others are made."""
+
 _MAX_ID = 2**32 - 1
 
 log = structlog.get_logger()
@@ -323,9 +326,13 @@ class Executor(asyncio.Protocol):
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(data)
+        if len(self._outgoing) == FRAMES_AT_ONCE:
+            self._flush()
 
     def _flush(self) -> None:
         """Write what has gathered in this turn of the loop; a system call for each frame would cost more than a run."""
+        if not self._outgoing:
+            return
         data = b"".join(self._outgoing)
         self._outgoing.clear()
         if self._transport is not None and not self._transport.is_closing():

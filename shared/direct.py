@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpProcessingError, HttpRequestParser, HttpVersion11
@@ -74,10 +74,10 @@ class DirectCall(NamedTuple):
 
     def from_head(self, make: "Callable[[DirectCall], Made]") -> "Made":
         """What ``make`` makes of this call. It must look at nothing but its head: those that begin alike share it."""
-        follows = self.head.follows
-        if make not in follows:
-            follows[make] = make(self)
-        return cast("Made", follows[make])
+        made = self.head.follows.get(make)
+        if made is None:
+            made = self.head.follows[make] = make(self)
+        return made  # type: ignore[return-value] # what was kept under what makes it
 
 
 DirectHandler = Callable[[DirectCall], Awaitable[Reply]]
