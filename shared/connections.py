@@ -64,6 +64,8 @@ class Connections:
         self._direct = direct
         self._calls: set[asyncio.Task[None]] = set()
         """Those that are answered past aiohttp."""
+        self._answers: list[tuple[_Connection, bytes]] = []
+        """Those to be sent at the end of this turn."""
         self._ending = False
         self._most = affordable_connections(limits.connections)
         self._loop = asyncio.get_running_loop()
@@ -115,6 +117,23 @@ class Connections:
         call = self._loop.create_task(answer, context=self._context.copy())
         self._calls.add(call)
         return call
+
+    def write(self, connection: "_Connection", answer: bytes) -> None:
+        """Send an answer, with those of the other calls that end in this turn of the loop.
+
+        To send is mostly to wake somebody, and that takes the longer the less he has to do.
+        """
+        if len(self._calls) == 1:
+            connection.write(answer)
+            return
+        self._answers.append((connection, answer))
+        if len(self._answers) == 1:
+            self._loop.call_soon(self._write_answers)
+
+    def _write_answers(self) -> None:
+        answers, self._answers = self._answers, []
+        for connection, answer in answers:
+            connection.write(answer)
 
     def end_call(self, call: asyncio.Task[None]) -> None:
         self._calls.remove(call)
@@ -268,7 +287,7 @@ class _Connection(asyncio.Protocol):
 
     async def _answer(self, answer: Answering, call: DirectCall) -> None:
         try:
-            self._write(await answer(call))
+            self._connections.write(self, await answer(call))
             self._connections.answered(self)
             if not self._writable.is_set():
                 await self._writable.wait()  # who does not read answers may ask for no more, and is let go some time
@@ -278,7 +297,7 @@ class _Connection(asyncio.Protocol):
                 self._call = None
         self._go_on()
 
-    def _write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 

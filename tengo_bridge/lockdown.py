@@ -146,7 +146,7 @@ def stand_back_for_daemons() -> None:
     one that wakes up does not push a daemon aside that is at work.
     """
     os.nice(NICENESS)
-    try:
+    try:  # noqa: SIM105 - without contextlib, which each executor would have to load
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     except PermissionError:
         pass  # a container may filter this call, and nothing depends on it
