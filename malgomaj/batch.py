@@ -19,7 +19,7 @@ from shared.wire import Task, TaskRefusal
 Run = Callable[[int, Task], Awaitable[Ended]]
 """Runs one of several tasks, by its number among them, to its end; raises Refusal if it is not begun."""
 
-GATHERING_TURNS = 3
+GATHERING_TURNS = 1
 """Each piece that is sent wakes the manager, which costs both more than to wait a moment for the next line."""
 
 log = structlog.get_logger()
