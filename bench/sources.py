@@ -41,13 +41,13 @@ def a_run(size: int) -> Run:
 
 
 def manager_us(run: Run, form: SourceForm) -> float:
-    return _us(lambda: task_json(run, None, "state", form))
+    return _us(lambda: task_json(run, "state", form))
 
 
 def worker_us(run: Run, form: SourceForm) -> float:
     sources = KeptSources(2**30)
-    sources.complete(Task.model_validate_json(task_json(run, None, "state", SourceForm.TO_KEEP)))
-    body = task_json(run, None, "state", form)
+    sources.complete(Task.model_validate_json(task_json(run, "state", SourceForm.TO_KEEP)))
+    body = task_json(run, "state", form)
     return _us(lambda: source_key(source_of(sources.complete(Task.model_validate_json(body)))))
 
 

@@ -25,6 +25,9 @@ IDLE_SECONDS = 120.0
 """How long a connection is kept after an answer. Longer than the clients that we know keep theirs (Go: 90 s), lest one
 sends its next request while we close."""
 
+MAX_GATHERED_BYTES = 16 * 1024
+"""Of an answer that waits for others."""
+
 MAX_HELD_BYTES = 64 * 1024
 """Of what a client sends before it has been answered."""
 
@@ -121,9 +124,10 @@ class Connections:
     def write(self, connection: "_Connection", answer: bytes) -> None:
         """Send an answer, with those of the other calls that end in this turn of the loop.
 
-        To send is mostly to wake somebody, and that takes the longer the less he has to do.
+        To send is mostly to wake somebody, which takes several times as long if he has fallen asleep since the last. A
+        large one goes at once, so that it is known before the next request whether it is being read.
         """
-        if len(self._calls) == 1:
+        if len(self._calls) == 1 or len(answer) > MAX_GATHERED_BYTES:
             connection.write(answer)
             return
         self._answers.append((connection, answer))

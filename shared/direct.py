@@ -152,10 +152,11 @@ class DirectRoutes:
     def of(self, head: Head) -> Found | None:
         """What answers a request, if anything does."""
         if head.route is None:
-            head.route = self._find(head.method, head.path)
+            head.route = self.find(head.method, head.path)
         return head.route
 
-    def _find(self, method: str, path: str) -> Found | None:
+    def find(self, method: str, path: str) -> Found | None:
+        """What answers a path, as it was sent."""
         if (answering := self._exact.get((method, path))) is not None:
             return answering, _NO_NAMES
         segments = path.split("/")

@@ -39,8 +39,6 @@ class Run(NamedTuple):
     program: Program
     trigger: Trigger
     claimed_ms: int
-    call: ProgramCall | None = None
-    """What it answers, if it is that of a webhook."""
     due_ms: int | None = None
     """The due time that the run is for; only runs by schedule have one."""
     first_due_ms: int | None = None
@@ -55,6 +53,8 @@ class Run(NamedTuple):
     """How it is repeated if it does not end well."""
     failures_limit: int = 0
     """After how many failures in a row, this one included, its program is set to failed; 0: never."""
+    call: ProgramCall | None = None
+    """What it answers, if it is that of a webhook."""
 
     @property
     def facts(self) -> Mapping[str, str]:

@@ -17,11 +17,11 @@ from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Dispatcher, Result
 from juvuln.live import LiveRuns
 from juvuln.programs import Program
-from juvuln.runs.run import Run, Trigger
+from juvuln.runs.run import ProgramCall, Run, Trigger
 from juvuln.worker_client import WorkerClient
 from juvuln.worker_connections import Answer, LastPart, WorkerConnections
 from juvuln.workers import WorkerRegistry, worker_from
-from shared.wire import Outcome, Subscriber, TaskRequest
+from shared.wire import Outcome, Subscriber
 from tests.juvuln.support import UUID_1, UUID_2, program
 from tests.malgomaj.manager import local_manager
 from tests.malgomaj.worker import RunningWorker, figures, running_worker
@@ -79,9 +79,10 @@ class Sender:
         self._sent = sent
 
     async def run(self, one: Program, trigger: Trigger = Trigger.SCHEDULE) -> Result:
-        run = Run(new_run_id(0), one, trigger, claimed_ms=0)
+        call = ProgramCall({}, b"hello", "POST", "/", "", "") if trigger is Trigger.WEBHOOK else None
+        run = Run(new_run_id(0), one, trigger, claimed_ms=0, call=call)
         self._live.begin(run.id)
-        return await self._dispatcher.attempt(run, TaskRequest(body=b"hello") if trigger is Trigger.WEBHOOK else None)
+        return await self._dispatcher.attempt(run)
 
     async def figure(self, name: str) -> float:
         """What the worker tells Prometheus."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from juvuln.clock import Clock
 from juvuln.domains.domain import Refreshing
 from juvuln.programs import Program, ProgramKey
+from juvuln.runs.run import ProgramCall
 from shared.wire import ProgramType
 
 UUID_1 = UUID("00000000-0000-4000-8000-000000000001")
@@ -24,6 +25,8 @@ PROGRAM = Program(
     code=b"x := 1",
     digest=hashlib.sha256(b"x := 1").digest(),
 )
+
+CALL = ProgramCall(headers={}, body=b"", method="POST", path="/", query="", remote="127.0.0.1")
 
 
 def program(uuid: UUID = UUID_1, **changes: object) -> Program:

@@ -1,7 +1,6 @@
 """What a worker's answer to a task says: reports of ours, and the plain answers of the contract."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -83,7 +82,7 @@ def test_a_worker_that_keeps_no_sources_cannot_have_meant_that() -> None:
 def test_a_busy_worker_says_when_to_ask_again_and_is_believed_within_reason(said: str | None, seconds: float) -> None:
     headers = [] if said is None else [("Retry-After", said)]
     with pytest.raises(NotStarted) as caught:
-        understand(replace(error(429), headers=headers), is_call=False)
+        understand(error(429)._replace(headers=headers), is_call=False)
     assert caught.value.retry_after_seconds == seconds
 
 

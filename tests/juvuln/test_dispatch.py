@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
@@ -18,12 +18,12 @@ from juvuln.clock import Clock, new_run_id
 from juvuln.dispatch import Dispatcher, Result
 from juvuln.live import LiveRuns
 from juvuln.programs import Program
-from juvuln.runs.run import Run, Trigger
+from juvuln.runs.run import ProgramCall, Run, Trigger
 from juvuln.worker_client import WorkerClient
 from juvuln.workers import Worker, WorkerRegistry
 from shared.auth import BasicCredentials
-from shared.wire import Outcome, TaskRequest
-from tests.juvuln.support import PROGRAM, UUID_1, UUID_2, program
+from shared.wire import Outcome
+from tests.juvuln.support import CALL, PROGRAM, UUID_1, UUID_2, program
 from tests.support.waiting import free_port
 from tests.support.worker_client import worker_client
 
@@ -63,13 +63,13 @@ class Manager:
         )
         self.workers.subscribe(worker)
 
-    async def run(self, request: TaskRequest | None = None, program: Program = PROGRAM) -> Result:
-        trigger = Trigger.WEBHOOK if request else Trigger.SCHEDULE
-        return await self.attempt(Run(new_run_id(0), program, trigger, claimed_ms=0), request)
+    async def run(self, call: ProgramCall | None = None, program: Program = PROGRAM) -> Result:
+        trigger = Trigger.WEBHOOK if call else Trigger.SCHEDULE
+        return await self.attempt(Run(new_run_id(0), program, trigger, claimed_ms=0, call=call))
 
-    async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
+    async def attempt(self, run: Run) -> Result:
         self.live.begin(run.id)
-        return await self.dispatcher.attempt(run, request)
+        return await self.dispatcher.attempt(run)
 
 
 @pytest.fixture
@@ -96,12 +96,13 @@ async def test_a_plain_worker_gets_what_the_contract_says(manager: Manager) -> N
 
     async def take(request: web.Request) -> web.Response:
         tasks.append((await request.json(), request.headers["Authorization"]))
-        return web.Response()
+        return web.Response(status=201, body=b"four")
 
     async with worker(take) as port:
         manager.subscribe(UUID_1, port)
-        result = await manager.run(TaskRequest(headers={"A": "b"}, body=b"\xff"))
+        result = await manager.run(CALL._replace(headers={"A": "b"}, body=b"\xff"))
     assert result.ending.outcome is Outcome.SUCCEEDED
+    assert (result.ending.request_bytes, result.ending.answer_bytes, result.ending.answer_status) == (1, 4, 201)
     assert result.ending.worker == f"127.0.0.1:{port}"
     ((task, authorization),) = tasks
     assert authorization == BasicCredentials("me", "s3cret").header()
@@ -125,7 +126,7 @@ async def test_a_redirect_is_the_program_s_answer_and_is_not_followed(manager: M
 
     async with worker(redirect) as port:
         manager.subscribe(UUID_1, port)
-        result = await manager.run(TaskRequest())
+        result = await manager.run(CALL)
     assert result.answer is not None
     assert result.answer.status == 307
     assert asked == ["/v1/tasks"]
@@ -145,7 +146,7 @@ async def test_a_run_moves_on_if_a_worker_refused_it_and_not_if_a_program_answer
     async with worker(answering("one", refusal)) as one, worker(answering("two", {"error": "mine"})) as two:
         manager.subscribe(UUID_1, one)
         manager.subscribe(UUID_2, two)
-        result = await manager.run(TaskRequest())
+        result = await manager.run(CALL)
     assert taken == ["one", "two"]
     assert result.answer is not None
     assert result.answer.status == 503
@@ -461,7 +462,7 @@ async def test_what_looks_like_it_from_a_worker_of_the_contract_is_a_program_s_f
 
     async with worker(conflict) as port:
         manager.subscribe(UUID_1, port)
-        ending = (await manager.run(TaskRequest(), LONG)).ending
+        ending = (await manager.run(CALL, LONG)).ending
     assert (ending.outcome, asked) == (Outcome.FAILED, 1)
 
 
@@ -645,7 +646,7 @@ async def test_a_held_run_whose_start_deadline_the_clock_has_passed_is_missed() 
 async def test_a_held_run_has_all_its_time_from_when_it_is_told_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     # As where the manager stood still when it was to tell it.
     monkeypatch.setattr("juvuln.dispatch.ANSWER_MARGIN_MS", 0)
-    holding, run = HoldingWorker(), replace(early_run(), program=program(deadline_ms=200))
+    holding, run = HoldingWorker(), early_run()._replace(program=program(deadline_ms=200))
     async with worker_client() as client, worker(holding.handle) as port:
         manager = Manager(client)
         attempt = await held_attempt(manager, run, holding, port)
@@ -683,7 +684,7 @@ async def test_what_is_too_large_or_too_much_is_not_sent_ahead(
     holding = HoldingWorker()
     async with worker(holding.handle) as port:
         manager.subscribe(UUID_1, port, holds_tasks=True)
-        large = replace(early_run(), program=program(code=b"x := 1".ljust(ROOM_BYTES)))
+        large = early_run()._replace(program=program(code=b"x := 1".ljust(ROOM_BYTES)))
         assert (await manager.attempt(large)).ending.outcome is Outcome.SUCCEEDED
         monkeypatch.setattr("juvuln.dispatch.MOST_HELD_BYTES", 1000)
         assert (await manager.attempt(early_run())).ending.outcome is Outcome.SUCCEEDED
@@ -700,7 +701,7 @@ async def test_a_run_that_waits_for_a_worker_while_the_clock_is_set_past_its_sta
     async with worker_client() as client, worker(busy) as busy_port, worker(holding.handle) as port:
         manager = Manager(client, wait_seconds=5.0, clock=clock)
         manager.subscribe(UUID_1, busy_port)
-        run = replace(early_run(), not_before_ms=None, start_by_ms=clock.now_ms() + 3_000)
+        run = early_run()._replace(not_before_ms=None, start_by_ms=clock.now_ms() + 3_000)
         attempt = asyncio.create_task(manager.attempt(run))
         await refused.wait()
         await asyncio.sleep(0.05)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 import pytest
@@ -46,7 +46,7 @@ class Lives:
             await self.record.claim([it])
             ending = Ending(outcome, at_ms + 1)
             note = await Failures(self.record.past, set_failed).ended(it, ending)
-            self.record.close(it, replace(ending, reason=note))
+            self.record.close(it, ending._replace(reason=note))
 
 
 @pytest.fixture

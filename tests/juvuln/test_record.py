@@ -87,7 +87,7 @@ async def test_everything_that_is_known_of_an_ending_comes_back(record: RunRecor
 
 
 async def test_one_record_says_for_which_due_times_it_stands(record: RunRecord) -> None:
-    it = replace(run(1, NOW_MS), first_due_ms=NOW_MS - 5000)
+    it = run(1, NOW_MS)._replace(first_due_ms=NOW_MS - 5000)
     await record.claim([], [(it, Ending(Outcome.MISSED, ended_ms=NOW_MS))])
     recorded = await record.get("test", it.id)
     assert recorded is not None
@@ -216,7 +216,7 @@ async def test_of_each_program_only_the_newest_runs_stay_and_those_that_are_open
 ) -> None:
     monkeypatch.setattr("juvuln.runs.retention.ROWS_AT_ONCE", 2)
     still_open, calls = run(1, NOW_MS), [run(number, None, Trigger.WEBHOOK) for number in range(2, 12)]
-    others = [replace(run(20 + number), program=program(UUID_2)) for number in range(2)]
+    others = [run(20 + number)._replace(program=program(UUID_2)) for number in range(2)]
     ended = [(each, Ending(Outcome.SUCCEEDED, ended_ms=NOW_MS)) for each in (*calls, *others)]
     await record.claim([still_open], ended)
     assert await record.prune(0, 3) == 7
@@ -229,7 +229,7 @@ async def test_two_managers_may_prune_their_record_at_the_same_time(
     record: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = [program(UUID_1), program(UUID_2)]
-    calls = [replace(run(number, None, Trigger.WEBHOOK), program=programs[number % 2]) for number in range(10)]
+    calls = [run(number, None, Trigger.WEBHOOK)._replace(program=programs[number % 2]) for number in range(10)]
     await record.claim([], [(call, Ending(Outcome.SUCCEEDED, ended_ms=NOW_MS)) for call in calls])
     delete_slices = retention._delete_slices
     others: list[int] = []
@@ -249,7 +249,7 @@ async def test_pruning_slice_by_slice_finds_every_old_run_between_those_that_sta
 ) -> None:
     monkeypatch.setattr("juvuln.runs.retention.ROWS_AT_ONCE", 3)
     # Last due times, open runs and young ones between old ones, many of which ended in the same millisecond.
-    last_due = [replace(run(100 + number, NOW_MS), program=program(UUID(int=number))) for number in range(7)]
+    last_due = [run(100 + number, NOW_MS)._replace(program=program(UUID(int=number))) for number in range(7)]
     old = [run(number, None, Trigger.WEBHOOK) for number in range(200, 220)]
     young = [run(number, None, Trigger.WEBHOOK) for number in range(300, 303)]
     still_open = [run(number, None, Trigger.WEBHOOK) for number in range(250, 255)]
@@ -492,7 +492,7 @@ async def test_much_that_was_logged_is_written_in_several_transactions(
 
 async def test_a_claim_that_the_database_refuses_fails_by_itself(record: RunRecord) -> None:
     good = [run(1, NOW_MS + 1), run(3, NOW_MS + 3)]
-    bad = replace(run(2), program=replace(program(), key=ProgramKey("\ud800", UUID_1)))
+    bad = run(2)._replace(program=replace(program(), key=ProgramKey("\ud800", UUID_1)))
     first, refused, last = await asyncio.gather(
         record.claim([good[0]]), record.claim([bad]), record.claim([good[1]]), return_exceptions=True
     )
@@ -544,6 +544,7 @@ async def test_a_claim_whose_commit_is_in_doubt_does_not_stay_open(
 
     async def lose_the_answer(batch: Batch) -> set[str]:
         await write(batch)
+        batch.come_into_doubt()
         raise DatabaseError("record of runs", "the connection broke")
 
     it = run(1, NOW_MS)

@@ -1,7 +1,6 @@
 """What becomes of a run that comes while an earlier one of its routine is under way."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC
 
 import pytest
@@ -116,7 +115,7 @@ async def test_queue_keeps_the_latest_and_skips_the_one_that_waited_before(
 
 
 async def test_queue_takes_no_turn_from_runs_that_are_made_up_for(played: PlayedRuns, runs: RoutineRuns) -> None:
-    made_up = replace(TWO, made_up=True, start_by_ms=1)
+    made_up = TWO._replace(made_up=True, start_by_ms=1)
     runs.start(routine(Overlap.QUEUE), [ONE], free)
     runs.start(routine(Overlap.QUEUE), [made_up, THREE], free)
     runs.start(routine(Overlap.QUEUE), [FOUR], free)
@@ -180,7 +179,7 @@ async def test_runs_that_are_made_up_for_come_one_after_another(played: PlayedRu
 async def test_the_start_deadline_of_a_run_that_is_made_up_for_begins_when_its_turn_comes(
     played: PlayedRuns, runs: RoutineRuns
 ) -> None:
-    passed = [replace(run, start_by_ms=1) for run in (ONE, TWO)]
+    passed = [run._replace(start_by_ms=1) for run in (ONE, TWO)]
     runs.start(routine(Overlap.SKIP), passed, free)
     await settle()
     await played.end(ONE)

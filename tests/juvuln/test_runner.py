@@ -16,8 +16,8 @@ from juvuln.programs import Program
 from juvuln.runner import Runner
 from juvuln.runs.run import Ending, PastEnding, Run, Trigger
 from juvuln.workers import Worker
-from shared.wire import ErrorKind, Outcome, ProgramError, TaskAnswer, TaskRequest
-from tests.juvuln.support import UUID_1, program
+from shared.wire import ErrorKind, Outcome, ProgramError, TaskAnswer
+from tests.juvuln.support import CALL, UUID_1, program
 
 
 class Notes:
@@ -41,7 +41,7 @@ class Played:
         self.endings = list(endings)
         self.waiting = asyncio.Event()
 
-    async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
+    async def attempt(self, run: Run) -> Result:
         ending = self.endings.pop(0)
         if isinstance(ending, Exception):
             raise ending
@@ -49,7 +49,7 @@ class Played:
             self.waiting.set()
             await asyncio.Event().wait()
             raise AssertionError
-        return Result(ending, TaskAnswer(status=201, body=b"four") if request else None)
+        return Result(ending, TaskAnswer(status=201, body=b"four") if run.call else None)
 
     async def end(self, run: Run, worker: Worker) -> bool:
         raise AssertionError("no worker has it")
@@ -71,9 +71,9 @@ class PlayedWorker(Played):
         self.last_word = CANCELLED
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
-    async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
+    async def attempt(self, run: Run) -> Result:
         if self.ended.done():
-            return await super().attempt(run, request)
+            return await super().attempt(run)
         self.live.hand_over(run.id, self.worker)
         self.waiting.set()
         result = Result(await self.ended)
@@ -91,11 +91,11 @@ class PlayedWorker(Played):
 
 
 def a_run(**changes: Any) -> Run:
-    return replace(Run(new_run_id(0), program(), Trigger.SCHEDULE, claimed_ms=0), **changes)
+    return Run(new_run_id(0), program(), Trigger.SCHEDULE, claimed_ms=0)._replace(**changes)
 
 
 def failing(count: int = 1, **changes: Any) -> list[Ending]:
-    return [replace(Ending(Outcome.FAILED, ended_ms=1, reason="oh no"), **changes)] * count
+    return [Ending(Outcome.FAILED, ended_ms=1, reason="oh no")._replace(**changes)] * count
 
 
 CANCELLED = Ending(Outcome.CANCELLED, ended_ms=1, worker="localhost")
@@ -122,12 +122,12 @@ def a_runner(
     )
 
 
-async def test_a_run_is_closed_with_its_ending_and_the_sizes_of_what_went_in_and_out() -> None:
+async def test_a_run_is_closed_with_its_ending_and_the_size_of_what_it_was_asked_even_if_no_worker_took_it() -> None:
     notes, run = Notes(), a_run()
-    runner = a_runner(Played(Ending(Outcome.SUCCEEDED, ended_ms=1)), notes)
-    result = await runner.execute(run, TaskRequest(body=b"one"))
+    runner = a_runner(Played(Ending(Outcome.SKIPPED, ended_ms=1)), notes)
+    result = await runner.execute(run._replace(call=CALL._replace(body=b"one")))
     assert notes.closed == [(run.id, result.ending)]
-    assert (result.ending.request_bytes, result.ending.answer_bytes, result.ending.answer_status) == (3, 4, 201)
+    assert (result.ending.request_bytes, result.ending.answer_bytes, result.ending.answer_status) == (3, None, None)
 
 
 @pytest.mark.parametrize("handed_over", [False, True])
@@ -280,9 +280,9 @@ async def test_a_repetition_waits_for_no_time_and_has_no_start_deadline() -> Non
     asked: list[Run] = []
 
     class Asking(Played):
-        async def attempt(self, run: Run, request: TaskRequest | None = None) -> Result:
+        async def attempt(self, run: Run) -> Result:
             asked.append(run)
-            return await super().attempt(run, request)
+            return await super().attempt(run)
 
     runner = a_runner(Asking(*failing(1), SUCCESS), Notes())
     await runner.execute(a_run(retry=THREE_MORE, not_before_ms=1000, start_by_ms=2000))

@@ -291,6 +291,19 @@ async def test_what_comes_before_the_usual_way_has_answered_follows_it(client: C
     assert [(await client.said())[2] for _ in range(2)] == [b"usual ", b"usual 1"]
 
 
+async def test_calls_that_end_together_are_all_answered(echo: Echo) -> None:
+    async with served(echo) as port, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(client_of(port)) for _ in range(5)]
+        for client in clients:
+            client.writer.write(post(b"wait"))
+        await clients[0].writer.drain()
+        await asyncio.wait_for(echo.asked.wait(), 20)
+        clients[4].writer.close()
+        echo.let.set()
+        assert [(await client.said())[2] for client in clients[:4]] == [b"direct wait"] * 4
+        assert await clients[0].bodies(post(b"next")) == [b"direct next"]
+
+
 async def test_who_does_not_read_answers_is_not_asked_for_more(echo: Echo) -> None:
     async with served(echo) as port, client_of(port) as client:
         client.writer.write(post(b"large"))

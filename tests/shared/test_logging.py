@@ -155,3 +155,32 @@ import os
 os._exit(0)
 """
     assert lines_of(code) == ["went on"]
+
+
+def test_within_a_turn_of_the_loop_lines_gather_but_a_warning_waits_for_nothing() -> None:
+    code = """
+import asyncio, os, sys
+from shared.logging import Lines
+written = []
+os.write = lambda _, data: written.append(data) or len(data)
+lines = Lines(sys.stderr)
+
+async def main():
+    with lines.gathered(asyncio.get_running_loop()):
+        lines.info(b"1")
+        await asyncio.to_thread(lines.info, b"2")
+        assert written == [b"1\\n2\\n"] or written == [b"1\\n", b"2\\n"], written
+        written.clear()
+        lines.info(b"3")
+        lines.debug(b"4")
+        assert written == [], written
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        lines.info(b"5")
+        lines.warning(b"6")
+        lines.info(b"7")
+    lines.info(b"8")
+asyncio.run(main())
+assert written == [b"3\\n4\\n", b"5\\n6\\n", b"7\\n", b"8\\n"], written
+"""
+    assert lines_of(code) == []
