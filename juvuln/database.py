@@ -24,7 +24,8 @@ from shared.errors import ConfigurationError, SelfhostError
 SQLITE_BUSY_TIMEOUT_MS = 5_000
 POSTGRESQL_REFUSALS = frozenset({"22", "23", "44", "54", "P0"})
 """Classes of errors that are about values: data, constraints, views, limits, and what a trigger raises."""
-# FULL: a commit that was answered outlives a power cut. The writer's group commits keep the price low.
+# FULL: a commit that was answered outlives a power cut. The record's writer keeps the price low, and does not pay it
+# for transactions of webhooks alone (juvuln/runs/writing.py).
 SQLITE_PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA foreign_keys=ON")
 
 

@@ -49,4 +49,4 @@ def written_by_program(done: Frame) -> Written:
     """By the DONE frame of a run that ended well; that it says what can be said was checked when it came."""
     response = done.meta.get("response", {})
     headers = [(name, value) for name, value in response.get("headers", ()) if name.lower() not in NOT_THE_PROGRAMS]
-    return Written(response.get("status", 200), headers, done.body)
+    return Written(int(response.get("status", 200)), headers, done.body)

@@ -12,7 +12,7 @@ from typing import Protocol, TextIO
 import structlog
 import uvloop
 
-from shared.logging import Lines
+from shared.logging import LineWriter
 from shared.notify import SystemdNotifier
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ class Signals:
         (self.force if self.stop.is_set() else self.stop).set()
 
 
-def run_daemon(opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNotifier, lines: Lines) -> int:
+def run_daemon(opened: AbstractAsyncContextManager[Daemon], notifier: SystemdNotifier, lines: LineWriter) -> int:
     """Run a daemon to its end; gives the exit status: 0 after a drained stop, 1 after a forced one.
 
     Raises what ``opened`` raises when the daemon cannot start.

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +30,7 @@ _BOUND: ContextVar[Mapping[str, str]] = ContextVar("bound", default=MappingProxy
 
 def configure_logging(
     daemon: str, *, log_format: Format = "auto", level: Level = "info", stream: TextIO | None = None
-) -> "Lines":
+) -> "LineWriter":
     """Send every log line of this process to ``stream`` (standard error unless given), by what this gives.
 
     ``log_format`` "auto" is "console" when the stream is a terminal, else "json". Lines of the standard ``logging``
@@ -39,7 +40,7 @@ def configure_logging(
     console = log_format == "console" or (log_format == "auto" and stream.isatty())
     facts = _facts(daemon)
     writer = _console_writer(stream) if console else _json_writer()
-    lines = Lines(stream)
+    lines = LineWriter(stream)
     structlog.configure(
         processors=[facts, writer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
@@ -97,7 +98,7 @@ class _Stamp:
         return f"{text}.{microsecond:06d}Z"
 
 
-class Lines:
+class LineWriter:
     """Lines as bytes to a stream. The logger that structlog has at its end.
 
     Each is written at once, but for those that :meth:`gathered` lets wait a moment. Failures end nothing: a full disk
@@ -108,16 +109,17 @@ class Lines:
         self._stream = stream
         self._has_descriptor = _has_descriptor(stream)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
         self._waiting: deque[bytes] = deque()
 
     @contextmanager
     def gathered(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-        """Within, what is no warning waits for the end of the loop's turn, and is written with the others of that turn.
+        """Within, what the loop's thread says waits for the end of the loop's turn, but for warnings: all in one write.
 
         For each a system call would have to be made, at which the interpreter goes to and fro between threads. Should
-        the process be killed, the lines of the last few milliseconds are lost.
+        the process be killed, the lines of that turn are lost.
         """
-        self._loop = loop
+        self._loop, self._thread = loop, threading.get_ident()
         try:
             yield
         finally:
@@ -126,10 +128,10 @@ class Lines:
 
     def info(self, line: bytes) -> None:
         self._waiting.append(line)
-        if self._loop is None:
+        if self._loop is None or threading.get_ident() != self._thread:
             self._write_waiting()
         elif len(self._waiting) == 1:
-            self._loop.call_soon_threadsafe(self._write_waiting)
+            self._loop.call_soon(self._write_waiting)
 
     debug = info
 
@@ -168,7 +170,7 @@ def _has_descriptor(stream: TextIO) -> bool:
 class _LibraryHandler(logging.Handler):
     """Takes lines of the standard ``logging`` module."""
 
-    def __init__(self, lines: "Lines") -> None:
+    def __init__(self, lines: "LineWriter") -> None:
         super().__init__()
         self._lines = lines
 

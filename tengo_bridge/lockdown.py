@@ -148,8 +148,8 @@ def stand_back_for_daemons() -> None:
     os.nice(NICENESS)
     try:  # noqa: SIM105 - without contextlib, which each executor would have to load
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    except PermissionError:
-        pass  # a container may filter this call, and nothing depends on it
+    except OSError:
+        pass  # a container may filter this call, or have nothing of the kind, and nothing depends on it
     score = "/proc/self/oom_score_adj"
     highest = max(OOM_SCORE, int(_text(score)))
     with open(score, "w", encoding="ascii") as file:

@@ -1,7 +1,7 @@
 """Calling a webhook: `/v1/webhooks/{domain}/{uuid}`, and `/v2/programs/{uuid}/webhook` for a domain's users."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
@@ -10,7 +10,6 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from juvuln.access import Principal
-from juvuln.api.asking import Asking
 from juvuln.api.guards import is_trusted, require_access, require_caller, uuid_of
 from juvuln.api.services import Services
 from juvuln.programs import Program
@@ -24,6 +23,8 @@ NOT_FOR_PROGRAMS = frozenset({"authorization", "cookie", "proxy-authorization", 
 """Request headers that carry the caller's credentials, which are no business of the program's; and the encoding of the
 body, which is undone by then."""
 NOT_FROM_PROGRAMS = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "trailer"})
+
+_Request = web.Request | DirectCall
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
@@ -73,19 +74,20 @@ class WebhookApi:
         ]
 
     async def by_domain(self, request: web.Request) -> web.Response:
-        return await self._answer(await self._let_in(request, _target(request)), request)
+        return await self._answer(await self._let_in(request), request)
 
     async def by_user(self, request: web.Request) -> web.Response:
-        return await self._answer(await self._let_user_in(request, _target(request)), request)
+        return await self._answer(await self._let_user_in(request), request)
 
     async def directly_by_domain(self, call: DirectCall) -> Reply:
-        return await self._answer_directly(await self._let_in(call, call.from_head(_target)), call)
+        return await self._answer_directly(await self._let_in(call), call)
 
     async def directly_by_user(self, call: DirectCall) -> Reply:
-        return await self._answer_directly(await self._let_user_in(call, call.from_head(_target)), call)
+        return await self._answer_directly(await self._let_user_in(call), call)
 
-    async def _let_in(self, request: Asking, target: "_Target") -> "_Called":
+    async def _let_in(self, request: "_Request") -> "_Called":
         """Raises Refusal, and what there may be against any call."""
+        target = _target(request)
         if is_trusted(self._services, request):
             return self._called(target.domain, target, None)
         principal = await require_caller(self._services, request)
@@ -93,8 +95,9 @@ class WebhookApi:
             raise Refusal(403, f"the token is not one of domain {target.domain}")
         return self._called_by(principal, target)
 
-    async def _let_user_in(self, request: Asking, target: "_Target") -> "_Called":
-        return self._called_by(await require_caller(self._services, request), target)
+    async def _let_user_in(self, request: "_Request") -> "_Called":
+        principal = await require_caller(self._services, request)
+        return self._called_by(principal, _target(request))
 
     def _called_by(self, principal: Principal, target: "_Target") -> "_Called":
         require_access(principal, "create", target.resource)
@@ -141,7 +144,12 @@ class _Called(NamedTuple):
         return self.caller is None or self.caller.may_read_runs_of(self.program.key.uuid)
 
 
-def _target(request: web.Request | DirectCall) -> _Target:
+def _target(request: _Request) -> _Target:
+    """Raises Refusal."""
+    return request.from_head(_read_target) if isinstance(request, DirectCall) else _read_target(request)
+
+
+def _read_target(request: _Request) -> _Target:
     names = request.match_info
     uuid = uuid_of(names["uuid"])
     return _Target(names.get("domain", ""), uuid, f"programs/{uuid}/webhook")
@@ -159,7 +167,7 @@ def program_call(request: web.Request, body: bytes) -> ProgramCall:
     )
 
 
-def _headers(request: web.Request | DirectCall) -> Mapping[str, str]:
+def _headers(request: _Request) -> Mapping[str, str]:
     received = request.headers
     names = {name.lower(): name for name in received if name.lower() not in NOT_FOR_PROGRAMS}
     return {_text(name): _text(", ".join(received.getall(name))) for name in names.values()}
@@ -177,7 +185,8 @@ def _failure(ending: Ending, *, tell_error: bool) -> Reply:
 
 
 def _program_answer(answer: TaskAnswer) -> Reply:
-    headers = _sent_headers(tuple(answer.headers))
+    is_small = len(answer.headers) <= 8 and all(len(value) <= 256 for _, value in answer.headers)
+    headers = (_sent_headers if is_small else _sent_headers.__wrapped__)(tuple(answer.headers))
     if headers is None:
         return error_reply(502, "the program's answer has a header that cannot be sent")
     if "Content-Type" not in headers and answer.body:
@@ -186,7 +195,7 @@ def _program_answer(answer: TaskAnswer) -> Reply:
 
 
 @lru_cache(maxsize=64)
-def _sent_headers(written: Sequence[tuple[str, str]]) -> Mapping[str, str] | None:
+def _sent_headers(written: tuple[tuple[str, str], ...]) -> Mapping[str, str] | None:
     """Those of a program's answer that are sent on; None if there is one that cannot be. Many answers have the same."""
     if not all(HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in written):
         return None

@@ -32,7 +32,7 @@ class Batch:
     owed: list[Row] = field(default_factory=list)
     """Rows of claims that were in doubt."""
     in_doubt: bool = False
-    """Whether all of it was said to the database, and only the commit is to come."""
+    """Whether it may be committed, though that failed."""
 
     def come_into_doubt(self) -> None:
         self.in_doubt = True

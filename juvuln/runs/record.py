@@ -326,8 +326,8 @@ async def open_record(url: str, manager: str, report_problem: Callable[[str | No
 
 
 def _have_it_end(batch: Batch) -> None:
-    """The commit itself failed and may have been done. What was claimed is not going to be run: it is put on record as
-    lost, or, if it is there after all, closed.
+    """Writing it failed, and may have been done all the same. What was claimed is not going to be run: it is put on
+    record as lost, or, if it is there after all, closed.
     """
     for row in [row for claim in batch.claims for row in claim.rows]:
         lost = row.ended(_not_started(row.claimed_ms))

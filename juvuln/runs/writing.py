@@ -71,7 +71,8 @@ log = structlog.get_logger()
 
 class Writing(Protocol):
     async def write(self, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]) -> set[str]:
-        """Put runs on record and close others, in one transaction.
+        """Put runs on record and close others, in one transaction. Each ending comes as the whole row of its run, which
+        SQLite puts on record should it be gone.
 
         Gives the ids of those that were not on record yet, by id or due time; the others are left alone, as are runs
         that are closed already. With nothing to write, tries whether the database can be written. ``come_into_doubt``
@@ -105,17 +106,17 @@ class SqliteWriting:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="record")
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
-        self._is_full = True
-        """Whether the connection waits for the disk at each commit."""
+        self._waits_for_disk = True
+        """Whether the connection does so at each commit."""
         self._syncing: asyncio.Task[None] | None = None
 
     async def write(self, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]) -> set[str]:
         loop = asyncio.get_running_loop()
         rows = [*new, *endings]
-        full = not rows or any(row.trigger != Trigger.WEBHOOK for row in rows)
+        to_disk = not rows or any(row.trigger != Trigger.WEBHOOK for row in rows)
         with database_errors(WHAT):
-            added = await loop.run_in_executor(self._thread, self._write, new, endings, full, come_into_doubt)
-        if not full and self._syncing is None:
+            added = await loop.run_in_executor(self._thread, self._write, new, endings, to_disk, come_into_doubt)
+        if not to_disk and self._syncing is None:
             self._syncing = loop.create_task(self._sync())
         return added
 
@@ -123,29 +124,28 @@ class SqliteWriting:
         """Have what was committed without waiting for the disk be there, too."""
         await asyncio.sleep(SYNC_SECONDS)
         self._syncing = None
-        try:
-            await asyncio.to_thread(_sync_file, f"{self._path}-wal")
-        except OSError as error:
-            log.error("record_not_synced", reason=error.strerror)
+        await asyncio.to_thread(_sync_log, self._path)
 
     async def close(self) -> None:
         if self._syncing is not None:
-            self._syncing.cancel()  # to close the connection does the same
+            self._syncing.cancel()
+            await asyncio.to_thread(_sync_log, self._path)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown()
 
     def _write(
-        self, new: Sequence[Row], endings: Sequence[Row], full: bool, come_into_doubt: Callable[[], None]
+        self, new: Sequence[Row], endings: Sequence[Row], to_disk: bool, come_into_doubt: Callable[[], None]
     ) -> set[str]:
         connection = self._connected()
         try:
-            if full is not self._is_full:
-                connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
-                self._is_full = full
+            if to_disk is not self._waits_for_disk:
+                connection.execute(f"PRAGMA synchronous = {'FULL' if to_disk else 'NORMAL'}")
+                self._waits_for_disk = to_disk
             changed = _put(connection, [*new, *endings])
             ids = {row.id for row in new}
             if changed == len(ids) + len({row.id for row in endings}):
                 return ids
+            come_into_doubt()  # as it is committed
             # Some were there already. A run that was there under its own id counts as new to nobody: ids are made once.
             return {run_id for (run_id,) in connection.execute(_SQLITE_FOUND, [json.dumps(list(ids))])}
         except BaseException as error:
@@ -162,7 +162,7 @@ class SqliteWriting:
             for pragma in _SQLITE_PRAGMAS:
                 self._connection.execute(pragma)
             self._inode = os.stat(self._path).st_ino  # noqa: PTH116
-            self._is_full = True
+            self._waits_for_disk = True
         return self._connection
 
     def _disconnect(self) -> None:
@@ -213,10 +213,16 @@ async def _write_to_postgresql(
     return added
 
 
-def _sync_file(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync_log(path: str) -> None:
+    """Have on the disk what SQLite has committed to the log beside its file."""
+    try:
+        descriptor = os.open(f"{os.path.realpath(path)}-wal", os.O_RDONLY)
+    except FileNotFoundError:
+        return  # whoever closed it last has written it to the file, and waited for that
     try:
         os.fdatasync(descriptor)
+    except OSError as error:
+        log.error("record_not_synced", reason=error.strerror)
     finally:
         os.close(descriptor)
 
@@ -253,7 +259,8 @@ def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 
 @cache
 def _sqlite_put(rows: int) -> str:
-    """Adds runs, and closes those that are there and open if theirs is closed. Of several endings the first counts.
+    """Adds runs, and closes those that are there and open if theirs is closed. Of several endings the first counts, and
+    the row of one whose run is not there, as in a file that was put back from a backup, is added as it is.
 
     OR ROLLBACK, since after an error nothing is kept anyway: otherwise SQLite notes down how each page was before.
     """

@@ -129,6 +129,8 @@ async def test_what_cannot_be_called_is_said_in_the_same_words_on_either_way(gue
         (f"/v1/webhooks/{domain.name}/{uuid4()}", [by(domain.name, "root")], 404),
         (f"/v1/webhooks/{domain.name}/not-a-uuid", [by(domain.name, "root")], 404),
         (f"/v1/webhooks/nowhere/{tell}", [by(domain.name, "root")], 403),
+        ("/v2/programs/not-a-uuid/webhook", [], 401),
+        ("/v2/programs/not-a-uuid/webhook", [by(domain.name, "root")], 404),
     ]
     for path, headers, status in expected:
         direct, usual = await both_ways(guest.manager_port, *request(path, b"{}", *headers))

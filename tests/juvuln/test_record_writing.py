@@ -84,13 +84,13 @@ async def test_what_did_not_wait_for_the_disk_is_there_a_moment_later(
 ) -> None:
     synced: list[str] = []
     monkeypatch.setattr(module, "SYNC_SECONDS", 0.01)
-    monkeypatch.setattr(module, "_sync_file", synced.append)
+    monkeypatch.setattr(module, "_sync_log", synced.append)
     for number in range(3):
         await writing.write([row(number)], [], Noted())
     assert writing._syncing is not None
     async with asyncio.timeout(10):
         await writing._syncing
-    assert synced == [f"{writing._path}-wal"]
+    assert synced == [writing._path]
     await writing.write([row(3, Trigger.SCHEDULE)], [], Noted())
     assert writing._syncing is None
 
@@ -126,3 +126,38 @@ async def test_only_an_error_of_the_disk_itself_leaves_it_in_doubt_whether_somet
     with pytest.raises(DatabaseError, match="something is wrong"):
         await writing.write([row(1)], [], noted)
     assert noted.in_doubt is in_doubt
+
+
+async def test_what_fails_after_the_commit_leaves_it_in_doubt(
+    writing: SqliteWriting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await writing.write([row(1, Trigger.SCHEDULE)], [], Noted())
+    monkeypatch.setattr(module, "_SQLITE_FOUND", "SELECT id FROM nowhere WHERE id IN (SELECT value FROM json_each(?))")
+    noted = Noted()
+    with pytest.raises(DatabaseError, match="nowhere"):
+        await writing.write([row(1, Trigger.SCHEDULE)._replace(id="another"), row(2)], [], noted)
+    assert noted.in_doubt
+
+
+async def test_a_log_is_found_behind_a_link_and_none_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(
+        "os.fdatasync", lambda descriptor: synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    )
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "record.db-wal").write_bytes(b"")
+    (tmp_path / "record.db").symlink_to(tmp_path / "real" / "record.db")
+    module._sync_log(str(tmp_path / "record.db"))
+    module._sync_log(str(tmp_path / "none.db"))
+    assert synced == [str(tmp_path / "real" / "record.db-wal")]
+
+
+async def test_at_the_end_nothing_is_left_that_the_disk_has_not(
+    writing: SqliteWriting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(module, "_sync_log", synced.append)
+    other = SqliteWriting(writing._path)
+    await other.write([row(1)], [], Noted())
+    await other.close()
+    assert synced == [writing._path]

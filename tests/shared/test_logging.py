@@ -160,10 +160,10 @@ os._exit(0)
 def test_within_a_turn_of_the_loop_lines_gather_but_a_warning_waits_for_nothing() -> None:
     code = """
 import asyncio, os, sys
-from shared.logging import Lines
+from shared.logging import LineWriter
 written = []
 os.write = lambda _, data: written.append(data) or len(data)
-lines = Lines(sys.stderr)
+lines = LineWriter(sys.stderr)
 
 async def main():
     with lines.gathered(asyncio.get_running_loop()):
