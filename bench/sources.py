@@ -46,9 +46,14 @@ def manager_us(run: Run, form: SourceForm) -> float:
 
 def worker_us(run: Run, form: SourceForm) -> float:
     sources = KeptSources(2**30)
-    sources.complete(Task.model_validate_json(task_json(run, "state", SourceForm.TO_KEEP)))
+    sources.code_of(Task.model_validate_json(task_json(run, "state", SourceForm.TO_KEEP)))
     body = task_json(run, "state", form)
-    return _us(lambda: source_key(source_of(sources.complete(Task.model_validate_json(body)))))
+
+    def find() -> object:
+        task = Task.model_validate_json(body)
+        return sources.code_of(task), source_key(source_of(task))
+
+    return _us(find)
 
 
 def _us(work: Callable[[], object]) -> float:

@@ -181,8 +181,10 @@ class Api:
         """Run a task to its end, at its ``word`` if there is to be one. Raises Refusal if it cannot be begun."""
         self._check(task)
         try:
-            whole = self._sources.complete(task)
-            return await (self._tasks.run(whole) if word is None else self._tasks.run_at_word(whole, number, word))
+            code = self._sources.code_of(task)
+            if word is None:
+                return await self._tasks.run(task, code)
+            return await self._tasks.run_at_word(task, code, number, word)
         except SourceNeeded as error:
             self._meter.sources_needed += 1
             raise Refusal(409, str(error)) from error

@@ -20,20 +20,20 @@ class KeptSources:
     def kept_bytes(self) -> int:
         return self._shelves.bytes
 
-    def complete(self, task: Task) -> Task:
-        """The task with its source code, which is kept if it came with its digest.
+    def code_of(self, task: Task) -> bytes:
+        """The source code of a task, which is kept if it came with its digest.
 
         Raises SourceNeeded if there is no source code for the digest, WrongDigest if it is not that of what came.
         """
         if task.source_digest is None:
-            return task
+            return task.source_code
         if task.source_code:
             self._keep(task.domain, task.source_digest, task.source_code)
-            return task
+            return task.source_code
         code = self._shelves.get(task.domain, task.source_digest)
         if code is None:
             raise SourceNeeded("the source code of this digest is not kept here; send it again")
-        return task.model_copy(update={"source_code": code})
+        return code
 
     def _keep(self, domain: str, digest: str, code: bytes) -> None:
         if hashlib.sha256(code).hexdigest() != digest:

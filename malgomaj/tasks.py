@@ -35,6 +35,8 @@ log = structlog.get_logger()
 class Progress:
     """What a task has come to so far. However it ends, this much is known."""
 
+    code: bytes
+    """The source code that it runs, which may not have come with it."""
     log: RunLog = field(default_factory=RunLog)
     modules: list[ModuleUse] = field(default_factory=list)
     compiled: bool = False
@@ -91,26 +93,27 @@ class Tasks:
         # Not the logger of the module, which looks for the true one again at every line, and here is one for each run.
         self._log = log.bind()
 
-    async def run_at_word(self, task: Task, number: int, word: Word) -> Ended:
+    async def run_at_word(self, task: Task, code: bytes, number: int, word: Word) -> Ended:
         """Like :meth:`run`, when the manager says its word of this task, which has that number among several."""
         if not await self._held.wait(task, number, word):
             bind_facts(_log_facts(task))
-            progress = Progress()
+            progress = Progress(code)
             error = _cancelled_by_manager()
             duration_ms = self._note_end(progress, Outcome.CANCELLED, error)
             return Ended(Outcome.CANCELLED, error, duration_ms, None, progress, None)
-        return await self.run(task, word.came)
+        return await self.run(task, code, word.came)
 
-    async def run(self, task: Task, accepted_seconds: float | None = None) -> Ended:
-        """Run ``task`` to its end. Raises Busy or Draining if it cannot be accepted now, or does not get its turn.
+    async def run(self, task: Task, code: bytes, accepted_seconds: float | None = None) -> Ended:
+        """Run ``task``, which has this source code, to its end.
 
+        Raises Busy or Draining if it cannot be accepted now, or does not get its turn.
         ``accepted_seconds``: since when it counts as accepted, by the performance counter, if not from now on.
         To be called in an asyncio task of its own, since it binds the task's logging context.
         """
         self._plate.check()
         self._executors.check(task.domain)
         bind_facts(_log_facts(task))
-        progress = Progress()
+        progress = Progress(code)
         if accepted_seconds is not None:
             progress.accepted_seconds = accepted_seconds
         self._logs.begin(task.run_id, progress.log)
@@ -253,7 +256,7 @@ class Tasks:
             self._meter.cache_misses += 1
         while not executor.note_used(key):
             answer = await executor.compile(
-                CompileOrder(key, source.language, source.file, task.source_code, modules.sources())
+                CompileOrder(key, source.language, source.file, progress.code, modules.sources())
             )
             needed = await _learn(answer, needed, modules)
             if answer.kind is Kind.COMPILED:

@@ -23,12 +23,12 @@ def asked(**fields: Any) -> Task:
 
 def succeeded(body: bytes = b"", headers: list[list[str]] | None = None, status: int = 200) -> Ended:
     done = Frame(Kind.DONE, 1, {"response": {"status": status, "headers": headers or []}}, body)
-    return Ended(Outcome.SUCCEEDED, None, 1.5, 60.0, Progress(compiled=True), done)
+    return Ended(Outcome.SUCCEEDED, None, 1.5, 60.0, Progress(b"", compiled=True), done)
 
 
 def failed(outcome: Outcome = Outcome.FAILED) -> Ended:
     lines = [LogLine(at_ms=5, level="info", message="so far so good")]
-    return Ended(outcome, ERROR, 1.5, None, Progress(RunLog(lines)), None)
+    return Ended(outcome, ERROR, 1.5, None, Progress(b"", RunLog(lines)), None)
 
 
 def test_a_routine_that_ended_well_is_an_empty_answer() -> None:

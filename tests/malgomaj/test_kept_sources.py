@@ -33,16 +33,16 @@ def a_task(source: bytes, digest: str | None, domain: str = "test") -> Task:
 def test_a_task_of_the_contract_is_taken_as_it_is_and_not_kept() -> None:
     sources = KeptSources(1000)
     plain = a_task(b"x := 1", None)
-    assert sources.complete(plain) is plain
+    assert sources.code_of(plain) == plain.source_code
     assert sources.kept_bytes == 0
     with pytest.raises(SourceNeeded):
-        sources.complete(a_task(b"", digest("x := 1")))
+        sources.code_of(a_task(b"", digest("x := 1")))
 
 
 def test_what_is_not_the_source_of_its_digest_is_not_kept() -> None:
     sources = KeptSources(1000)
     with pytest.raises(WrongDigest):
-        sources.complete(a_task(b"x := 2", digest("x := 1")))
+        sources.code_of(a_task(b"x := 2", digest("x := 1")))
     assert sources.kept_bytes == 0
 
 
@@ -60,10 +60,10 @@ def test_a_domain_gets_what_it_gave_or_nothing(steps: list[tuple[str, bytes, boo
         named = hashlib.sha256(code).hexdigest()
         if brings_it:
             given.add((domain, code))
-            assert sources.complete(a_task(code, named, domain)).source_code == code
+            assert sources.code_of(a_task(code, named, domain)) == code
         else:
             try:
-                assert sources.complete(a_task(b"", named, domain)).source_code == code
+                assert sources.code_of(a_task(b"", named, domain)) == code
                 assert (domain, code) in given
             except SourceNeeded:
                 pass
