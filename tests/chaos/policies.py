@@ -129,7 +129,9 @@ def _judge_skipped(
     routine: KnownRoutine, pause: Pause, records: Sequence[Record], required: Sequence[int], evidence: Evidence
 ) -> Iterator[Violation]:
     for record in records:
-        if record.outcome == "skipped" or record.due_ms is None or _did_not_see(record, pause, evidence):
+        if record.outcome == "skipped" or record.due_ms is None:
+            continue
+        if _was_claimed_before(record, pause, evidence) or _did_not_see(record, pause, evidence):
             continue
         first_ms = record.due_ms if record.first_due_ms is None else record.first_due_ms
         for due_ms in required:
@@ -145,6 +147,11 @@ def _falls_into(pause: Pause, due_ms: int, evidence: Evidence) -> bool:
         and pause.in_force_ms + AHEAD_MS + CLOCK_TOLERANCE_MS < min(times)  # what is claimed by then goes on
         and max(times) < pause.lifted_ms - CLOCK_TOLERANCE_MS
     )
+
+
+def _was_claimed_before(record: Record, pause: Pause, evidence: Evidence) -> bool:
+    """Ahead of its due time, which may come much later where the clock was set back meanwhile."""
+    return min(machine_times(record.claimed_ms, evidence.clock)) <= pause.in_force_ms + CLOCK_TOLERANCE_MS
 
 
 def _did_not_see(record: Record, pause: Pause, evidence: Evidence) -> bool:

@@ -337,6 +337,11 @@ KEPT_PROMISES = {
         Rules(), record(20, "skipped"), record(60, "skipped"), effects=[effect(10), effect(11, program="every")],
         pauses=[replace(PAUSE, lifted_ms=T0 + 45_000)], clock=[*STEADY, ClockSetting(T0 + 25_000, offset_ms=30_000)],
     ),
+    "what was claimed ahead of a pause goes on, though the clock was set back and its time came late": of_rules(
+        Rules(), replace(record(20), claimed_ms=T0 + 19_000), record(60, "skipped"), record(50, "skipped", first=30),
+        effects=[effect(10), effect(22, mark="cron+20"), effect(11, program="every")],
+        pauses=[replace(PAUSE, in_force_ms=T0 + 19_050)], clock=[*STEADY, ClockSetting(T0 + 19_500, offset_ms=-2_000)],
+    ),
     "a program whose state could not be set runs on": of_rules(
         Rules(failures=4), *FAILED[:3], replace(FAILED[3], reason="its state could not be set to failed"), FAILED[4],
         effects=FAILED_EFFECTS,
