@@ -31,7 +31,7 @@ def answer(task: Task, ended: Ended) -> Reply:
         return error_reply(500, str(ended.error))
     if task.http is None:
         return Reply(headers=_expires(ended))
-    return _written_by_program(ended)
+    return _as_written(ended)
 
 
 def report(task: Task, ended: Ended) -> Mapping[str, object]:
@@ -64,7 +64,7 @@ def _reported(task: Task, ended: Ended) -> Reply:
     )
 
 
-def _written_by_program(ended: Ended) -> Reply:
+def _as_written(ended: Ended) -> Reply:
     assert ended.done is not None
     written = written_by_program(ended.done)
     headers = CIMultiDict(written.headers)

@@ -13,20 +13,16 @@ from malgomaj.errors import WordMissing
 from malgomaj.tasks import Ended
 from shared.http import Refusal
 from shared.streams import NDJSON
-from shared.turns import turns_of_the_loop
 from shared.wire import Task, TaskRefusal
 
 Run = Callable[[int, Task], Awaitable[Ended]]
 """Runs one of several tasks, by its number among them, to its end; raises Refusal if it is not begun."""
 
-GATHERING_TURNS = 1
-"""Each piece that is sent wakes the manager, which costs both more than to wait a moment for the next line."""
-
 log = structlog.get_logger()
 
 
 class Lines:
-    """What there is to send; several that come within a few turns of the loop are sent together."""
+    """What there is to send; several that come in the same turn of the loop, or the next, are sent together."""
 
     def __init__(self) -> None:
         self._gathered: list[bytes] = []
@@ -46,7 +42,8 @@ class Lines:
     async def take(self) -> Sequence[bytes]:
         """At least one."""
         await self._news.wait()
-        await turns_of_the_loop(GATHERING_TURNS)
+        # Each piece that is sent wakes the manager, which costs both more than to wait a moment for the next line.
+        await asyncio.sleep(0)
         self._news.clear()
         gathered, self._gathered = self._gathered, []
         return gathered

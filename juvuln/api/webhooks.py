@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
 
 from aiohttp import web
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 
 from juvuln.access import Principal
 from juvuln.api.guards import is_trusted, require_access, require_caller, uuid_of
@@ -85,7 +84,7 @@ class WebhookApi:
     async def directly_by_user(self, call: DirectCall) -> Reply:
         return await self._answer_directly(await self._let_user_in(call), call)
 
-    async def _let_in(self, request: "_Request") -> "_Called":
+    async def _let_in(self, request: _Request) -> "_Called":
         """Raises Refusal, and what there may be against any call."""
         target = _target(request)
         if is_trusted(self._services, request):
@@ -95,7 +94,7 @@ class WebhookApi:
             raise Refusal(403, f"the token is not one of domain {target.domain}")
         return self._called_by(principal, target)
 
-    async def _let_user_in(self, request: "_Request") -> "_Called":
+    async def _let_user_in(self, request: _Request) -> "_Called":
         principal = await require_caller(self._services, request)
         return self._called_by(principal, _target(request))
 
@@ -185,20 +184,9 @@ def _failure(ending: Ending, *, tell_error: bool) -> Reply:
 
 
 def _program_answer(answer: TaskAnswer) -> Reply:
-    is_small = len(answer.headers) <= 8 and all(len(value) <= 256 for _, value in answer.headers)
-    headers = (_sent_headers if is_small else _sent_headers.__wrapped__)(tuple(answer.headers))
-    if headers is None:
+    if not all(HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in answer.headers):
         return error_reply(502, "the program's answer has a header that cannot be sent")
+    headers = CIMultiDict((name, value) for name, value in answer.headers if name.lower() not in NOT_FROM_PROGRAMS)
     if "Content-Type" not in headers and answer.body:
-        headers = CIMultiDict([*headers.items(), ("Content-Type", likely_content_type(answer.body))])
+        headers["Content-Type"] = likely_content_type(answer.body)
     return Reply(answer.status, answer.body, headers)
-
-
-@lru_cache(maxsize=64)
-def _sent_headers(written: tuple[tuple[str, str], ...]) -> Mapping[str, str] | None:
-    """Those of a program's answer that are sent on; None if there is one that cannot be. Many answers have the same."""
-    if not all(HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(value) for name, value in written):
-        return None
-    return CIMultiDictProxy(
-        CIMultiDict((name, value) for name, value in written if name.lower() not in NOT_FROM_PROGRAMS)
-    )

@@ -31,7 +31,6 @@ from juvuln.runs.run import Ending, PastEnding, RecordedRun, Run
 from juvuln.runs.tables import WHAT, runs
 from juvuln.runs.writing import Writing, open_writing
 from shared.news import News
-from shared.turns import turns_of_the_loop
 from shared.wire import Outcome, ProgramType
 
 DID_NOT_SUCCEED = text("outcome <> 'succeeded'")
@@ -95,8 +94,7 @@ class RunRecord:
         Raises DatabaseError; then nothing of it counts as being on record, but for ClaimInDoubtError.
         """
         rows = [claimed_row(run, self.manager) for run in claimed]
-        if ended:
-            rows += [ended_row(run, self.manager, ending) for run, ending in ended]
+        rows += [ended_row(run, self.manager, ending) for run, ending in ended]
         answer: asyncio.Future[set[str]] = self._loop.create_future()
         self._claims.append(Claim(rows, answer))
         self._idle.clear()
@@ -234,7 +232,8 @@ class RunRecord:
         while True:
             await self._work.wait()
             if self._is_crowded:
-                await turns_of_the_loop(GATHERING_TURNS)
+                for _ in range(GATHERING_TURNS):
+                    await asyncio.sleep(0)
             self._work.clear()
             if not self._claims and not self._endings and not self.failing:
                 self._idle.set()

@@ -112,8 +112,7 @@ class SqliteWriting:
 
     async def write(self, new: Sequence[Row], endings: Sequence[Row], come_into_doubt: Callable[[], None]) -> set[str]:
         loop = asyncio.get_running_loop()
-        rows = [*new, *endings]
-        to_disk = not rows or any(row.trigger != Trigger.WEBHOOK for row in rows)
+        to_disk = not (new or endings) or any(row.trigger != Trigger.WEBHOOK for row in chain(new, endings))
         with database_errors(WHAT):
             added = await loop.run_in_executor(self._thread, self._write, new, endings, to_disk, come_into_doubt)
         if not to_disk and self._syncing is None:
