@@ -13,7 +13,8 @@ from uuid import UUID
 import structlog
 
 from juvuln.answers import NotStarted, Said, Unanswered, Why
-from juvuln.batches import ROOM_BYTES, Batches, Start
+from juvuln.batch_call import Start
+from juvuln.batches import ROOM_BYTES, Batches
 from juvuln.clock import Clock
 from juvuln.due import LONGEST_WAITED_SETBACK_MS
 from juvuln.fairness import Places

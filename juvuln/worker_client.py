@@ -1,7 +1,7 @@
 """The manager's calls of a worker, and what each failure says of the run."""
 
 import errno
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from yarl import URL
 
 from juvuln.answers import NotStarted, Said, Unanswered, Why, WorkerAnswer, understand
-from juvuln.worker_connections import Answer, LastPart, NoConnectionError, WorkerConnections
+from juvuln.worker_connections import Answer, NoConnectionError, Parts, WorkerConnections
 from juvuln.workers import Worker
 from shared.http import connection_fault
-from shared.wire import BatchLine, BeginWord
+from shared.lines import LongLineError, lines_of
+from shared.wire import BatchLine
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 OUR_OWN_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS})
@@ -45,28 +46,21 @@ class WorkerClient:
             answer = await _read(answering)
         return understand(answer, is_call=is_call, keeps_sources=worker.keeps_sources)
 
-    async def run_batch(self, worker: Worker, tasks: Sequence[bytes], heard: Callable[[BatchLine], None]) -> None:
+    async def run_batch(self, worker: Worker, batches: Parts, heard: Callable[[BatchLine], None]) -> None:
         """Have several tasks begun, and tell what the worker says of each as it comes.
 
-        Raises NotStarted if certainly none was begun, Unanswered if that is not certain of those not heard of.
+        ``batches`` are lines, each a TaskBatch; a worker that speaks TLS must be given the whole of them. Raises
+        NotStarted if certainly none was begun, Unanswered if that is not certain of those not heard of.
         """
-        async with self._posted(worker, "/v1/tasks/batch", _batch_json(tasks)) as answering:
+        async with self._posted(worker, "/v1/tasks/batch", batches) as answering:
             await _hear(answering, heard)
 
-    async def run_held(
-        self,
-        worker: Worker,
-        tasks: Sequence[bytes],
-        at: float,
-        begin: Callable[[], BeginWord],
-        heard: Callable[[BatchLine], None],
-    ) -> None:
-        """The same for tasks that the worker holds until ``at``, by the loop's clock. Then ``begin`` is called.
+    async def run_held(self, worker: Worker, batch: Parts, heard: Callable[[BatchLine], None]) -> None:
+        """The same for the tasks of one line, which the worker holds until a second comes, a BeginWord.
 
-        It gives what the worker is told, from which moment on the tasks have perhaps begun.
+        It must not speak TLS.
         """
-        last = LastPart(at, lambda: begin().model_dump_json().encode())
-        async with self._posted(worker, "/v1/tasks/held", _batch_json(tasks) + b"\n", last) as answering:
+        async with self._posted(worker, "/v1/tasks/held", batch) as answering:
             await _hear(answering, heard)
 
     async def end_run(self, worker: Worker, run_id: str) -> bool:
@@ -80,15 +74,13 @@ class WorkerClient:
             return False
 
     @asynccontextmanager
-    async def _posted(
-        self, worker: Worker, path: str, body: bytes, last: LastPart | None = None
-    ) -> AsyncIterator[Answer]:
-        """``last`` is for workers that do not speak TLS."""
+    async def _posted(self, worker: Worker, path: str, body: bytes | Parts) -> AsyncIterator[Answer]:
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", **_headers(worker)}
         url = URL(f"{worker.base_url}{path}")
-        is_plain = url.scheme == "http"
-        assert is_plain or last is None, "what is sent later goes on connections of ours"
-        posting = self._connections.post(url, headers, body, last) if is_plain else self._secured(url, headers, body)
+        if worker.speaks_tls:
+            posting = self._secured(url, headers, body.whole() if isinstance(body, Parts) else body)
+        else:
+            posting = self._connections.post(url, headers, body)
         try:
             async with posting as answering:
                 yield answering
@@ -133,46 +125,30 @@ def _why(error: BaseException | None) -> Why:
     return Why.GONE if number == errno.ECONNREFUSED else Why.UNREACHABLE
 
 
-def _batch_json(tasks: Sequence[bytes]) -> bytes:
-    return b'{"tasks":[' + b",".join(tasks) + b"]}"
-
-
 async def _hear(answering: Answer, heard: Callable[[BatchLine], None]) -> None:
     """Tell what a worker says of several tasks, as it comes. Raises NotStarted if it does not take them."""
     if answering.status != 200:
         said = understand(await _read(answering), is_call=False)
         raise NotStarted(Why.STRANGER, f"does not take several tasks at once ({said.error})")
-    async for line in _lines(answering):
-        heard(_batch_line(line))
+    try:
+        async for line in lines_of(answering.content.iter_any(), MAX_ANSWER_BYTES):
+            heard(_batch_line(line))
+    except LongLineError as error:
+        raise _too_long() from error
 
 
 async def _read(answering: Answer) -> WorkerAnswer:
     body = bytearray()
     async for chunk in answering.content.iter_any():
         body += chunk
-        _check_size(body)
+        if len(body) > MAX_ANSWER_BYTES:
+            raise _too_long()
     content_type = answering.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return WorkerAnswer(answering.status, list(answering.headers.items()), content_type, bytes(body))
 
 
-async def _lines(answering: Answer) -> AsyncIterator[bytes]:
-    """Each line as it comes; one may be longer than what aiohttp takes for a line, with a webhook's answer in it.
-
-    So nothing is looked at twice: of eleven megabytes that would take more than half a second.
-    """
-    begun = bytearray()
-    async for chunk in answering.content.iter_any():
-        end_of_line, *others = chunk.split(b"\n")
-        begun += end_of_line
-        _check_size(begun)
-        for other in others:
-            yield bytes(begun)
-            begun = bytearray(other)
-
-
-def _check_size(received: Sized) -> None:
-    if len(received) > MAX_ANSWER_BYTES:
-        raise aiohttp.ClientPayloadError(f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
+def _too_long() -> aiohttp.ClientPayloadError:
+    return aiohttp.ClientPayloadError(f"the answer exceeds {MAX_ANSWER_BYTES} bytes")
 
 
 def _batch_line(line: bytes) -> BatchLine:

@@ -7,9 +7,9 @@ as long as all else. So there are no redirects, cookies, proxies or TLS here.
 import asyncio
 import socket
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import aiohttp
 from aiohappyeyeballs import start_connection
@@ -46,13 +46,48 @@ _Place = tuple[str, int, str]
 """Host, port and path: a worker answers sooner where calls of the same kind follow one another."""
 
 
-class LastPart(NamedTuple):
-    """The last part of a request, which is sent later than the rest."""
+class Parts:
+    """A request's body that is sent in parts, each as soon as it and a connection are there."""
 
-    at: float
-    """When it is sent, by the loop's clock."""
-    make: Callable[[], bytes]
-    """Called then, and not before the connection is known to be there still."""
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        """Those there were before the connection."""
+        self._transport: asyncio.WriteTransport | None = None
+        self.is_complete = False
+        """Whether nothing is added any more."""
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether there is a connection, and nothing known of its end."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether what is added is going to be sent, as far as is known."""
+        return not self.is_complete and (self._transport is None or self.is_on_its_way)
+
+    def send(self, part: bytes) -> None:
+        if self._transport is None:
+            self._parts.append(part)
+        elif self.is_on_its_way:
+            self._transport.write(_chunk(part))
+
+    def end(self) -> None:
+        """That was all."""
+        if not self.is_complete and self.is_on_its_way:
+            cast("asyncio.WriteTransport", self._transport).write(_END_OF_CHUNKS)
+        self.is_complete = True
+
+    def whole(self) -> bytes:
+        """What there was before the connection."""
+        return b"".join(self._parts)
+
+    def sent_on(self, transport: asyncio.WriteTransport) -> bytes:
+        """This is the connection; gives what is to be sent on it at once."""
+        # What is sent leaves at once, and not with the end of the loop's turn: so both have something to do.
+        transport.set_write_buffer_limits(0)
+        self._transport = transport
+        return b"".join([_chunk(part) for part in self._parts]) + (_END_OF_CHUNKS if self.is_complete else b"")
 
 
 class NoConnectionError(Exception):
@@ -70,10 +105,8 @@ class WorkerConnections:
         self._closed = False
 
     @asynccontextmanager
-    async def post(
-        self, url: URL, headers: Mapping[str, str], body: bytes, last: LastPart | None = None
-    ) -> AsyncIterator[Answer]:
-        """Post to a URL of the scheme http, and read the answer within the block. ``last`` is sent meanwhile.
+    async def post(self, url: URL, headers: Mapping[str, str], body: bytes | Parts) -> AsyncIterator[Answer]:
+        """Post to a URL of the scheme http, and read the answer within the block.
 
         Raises NoConnectionError; aiohttp.ClientError if the connection broke later, perhaps while the answer is read.
         """
@@ -83,15 +116,13 @@ class WorkerConnections:
         if connection is None:
             connection = await self._connected(host, port)
         is_good = False
-        sending = _Sending(connection, last)
         try:
-            answer = await _answer(connection, _request(url, headers, body, in_parts=last is not None))
+            answer = await _answer(connection, url, headers, body)
             yield answer
-            is_good = answer.content.is_eof() and sending.is_complete
+            is_good = answer.content.is_eof() and (isinstance(body, bytes) or body.is_complete)
         except HttpProcessingError as error:
             raise aiohttp.ClientPayloadError(f"no answer in HTTP: {error.message}") from error
         finally:
-            sending.stop()
             if is_good and _is_free(connection) and not self._closed:
                 self._keep(place, connection)
             else:
@@ -155,32 +186,12 @@ def _is_free(connection: ResponseHandler) -> bool:
     return transport.get_write_buffer_size() == 0
 
 
-class _Sending:
-    """Sends the last part of a request, if there is one."""
-
-    def __init__(self, connection: ResponseHandler, last: LastPart | None) -> None:
-        self._connection = connection
-        self.is_complete = last is None
-        self._timer = None if last is None else asyncio.get_running_loop().call_at(last.at, self._send, last.make)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _send(self, make: Callable[[], bytes]) -> None:
-        transport = self._connection.transport
-        if transport is not None and not transport.is_closing():
-            transport.write(_chunk(make()) + _END_OF_CHUNKS)
-            self.is_complete = True
-
-
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def _request(url: URL, headers: Mapping[str, str], body: bytes, *, in_parts: bool) -> list[bytes]:
-    """Its bytes, in one piece if they are few. ``in_parts``: the body is only the first part of it."""
-    body = _chunk(body) if in_parts else body
+    """Its bytes, in one piece if they are few. ``in_parts``: the body is the first of its parts."""
     lines = [
         f"POST {url.raw_path_qs} HTTP/1.1",
         f"Host: {url.host_port_subcomponent}",
@@ -191,11 +202,14 @@ def _request(url: URL, headers: Mapping[str, str], body: bytes, *, in_parts: boo
     return [head + body] if len(body) <= SMALL_BYTES else [head, body]
 
 
-async def _answer(connection: ResponseHandler, request: list[bytes]) -> Answer:
+async def _answer(connection: ResponseHandler, url: URL, headers: Mapping[str, str], body: bytes | Parts) -> Answer:
+    """Post on a connection; gives the head of the answer."""
     connection.set_response_params(read_until_eof=True, auto_decompress=False)
     transport = connection.transport
     assert transport is not None, "it was connected a moment ago"
-    transport.writelines(request)
+    in_parts = isinstance(body, Parts)
+    first = body.sent_on(transport) if isinstance(body, Parts) else body
+    transport.writelines(_request(url, headers, first, in_parts=in_parts))
     while True:
         message, content = await connection.read()
         if message.code >= 200 or connection.upgraded:  # others are words before the answer

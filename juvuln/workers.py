@@ -88,6 +88,10 @@ class Worker:
         return self.base_url.partition("://")[2]
 
     @property
+    def speaks_tls(self) -> bool:
+        return self.base_url.startswith("https:")
+
+    @property
     def is_open(self) -> bool:
         """Whether it may get new runs."""
         return not (self.drained or self.unreachable)

@@ -1,13 +1,14 @@
 """The worker's HTTP API."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+import structlog
 from aiohttp import web
 
 from malgomaj.answers import answer
-from malgomaj.batch import answer_batch
+from malgomaj.batch import Begin, answer_batch
 from malgomaj.errors import Busy, Draining, SourceNeeded, Withdrawn, WordMissing, WrongDigest
 from malgomaj.executors import Executors
 from malgomaj.held import Held, Word
@@ -18,16 +19,30 @@ from malgomaj.run_logs import RunLogs
 from malgomaj.tasks import Ended, Tasks
 from malgomaj.turns import Turns
 from shared.auth import BasicCredentials, parse_basic, same_secret
+from shared.connections import extend_body_time
 from shared.direct import DirectCall
-from shared.http import Answer, Parameter, Refusal, Route, json_response, parse_model, read_body, read_line, read_model
+from shared.http import (
+    Answer,
+    ModelT,
+    Parameter,
+    Refusal,
+    Route,
+    json_response,
+    parse_model,
+    read_lines,
+    read_model,
+)
 from shared.reply import Reply
 from shared.streams import NDJSON, Streams
 from shared.wire import MAX_BATCH_BYTES, REPORT_CONTENT_TYPE, BatchLine, BeginWord, Load, Report, Task, TaskBatch
 
+log = structlog.get_logger()
+
 JSON_ROOM_BYTES = 256 * 1024
 """For everything in a task's JSON that is neither source code nor body, headers above all."""
 
-MAX_WORD_BYTES = 64 * 1024
+BATCHES_SECONDS = 60.0
+"""How long a manager may go on sending batches in one call, which it does for some seconds."""
 
 DRAINING_RETRY_AFTER_SECONDS = "1"
 
@@ -109,9 +124,10 @@ class Api:
                 "POST",
                 "/v1/tasks/batch",
                 self.run_batch,
-                "Run many programs side by side, and tell of each when it has ended",
+                "Run many programs side by side, and tell of each when it has ended; every line of the body adds some",
                 BATCH_ANSWERS,
                 request=TaskBatch,
+                request_content_type=NDJSON,
                 security=("manager",),
                 shortcut=True,
             ),
@@ -160,17 +176,28 @@ class Api:
 
     async def run_batch(self, request: web.Request) -> web.StreamResponse:
         self._authenticate(_authorization(request))
-        batch = await read_model(request, TaskBatch, MAX_BATCH_BYTES)
-        return await answer_batch(request, batch.tasks, lambda _, task: self._run(task))
+        extend_body_time(request, BATCHES_SECONDS)
+        lines = read_lines(request, MAX_BATCH_BYTES)
+        first = await _next(lines, TaskBatch)
+
+        async def begin_more(begin: Begin) -> None:
+            try:
+                async for line in lines:
+                    await begin(parse_model(line, TaskBatch).tasks)
+            except Refusal as refusal:
+                # What was begun goes on to its end.
+                log.warning("batch_broken_off", reason=refusal.message)
+
+        return await answer_batch(request, first.tasks, lambda _, task: self._run(task), begin_more)
 
     async def run_held(self, request: web.Request) -> web.StreamResponse:
         self._authenticate(_authorization(request))
-        line, begun = await read_line(request, MAX_BATCH_BYTES)
-        batch, word = parse_model(line, TaskBatch), Word()
+        lines = read_lines(request, MAX_BATCH_BYTES)
+        batch, word = await _next(lines, TaskBatch), Word()
 
-        async def hear() -> None:
+        async def hear(_begin: Begin) -> None:
             try:
-                said = parse_model(begun + await read_body(request, MAX_WORD_BYTES), BeginWord)
+                said = await _next(lines, BeginWord)
             except Refusal as refusal:
                 raise WordMissing(refusal.message) from refusal
             self._held.begin(word, said.without)
@@ -251,6 +278,11 @@ def _authorization(request: web.Request) -> str:
     return request.headers.get("Authorization", "")
 
 
+async def _next(lines: AsyncIterator[bytes], model: type[ModelT]) -> ModelT:
+    """The next line, which must be there. Raises Refusal."""
+    return parse_model(await anext(lines, b""), model)
+
+
 def _not_here(run_id: str) -> Refusal:
     return Refusal(404, f"no run {run_id!r} is under way here")
 
@@ -276,11 +308,16 @@ TASK_ANSWERS = {
     503: Answer("The worker is about to stop."),
 }
 BATCH_ANSWERS = {
-    200: Answer("A line of JSON for each task, as they end: a report, or why it was not begun.", BatchLine, NDJSON),
+    200: Answer(
+        "A line of JSON for each task, as they end: a report, or why it was not begun. The tasks of all lines of the "
+        "body are numbered together, from 0.",
+        BatchLine,
+        NDJSON,
+    ),
     400: Answer("Not JSON."),
     401: Answer("No credentials, or wrong ones."),
     413: Answer("The tasks are too large together."),
-    422: Answer("Fields are missing or wrong, or there are too many tasks."),
+    422: Answer("Fields are missing or wrong, or there are too many tasks in a line."),
 }
 HELD_ANSWERS = {
     **BATCH_ANSWERS,

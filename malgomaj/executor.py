@@ -250,6 +250,8 @@ class Executor(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.WriteTransport", transport)
+        # What is sent leaves at once, and not with the end of the loop's turn: so both have something to do.
+        self._transport.set_write_buffer_limits(0)
         self._send(Frame(Kind.CONFIGURE, 0, self._options.configuration))
 
     def data_received(self, data: bytes) -> None:

@@ -32,6 +32,10 @@ MAX_HELD_BYTES = 64 * 1024
 """Of what a client sends before it has been answered."""
 
 
+_LATE = web.RequestKey("late", asyncio.TimerHandle)
+"""The timer of a request's body."""
+
+
 class LateBodyError(TimeoutError):
     """A request's body that did not arrive in time. The text says in which."""
 
@@ -122,14 +126,11 @@ class Connections:
         return call
 
     def write(self, connection: "_Connection", answer: bytes) -> None:
-        """Send an answer, with those of the other calls that end in this turn of the loop.
+        """Send an answer at the end of this turn of the loop, with those of the other calls that end in it.
 
-        To send is mostly to wake somebody, which takes several times as long if he has fallen asleep since the last. A
-        large one goes at once, so that it is known before the next request whether it is being read.
+        By then what was said of the call is in the log. And to send is mostly to wake somebody, which takes several
+        times as long if he has fallen asleep since the last.
         """
-        if len(self._calls) == 1 or len(answer) > MAX_GATHERED_BYTES:
-            connection.write(answer)
-            return
         self._answers.append((connection, answer))
         if len(self._answers) == 1:
             self._loop.call_soon(self._write_answers)
@@ -183,23 +184,29 @@ class Connections:
             return await self._handle(request)
         self._due.pop(connection, None)
         self._idle.pop(connection, None)
-        late = None if request.content.is_eof() else self._expect_body(request)
+        if not request.content.is_eof():
+            extend_body_time(request, self._limits.body_timeout_seconds)
         try:
-            return await self._handle(request)
+            response = await self._handle(request)
+            await asyncio.sleep(0)  # as :meth:`write` does
+            return response
         finally:
-            if late is not None:
+            if (late := request.get(_LATE)) is not None:
                 late.cancel()
             connection.answered_by_aiohttp()
             self.answered(connection)
 
-    def _expect_body(self, request: web.BaseRequest) -> asyncio.TimerHandle:
-        seconds = self._limits.body_timeout_seconds
 
-        def give_up() -> None:
-            if not request.content.is_eof():
-                request.content.set_exception(LateBodyError(f"the request body did not arrive within {seconds:g} s"))
+def extend_body_time(request: web.BaseRequest, seconds: float) -> None:
+    """Let a request's body take so long from now on, instead of what was the limit before."""
 
-        return self._loop.call_later(seconds, give_up)
+    def give_up() -> None:
+        if not request.content.is_eof():
+            request.content.set_exception(LateBodyError(f"the request body did not arrive within {seconds:g} s"))
+
+    if (late := request.get(_LATE)) is not None:
+        late.cancel()
+    request[_LATE] = asyncio.get_running_loop().call_later(seconds, give_up)
 
 
 def _older(since: "dict[_Connection, float]", latest: float) -> "list[_Connection]":
@@ -291,7 +298,13 @@ class _Connection(asyncio.Protocol):
 
     async def _answer(self, answer: Answering, call: DirectCall) -> None:
         try:
-            self._connections.write(self, await answer(call))
+            answered = await answer(call)
+            if len(answered) > MAX_GATHERED_BYTES:
+                # So that it is known before the next request whether it is being read.
+                await asyncio.sleep(0)
+                self.write(answered)
+            else:
+                self._connections.write(self, answered)
             self._connections.answered(self)
             if not self._writable.is_set():
                 await self._writable.wait()  # who does not read answers may ask for no more, and is let go some time

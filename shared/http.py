@@ -21,6 +21,7 @@ from shared.connections import ConnectionCount, Connections, LateBodyError
 from shared.daemon import supervise
 from shared.direct import Answering, DirectCall, DirectHandler, DirectRoutes
 from shared.errors import SelfhostError, StartError
+from shared.lines import LongLineError, lines_of
 from shared.reply import NO_HEADERS, Reply, error_reply
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -233,19 +234,14 @@ def _body_faults() -> Iterator[None]:
         raise Refusal(400, "the request body ends early or cannot be decoded", {"Connection": "close"}) from error
 
 
-async def read_line(request: web.Request, max_bytes: int) -> tuple[bytes, bytes]:
-    """The first line of the request's body, and what has come of the rest, which is still to be read.
-
-    Raises Refusal like :func:`read_body`.
-    """
+async def read_lines(request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """The lines of the request's body as they come, each of at most so many bytes. Raises Refusal like read_body."""
     with _body_faults():
-        received = bytearray()
-        while b"\n" not in received and not request.content.at_eof():
-            received += await request.content.readany()
-            if len(received) > max_bytes:
-                raise _too_large(max_bytes)
-    line, _, rest = bytes(received).partition(b"\n")
-    return line, rest
+        try:
+            async for line in lines_of(request.content.iter_any(), max_bytes):
+                yield line
+        except LongLineError as error:
+            raise _too_large(max_bytes) from error
 
 
 def _too_large(max_bytes: int) -> Refusal:

@@ -193,7 +193,7 @@ class Task(WireModel):
 
 
 class TaskBatch(WireModel):
-    """Ours: `POST /v1/tasks/batch`, many small tasks in one call."""
+    """Ours: a line of `POST /v1/tasks/batch`, some of the small tasks that go in one call."""
 
     tasks: Annotated[list[Task], Field(min_length=1, max_length=MAX_BATCH_TASKS)]
 
@@ -276,10 +276,10 @@ class TaskRefusal(ErrorBody):
 
 
 class BatchLine(WireModel):
-    """A line of a batch's answer: what became of one of its tasks. The lines come as the tasks end."""
+    """A line of the answer to a call with several tasks: what became of one of them. They come as the tasks end."""
 
     index: Annotated[int, Field(ge=0)]
-    """Which of the tasks it is."""
+    """Which of the tasks of the call it is."""
     report: Report | None = None
     """There unless it was refused."""
     refusal: TaskRefusal | None = None

@@ -40,7 +40,7 @@ RETRY_SECONDS = 1.0
 LOOKUPS_AT_ONCE = 2
 """Of how programs did before. Thousands may fail together, and more at once would wait too long for a connection."""
 ENDING_DELAY_SECONDS = 0.005
-GATHERING_TURNS = 5
+GATHERING_TURNS = 2
 """Of the loop, in which more claims come where many do. The more share a transaction, the less each costs."""
 ROOM_BYTES = 8 * 1024 * 1024
 """For the logs and errors of one transaction, which takes less than a second then. After a while in which the record

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 from uuid import UUID
 
 import aiohttp
@@ -19,7 +20,7 @@ from juvuln.live import LiveRuns
 from juvuln.programs import Program
 from juvuln.runs.run import ProgramCall, Run, Trigger
 from juvuln.worker_client import WorkerClient
-from juvuln.worker_connections import Answer, LastPart, WorkerConnections
+from juvuln.worker_connections import Answer, Parts, WorkerConnections
 from juvuln.workers import WorkerRegistry, worker_from
 from shared.wire import Outcome, Subscriber
 from tests.juvuln.support import UUID_1, UUID_2, program
@@ -49,18 +50,17 @@ def a_program(code: str, uuid: UUID = UUID_1, domain: str = "test") -> Program:
 
 
 class NotedConnections(WorkerConnections):
-    """Notes what is sent."""
+    """Notes what is sent as a whole."""
 
     def __init__(self) -> None:
         super().__init__(connect_timeout_seconds=5.0)
         self.sent: list[bytes] = []
 
     @asynccontextmanager
-    async def post(
-        self, url: URL, headers: Mapping[str, str], body: bytes, last: LastPart | None = None
-    ) -> AsyncIterator[Answer]:
-        self.sent.append(body)
-        async with super().post(url, headers, body, last) as answer:
+    async def post(self, url: URL, headers: Mapping[str, str], body: bytes | Parts) -> AsyncIterator[Answer]:
+        if isinstance(body, bytes):
+            self.sent.append(body)
+        async with super().post(url, headers, body) as answer:
             yield answer
 
 
@@ -101,6 +101,19 @@ class Sender:
 @asynccontextmanager
 async def sender(folder: Path, **settings: str) -> AsyncIterator[Sender]:
     connections = NotedConnections()
+    send = Parts.send
+
+    def send_noted(parts: Parts, part: bytes) -> None:
+        connections.sent.append(part)
+        send(parts, part)
+
+    with patch.object(Parts, "send", send_noted):
+        async with _sending(connections, folder, **settings) as made:
+            yield made
+
+
+@asynccontextmanager
+async def _sending(connections: NotedConnections, folder: Path, **settings: str) -> AsyncIterator[Sender]:
     async with (
         local_manager() as manager,
         running_worker(folder, manager, **settings) as worker,

@@ -2,22 +2,31 @@
 
 import asyncio
 import base64
+import functools
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
+from juvuln import batch_call
 from juvuln.answers import NotStarted, Said, Unanswered, Why
-from juvuln.batches import ROOM_BYTES, Batches, Start
+from juvuln.batch_call import Start
+from juvuln.batches import ROOM_BYTES, TASKS_AT_ONCE, Batches
+from juvuln.worker_client import open_worker_client
 from juvuln.workers import Worker
 from shared.wire import MAX_BATCH_TASKS, REPORT_CONTENT_TYPE, Outcome
 from tests.juvuln.support import UUID_1
-from tests.support.waiting import free_port
+from tests.support.waiting import free_port, until
 from tests.support.worker_client import worker_client
 
+LOCALHOST_PEM = Path(__file__).parent.parent / "tengo_bridge" / "localhost.pem"
 Answer = Callable[[web.Request, list[Any]], Awaitable[web.StreamResponse]]
 SUCCEEDED = {"outcome": "succeeded"}
 
@@ -27,6 +36,10 @@ class FakeWorker:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.calls = 0
+        """Those for several tasks."""
+        self.ended_by_manager = 0
+        self.connections: set[object] = set()
         self.alone = 0
         self.words: list[Any] = []
         self.unsaid = b""
@@ -38,10 +51,34 @@ class FakeWorker:
     def worker(self) -> Worker:
         return Worker(UUID_1, f"http://127.0.0.1:{self.port}", None, frozenset({"tengo"}), 0.0, takes_batches=True)
 
-    async def take_batch(self, request: web.Request) -> web.StreamResponse:
-        tasks = (await request.json())["tasks"]
+    async def take_batches(self, request: web.Request) -> web.StreamResponse:
+        self.calls += 1
+        self.connections.add(request.transport)
+        tasks = await self.next_batch(request)
+        answered = await self.answer(request, tasks)
+        if answered.prepared or answered.status != 200:
+            return answered
+        response = web.StreamResponse()
+        await response.prepare(request)
+        number = 0
+        while True:
+            await response.write(numbered_from(number, answered))
+            number += len(tasks)
+            if not (tasks := await self.next_batch(request)):
+                return response
+            answered = await self.answer(request, tasks)
+
+    async def has_ended(self, calls: int) -> bool:
+        return self.ended_by_manager == calls
+
+    async def next_batch(self, request: web.Request) -> list[Any]:
+        """None at the end of what the manager sends."""
+        if not (line := await request.content.readuntil(b"\n")):
+            self.ended_by_manager += 1
+            return []
+        tasks: list[Any] = json.loads(line)["tasks"]
         self.batches.append(len(tasks))
-        return await self.answer(request, tasks)
+        return tasks
 
     async def take_held(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -64,22 +101,38 @@ class FakeWorker:
         return lines(*({"index": index, "report": SUCCEEDED} for index in reversed(range(len(tasks)))))
 
 
+def numbered_from(number: int, answered: web.StreamResponse) -> bytes:
+    """The lines of an answer, with what is to be said of the tasks of earlier lines left out of their indices."""
+    assert isinstance(answered, web.Response)
+    assert isinstance(answered.body, bytes)
+    if not number:
+        return answered.body
+    moved = [json.loads(line) for line in answered.body.splitlines()]
+    return b"".join(json.dumps(line | {"index": line["index"] + number}).encode() + b"\n" for line in moved)
+
+
 def lines(*content: dict[str, Any]) -> web.Response:
     return web.Response(text="".join(json.dumps(line) + "\n" for line in content), content_type="application/x-ndjson")
+
+
+@asynccontextmanager
+async def serving(made: FakeWorker, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
+    app = web.Application(client_max_size=ROOM_BYTES * 4)
+    app.router.add_post("/v1/tasks", made.take_one)
+    app.router.add_post("/v1/tasks/batch", made.take_batches)
+    app.router.add_post("/v1/tasks/held", made.take_held)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", made.port, ssl_context=tls).start()
+    yield
+    await runner.cleanup()
 
 
 @pytest.fixture
 async def fake() -> AsyncIterator[FakeWorker]:
     made = FakeWorker()
-    app = web.Application(client_max_size=ROOM_BYTES * 4)
-    app.router.add_post("/v1/tasks", made.take_one)
-    app.router.add_post("/v1/tasks/batch", made.take_batch)
-    app.router.add_post("/v1/tasks/held", made.take_held)
-    runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", made.port).start()
-    yield made
-    await runner.cleanup()
+    async with serving(made):
+        yield made
 
 
 @asynccontextmanager
@@ -100,7 +153,10 @@ def kinds(results: list[Said | BaseException]) -> list[object]:
 async def test_what_is_sent_together_goes_together_in_bounded_batches_and_one_goes_alone(fake: FakeWorker) -> None:
     results = await run_together(fake.worker, [b"{}"] * (2 * MAX_BATCH_TASKS + 1))
     assert set(kinds(results)) == {Outcome.SUCCEEDED}
-    assert (fake.batches, fake.alone) == ([MAX_BATCH_TASKS, MAX_BATCH_TASKS], 1)
+    assert (sum(fake.batches), fake.alone, fake.calls) == (2 * MAX_BATCH_TASKS + 1, 0, 1)
+    assert max(fake.batches) == MAX_BATCH_TASKS
+    assert kinds(await run_together(fake.worker, [b"{}"])) == [Outcome.SUCCEEDED]
+    assert fake.alone == 1
 
 
 async def test_webhooks_called_together_get_each_its_own_answer(fake: FakeWorker) -> None:
@@ -147,6 +203,13 @@ async def test_large_tasks_are_spread_over_several_batches(fake: FakeWorker) -> 
     assert set(kinds(results)) == {Outcome.SUCCEEDED}
     assert sum(fake.batches) + fake.alone == 5
     assert max(fake.batches) == 2
+
+
+async def test_one_that_is_too_large_for_a_batch_goes_alone(fake: FakeWorker) -> None:
+    large = json.dumps({"source_code": "x" * ROOM_BYTES}).encode()
+    results = await run_together(fake.worker, [large, b"{}", large, b"{}"])
+    assert set(kinds(results)) == {Outcome.SUCCEEDED}
+    assert (fake.batches, fake.alone) == ([2], 2)
 
 
 async def test_each_is_told_what_became_of_it(fake: FakeWorker) -> None:
@@ -330,3 +393,144 @@ async def test_what_a_worker_ends_before_its_time_was_not_begun(fake: FakeWorker
         with pytest.raises(NotStarted):
             at = asyncio.get_running_loop().time() + 60
             await made.run(fake.worker, b"{}", is_call=False, start=start(at))
+
+
+async def two(made: Batches, worker: Worker) -> list[Said]:
+    return await asyncio.gather(*[made.run(worker, b"{}", is_call=True) for _ in range(2)])
+
+
+async def test_what_comes_next_goes_on_the_same_call_and_each_is_told_its_own(fake: FakeWorker) -> None:
+    async def written(_request: web.Request, tasks: list[Any]) -> web.Response:
+        bodies = [base64.b64encode(b"%d" % sum(fake.batches[:-1]) + b"-%d" % index) for index in range(len(tasks))]
+        reports = [SUCCEEDED | {"response": {"body": body.decode()}} for body in bodies]
+        return lines(*({"index": index, "report": report} for index, report in enumerate(reports)))
+
+    fake.answer = written
+    async with batches() as made:
+        said = [await two(made, fake.worker) for _ in range(3)]
+    assert [[one.answer and one.answer.body for one in both] for both in said] == [
+        [b"0-0", b"0-1"],
+        [b"2-0", b"2-1"],
+        [b"4-0", b"4-1"],
+    ]
+    assert (fake.calls, fake.batches) == (1, [2, 2, 2])
+
+
+async def test_many_that_come_in_one_turn_of_an_open_call_are_not_kept_until_its_end(fake: FakeWorker) -> None:
+    async with batches() as made:
+        await two(made, fake.worker)
+        await asyncio.gather(*[made.run(fake.worker, b"{}", is_call=False) for _ in range(TASKS_AT_ONCE * 2 + 1)])
+    assert (fake.calls, fake.batches) == (1, [2, TASKS_AT_ONCE, TASKS_AT_ONCE, 1])
+
+
+async def test_a_call_in_which_nothing_is_under_way_is_ended_and_its_connection_kept(fake: FakeWorker) -> None:
+    async with batches() as made:
+        for call in (1, 2):
+            await two(made, fake.worker)
+            await until(functools.partial(fake.has_ended, call), "the call is ended", limit_seconds=5)
+    assert (fake.calls, len(fake.connections)) == (2, 1)
+
+
+async def test_a_call_takes_tasks_for_a_while_and_those_under_way_end_in_it(
+    fake: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_call, "OPEN_SECONDS", 0.1)
+    go_on = asyncio.Event()
+
+    async def wait(request: web.Request, tasks: list[Any]) -> web.Response:
+        await go_on.wait()
+        return await fake.all_well(request, tasks)
+
+    async with batches() as made, asyncio.timeout(5):
+        fake.answer = wait
+        first = asyncio.create_task(two(made, fake.worker))
+        await asyncio.sleep(0.3)  # which is longer than it is open
+        fake.answer = fake.all_well
+        assert {one.outcome for one in await two(made, fake.worker)} == {Outcome.SUCCEEDED}
+        assert not first.done()
+        go_on.set()
+        assert {one.outcome for one in await first} == {Outcome.SUCCEEDED}
+    assert fake.calls == 2
+
+
+async def test_after_a_call_that_broke_the_next_tasks_get_a_new_one(fake: FakeWorker) -> None:
+    async def cut(request: web.Request, _tasks: list[Any]) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    async with batches() as made:
+        await two(made, fake.worker)
+        fake.answer = cut
+        broken = await asyncio.gather(
+            *[made.run(fake.worker, b"{}", is_call=False) for _ in range(2)], return_exceptions=True
+        )
+        assert kinds(broken) == [Unanswered, Unanswered]
+        fake.answer = fake.all_well
+        assert {one.outcome for one in await two(made, fake.worker)} == {Outcome.SUCCEEDED}
+    assert fake.calls == 2
+
+
+async def test_one_that_nobody_waits_for_does_not_disturb_the_others_of_its_call(fake: FakeWorker) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: web.Request, tasks: list[Any]) -> web.Response:
+        begun.set()
+        await go_on.wait()
+        return await fake.all_well(request, tasks)
+
+    async with batches() as made, asyncio.timeout(5):
+        fake.answer = wait
+        first, second = [asyncio.create_task(made.run(fake.worker, b"{}", is_call=False)) for _ in range(2)]
+        await begun.wait()
+        first.cancel()
+        go_on.set()
+        assert (await second).outcome is Outcome.SUCCEEDED
+        assert {one.outcome for one in await two(made, fake.worker)} == {Outcome.SUCCEEDED}
+    assert fake.calls == 1
+
+
+async def test_a_worker_that_does_not_end_its_answer_is_not_waited_for_for_ever(
+    fake: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_call, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(batch_call, "END_SECONDS", 0.05)
+    broken_off = asyncio.Event()
+
+    async def hang(request: web.Request, tasks: list[Any]) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for index in range(len(tasks)):
+            await response.write(json.dumps({"index": index, "report": SUCCEEDED}).encode() + b"\n")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            broken_off.set()
+        return response
+
+    fake.answer = hang
+    async with batches() as made, asyncio.timeout(5):
+        assert {one.outcome for one in await two(made, fake.worker)} == {Outcome.SUCCEEDED}
+        await broken_off.wait()
+
+
+async def test_a_task_that_is_told_of_twice_is_told_of_once_and_the_call_ends(fake: FakeWorker) -> None:
+    async def twice(_request: web.Request, _tasks: list[Any]) -> web.Response:
+        return lines(*[{"index": 0, "report": SUCCEEDED}] * 2)
+
+    fake.answer = twice
+    assert kinds(await run_together(fake.worker, [b"{}"] * 2)) == [Outcome.SUCCEEDED, Unanswered]
+
+
+async def test_a_worker_that_speaks_tls_gets_what_goes_together_in_a_call_that_ends_with_it() -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(LOCALHOST_PEM)
+    fake = FakeWorker()
+    worker = replace(fake.worker, base_url=f"https://localhost:{fake.port}")
+    connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=LOCALHOST_PEM))
+    async with serving(fake, tls), aiohttp.ClientSession(connector=connector) as session:
+        with open_worker_client(session) as client:
+            made = Batches(client)
+            for _ in range(2):
+                assert {one.outcome for one in await two(made, worker)} == {Outcome.SUCCEEDED}
+    assert (fake.calls, fake.batches, fake.ended_by_manager) == (2, [2, 2], 2)

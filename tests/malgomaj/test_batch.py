@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from shared.wire import MAX_BATCH_BYTES, MAX_BATCH_TASKS
+from malgomaj.batch import MAX_UNSENT_LINES, Lines
+from shared.wire import MAX_BATCH_BYTES, MAX_BATCH_TASKS, TaskRefusal
 from tests.malgomaj.manager import LocalManager
 from tests.malgomaj.worker import RunningWorker, call, figures, running_worker, task
 from tests.support.waiting import until
@@ -171,3 +172,97 @@ async def _until_held(worker: RunningWorker, tasks: int) -> None:
         return (await figures(worker))["malgomaj_tasks_held"] == tasks
 
     await until(are_held, f"{tasks} tasks are held")
+
+
+class OpenCall:
+    """A call that goes on as long as the manager sends."""
+
+    def __init__(self, worker: RunningWorker) -> None:
+        self.told: dict[int, dict[str, Any]] = {}
+        """By the index of their task, in the order in which they came."""
+        self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._asking = asyncio.create_task(self._ask(worker))
+
+    def send(self, *tasks: dict[str, Any]) -> None:
+        self.send_line(json.dumps({"tasks": tasks}).encode())
+
+    def send_line(self, line: bytes) -> None:
+        self._parts.put_nowait(line + b"\n")
+
+    async def end(self) -> None:
+        """Wait for the worker to end it as well."""
+        self._parts.put_nowait(None)
+        async with asyncio.timeout(10):
+            await self._asking
+
+    async def until_told(self, tasks: int) -> None:
+        async def are_told() -> bool:
+            return len(self.told) >= tasks
+
+        await until(are_told, f"{tasks} tasks are told of", limit_seconds=5)
+
+    async def _ask(self, worker: RunningWorker) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            while (part := await self._parts.get()) is not None:
+                yield part
+
+        async with worker.session.post(f"{worker.process.url}{PATH}", data=body(), headers=worker.headers) as response:
+            assert response.status == 200
+            async for line in response.content:
+                told = json.loads(line)
+                assert told["index"] not in self.told
+                self.told[told["index"]] = told
+
+
+async def test_tasks_that_are_sent_later_in_a_call_are_begun_at_once_and_numbered_on(worker: RunningWorker) -> None:
+    open_call = OpenCall(worker)
+    open_call.send(task(SLEEP % 300, domain="slow"), task("x := 1"))
+    await open_call.until_told(1)
+    open_call.send(task("x := ", domain="broken"), task("x := 1", language="lua"))
+    open_call.send(task("for {}", domain="loop", deadline=50))
+    await open_call.end()
+    assert next(iter(open_call.told)) == 1
+    assert sorted(open_call.told) == [0, 1, 2, 3, 4]
+    outcomes = [open_call.told[index]["report"]["outcome"] for index in (0, 1, 2, 4)]
+    assert outcomes == ["succeeded", "succeeded", "failed", "timed_out"]
+    assert open_call.told[3]["refusal"]["code"] == 400
+
+
+@pytest.mark.parametrize("line", [b"{", b'{"tasks": []}', b'{"tasks": [' + b" " * MAX_BATCH_BYTES, b"", b"\xff"])
+async def test_a_later_line_that_cannot_be_read_ends_the_call_when_what_was_begun_has_ended(
+    worker: RunningWorker, line: bytes
+) -> None:
+    open_call = OpenCall(worker)
+    open_call.send(task(SLEEP % 200))
+    await _until_load(worker, 1)
+    open_call.send_line(line)
+    open_call.send(task("x := 1"))
+    await open_call.until_told(1)
+    await open_call.end()
+    assert open_call.told[0]["report"]["outcome"] == "succeeded"
+    assert len(open_call.told) == 1
+
+
+async def test_a_call_goes_on_for_longer_than_a_body_may_take_otherwise(tmp_path: Path, manager: LocalManager) -> None:
+    async with running_worker(tmp_path, manager, LIMITS__BODY_TIMEOUT_SECONDS="0.2") as worker:
+        open_call = OpenCall(worker)
+        open_call.send(task("x := 1"))
+        await open_call.until_told(1)
+        await asyncio.sleep(0.6)  # three times as long
+        open_call.send(task("x := 2"))
+        await open_call.end()
+    assert [open_call.told[index]["report"]["outcome"] for index in range(2)] == ["succeeded"] * 2
+
+
+async def test_as_long_as_nobody_reads_what_was_said_no_more_tasks_are_taken() -> None:
+    lines = Lines()
+    for index in range(MAX_UNSENT_LINES + 1):
+        lines.expect()
+        lines.add_refusal(index, TaskRefusal(code=429, message="busy"))
+    waiting = asyncio.create_task(lines.have_room())
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    assert len(await lines.take()) == MAX_UNSENT_LINES + 1
+    await asyncio.wait_for(waiting, 1)
+    lines.expect_no_more()
+    assert not await lines.take()
