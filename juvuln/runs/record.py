@@ -40,8 +40,6 @@ RETRY_SECONDS = 1.0
 LOOKUPS_AT_ONCE = 2
 """Of how programs did before. Thousands may fail together, and more at once would wait too long for a connection."""
 ENDING_DELAY_SECONDS = 0.005
-GATHERING_TURNS = 2
-"""Of the loop, in which more claims come where many do. The more share a transaction, the less each costs."""
 ROOM_BYTES = 8 * 1024 * 1024
 """For the logs and errors of one transaction, which takes less than a second then. After a while in which the record
 could not be written there may be hundreds of times as many, more than a database takes at once, or in its time."""
@@ -82,7 +80,7 @@ class RunRecord:
         self.failing = False
         """Whether it could not be written when that was last tried."""
         self._is_crowded = False
-        """Whether claims came together lately: then it is worth while to wait a moment for more."""
+        """Whether claims came together lately: then it is worth while to wait a turn of the loop for more."""
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -232,8 +230,8 @@ class RunRecord:
         while True:
             await self._work.wait()
             if self._is_crowded:
-                for _ in range(GATHERING_TURNS):
-                    await asyncio.sleep(0)
+                # The more share a transaction, the less each costs.
+                await asyncio.sleep(0)
             self._work.clear()
             if not self._claims and not self._endings and not self.failing:
                 self._idle.set()
