@@ -7,12 +7,11 @@ from uuid import UUID
 from aiohttp import web
 
 from juvuln.access import Action, Principal
-from juvuln.api.asking import Asking
+from juvuln.api.asking import Asking, of_head
 from juvuln.api.services import Services
 from juvuln.domains.store import DomainStore
 from juvuln.tokens import ShownToken
 from shared.auth import parse_basic, parse_bearer, same_secret
-from shared.direct import DirectCall
 from shared.http import Refusal
 
 UUID_TEXT = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -27,7 +26,7 @@ class _Shown(NamedTuple):
 
 
 def _shown(request: Asking) -> _Shown:
-    return request.from_head(_read) if isinstance(request, DirectCall) else _read(request)
+    return of_head(request, _read)
 
 
 def _read(request: Asking) -> _Shown:

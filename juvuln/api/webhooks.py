@@ -9,6 +9,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from juvuln.access import Principal
+from juvuln.api.asking import of_head
 from juvuln.api.guards import is_trusted, require_access, require_caller, uuid_of
 from juvuln.api.services import Services
 from juvuln.programs import Program
@@ -145,7 +146,7 @@ class _Called(NamedTuple):
 
 def _target(request: _Request) -> _Target:
     """Raises Refusal."""
-    return request.from_head(_read_target) if isinstance(request, DirectCall) else _read_target(request)
+    return of_head(request, _read_target)
 
 
 def _read_target(request: _Request) -> _Target:

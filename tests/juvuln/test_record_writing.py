@@ -10,8 +10,9 @@ import pytest
 from juvuln.database import DatabaseError
 from juvuln.runs import writing as module
 from juvuln.runs.record import open_record
-from juvuln.runs.rows import Row, claimed_row, ended_row
+from juvuln.runs.rows import COLUMNS, Row, claimed_row, ended_row
 from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.runs.tables import runs
 from juvuln.runs.writing import SqliteWriting
 from shared.wire import Outcome
 from tests.juvuln.support import PROGRAM
@@ -161,3 +162,7 @@ async def test_at_the_end_nothing_is_left_that_the_disk_has_not(
     await other.write([row(1)], [], Noted())
     await other.close()
     assert synced == [writing._path]
+
+
+def test_a_row_has_the_columns_of_the_table() -> None:
+    assert set(COLUMNS) == set(runs.columns.keys())
