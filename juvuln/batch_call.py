@@ -153,8 +153,10 @@ class BatchCall:
         self._unanswered.clear()
 
     def _say_word(self) -> None:
-        # If there is no connection, nothing was begun, nor is it.
-        if self.body.is_on_its_way:
+        if not self.body.is_on_its_way:
+            self.refuse(NotStarted(Why.BROKEN, "had no connection when its time had come"))
+            self._give_up()
+        else:
             without = [number for number in range(self._sent) if not self._is_to_begin(number)]
             self.body.send(BeginWord(without=without).model_dump_json().encode() + b"\n")
             self.body.end()
@@ -168,6 +170,7 @@ class BatchCall:
         self._end = self._loop.call_later(END_SECONDS, self._give_up)
 
     def _give_up(self) -> None:
+        self.body.end()  # lest more is added until it has ended
         if self._making is not None:
             self._making.cancel()
 

@@ -65,7 +65,8 @@ class Batches:
         gathering.append(waiting)
         if len(gathering) >= TASKS_AT_ONCE and waiting.start is None and (call := self._open_call(worker)):
             self._gathering[together] = []
-            call.add(_still_waiting(gathering))
+            for batch in _parted(_still_waiting(gathering)):
+                call.add(batch)
 
     async def _is_sent_alone(self, worker: Worker, together: _Together, first: Waiting) -> bool:
         """Gather what comes in this turn of the loop, and send it; true if nothing else came and it may go alone."""
@@ -111,9 +112,10 @@ class Batches:
     async def _make(self, worker: Worker, call: BatchCall, *, is_held: bool) -> None:
         """One call to its end. It raises nothing: each who waits is told."""
         make = self._client.run_held if is_held else self._client.run_batch
+        turn: NotStarted | Unanswered = Unanswered("nobody waited for it any more")
         try:
             await make(worker, call.body, call.hear)
-            turn: NotStarted | Unanswered = Unanswered(f"{worker.name} did not say what became of it")
+            turn = Unanswered(f"{worker.name} did not say what became of it")
         except (NotStarted, Unanswered) as error:
             turn = error
         except Exception:
@@ -122,7 +124,7 @@ class Batches:
         finally:
             if self._open.get(worker.uuid) is call:
                 del self._open[worker.uuid]
-        call.refuse(turn)
+            call.refuse(turn)
 
 
 def _still_waiting(gathered: Iterable[Waiting]) -> list[Waiting]:

@@ -51,7 +51,7 @@ class Parts:
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
-        """Those there were before the connection."""
+        """Those that wait for a connection."""
         self._transport: asyncio.WriteTransport | None = None
         self.is_complete = False
         """Whether nothing is added any more."""
@@ -69,7 +69,7 @@ class Parts:
     def send(self, part: bytes) -> None:
         if self._transport is None:
             self._parts.append(part)
-        elif self.is_on_its_way:
+        elif self.takes_more:
             self._transport.write(_chunk(part))
 
     def end(self) -> None:
@@ -79,7 +79,7 @@ class Parts:
         self.is_complete = True
 
     def whole(self) -> bytes:
-        """What there was before the connection."""
+        """What was added, while there is no connection."""
         return b"".join(self._parts)
 
     def sent_on(self, transport: asyncio.WriteTransport) -> bytes:
@@ -87,7 +87,8 @@ class Parts:
         # What is sent leaves at once, and not with the end of the loop's turn: so both have something to do.
         transport.set_write_buffer_limits(0)
         self._transport = transport
-        return b"".join([_chunk(part) for part in self._parts]) + (_END_OF_CHUNKS if self.is_complete else b"")
+        parts, self._parts = self._parts, []
+        return b"".join([_chunk(part) for part in parts]) + (_END_OF_CHUNKS if self.is_complete else b"")
 
 
 class NoConnectionError(Exception):

@@ -25,8 +25,8 @@ IDLE_SECONDS = 120.0
 """How long a connection is kept after an answer. Longer than the clients that we know keep theirs (Go: 90 s), lest one
 sends its next request while we close."""
 
-MAX_GATHERED_BYTES = 16 * 1024
-"""Of an answer that waits for others."""
+SMALL_BYTES = 16 * 1024
+"""An answer that is no longer is sent without looking whether it is being read."""
 
 MAX_HELD_BYTES = 64 * 1024
 """Of what a client sends before it has been answered."""
@@ -71,8 +71,6 @@ class Connections:
         self._direct = direct
         self._calls: set[asyncio.Task[None]] = set()
         """Those that are answered past aiohttp."""
-        self._answers: list[tuple[_Connection, bytes]] = []
-        """Those to be sent at the end of this turn."""
         self._ending = False
         self._most = affordable_connections(limits.connections)
         self._loop = asyncio.get_running_loop()
@@ -125,20 +123,13 @@ class Connections:
         self._calls.add(call)
         return call
 
-    def write(self, connection: "_Connection", answer: bytes) -> None:
-        """Send an answer at the end of this turn of the loop, with those of the other calls that end in it.
+    def send_soon(self, connection: "_Connection", answer: bytes) -> None:
+        """Send an answer in the next turn of the loop, with those of other calls that ended in this one.
 
-        By then what was said of the call is in the log. And to send is mostly to wake somebody, which takes several
-        times as long if he has fallen asleep since the last.
+        By then what was said of it is in the log. And to send is mostly to wake somebody, which takes several times as
+        long if he has fallen asleep since the last.
         """
-        self._answers.append((connection, answer))
-        if len(self._answers) == 1:
-            self._loop.call_soon(self._write_answers)
-
-    def _write_answers(self) -> None:
-        answers, self._answers = self._answers, []
-        for connection, answer in answers:
-            connection.write(answer)
+        self._loop.call_soon(connection.write, answer)
 
     def end_call(self, call: asyncio.Task[None]) -> None:
         self._calls.remove(call)
@@ -180,21 +171,21 @@ class Connections:
     async def _handle_heard(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request, whose head is complete."""
         connection = self._connections.get(request.protocol)
-        if connection is None:
-            return await self._handle(request)
-        self._due.pop(connection, None)
-        self._idle.pop(connection, None)
-        if not request.content.is_eof():
-            extend_body_time(request, self._limits.body_timeout_seconds)
+        if connection is not None:
+            self._due.pop(connection, None)
+            self._idle.pop(connection, None)
+            if not request.content.is_eof():
+                extend_body_time(request, self._limits.body_timeout_seconds)
         try:
             response = await self._handle(request)
-            await asyncio.sleep(0)  # as :meth:`write` does
+            await asyncio.sleep(0)  # so that what was said of it is in the log before
             return response
         finally:
             if (late := request.get(_LATE)) is not None:
                 late.cancel()
-            connection.answered_by_aiohttp()
-            self.answered(connection)
+            if connection is not None:
+                connection.answered_by_aiohttp()
+                self.answered(connection)
 
 
 def extend_body_time(request: web.BaseRequest, seconds: float) -> None:
@@ -299,12 +290,12 @@ class _Connection(asyncio.Protocol):
     async def _answer(self, answer: Answering, call: DirectCall) -> None:
         try:
             answered = await answer(call)
-            if len(answered) > MAX_GATHERED_BYTES:
+            if len(answered) > SMALL_BYTES:
                 # So that it is known before the next request whether it is being read.
                 await asyncio.sleep(0)
                 self.write(answered)
             else:
-                self._connections.write(self, answered)
+                self._connections.send_soon(self, answered)
             self._connections.answered(self)
             if not self._writable.is_set():
                 await self._writable.wait()  # who does not read answers may ask for no more, and is let go some time

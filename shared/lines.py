@@ -8,7 +8,7 @@ class LongLineError(ValueError):
 
 
 async def lines_of(pieces: AsyncIterable[bytes], max_bytes: int) -> AsyncIterator[bytes]:
-    """Each line as soon as it is there, without its end; at last what comes after the last end, if there is anything.
+    """Each line as soon as it is there, without its end, but for empty ones; at last what comes after the last end.
 
     Raises LongLineError. Nothing is looked at twice: of a line of eleven megabytes, with a webhook's answer in it, that
     would take more than half a second.
@@ -20,7 +20,8 @@ async def lines_of(pieces: AsyncIterable[bytes], max_bytes: int) -> AsyncIterato
         if len(begun) > max_bytes:
             raise LongLineError
         for other in others:
-            yield bytes(begun)
+            if begun:
+                yield bytes(begun)
             begun = bytearray(other)
     if begun:
         yield bytes(begun)

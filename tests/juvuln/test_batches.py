@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohappyeyeballs
 import aiohttp
 import pytest
 from aiohttp import web
 
-from juvuln import batch_call
+from juvuln import batch_call, worker_connections
 from juvuln.answers import NotStarted, Said, Unanswered, Why
 from juvuln.batch_call import Start
 from juvuln.batches import ROOM_BYTES, TASKS_AT_ONCE, Batches
@@ -534,3 +535,41 @@ async def test_a_worker_that_speaks_tls_gets_what_goes_together_in_a_call_that_e
             for _ in range(2):
                 assert {one.outcome for one in await two(made, worker)} == {Outcome.SUCCEEDED}
     assert (fake.calls, fake.batches, fake.ended_by_manager) == (2, [2, 2], 2)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1])
+async def test_what_has_no_connection_when_its_time_comes_certainly_did_not_start(
+    fake: FakeWorker, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = aiohappyeyeballs.start_connection
+
+    async def connect_slowly(*args: Any, **options: Any) -> Any:
+        await asyncio.sleep(0.3)
+        return await connect(*args, **options)
+
+    monkeypatch.setattr(worker_connections, "start_connection", connect_slowly)
+    async with batches() as made, asyncio.timeout(5):
+        at = asyncio.get_running_loop().time() + seconds
+        runs = [made.run(fake.worker, b"{}", is_call=False, start=start(at)) for _ in range(2)]
+        results = await asyncio.gather(*runs, return_exceptions=True)
+    assert [result.why for result in results if isinstance(result, NotStarted)] == [Why.BROKEN] * 2
+    assert not fake.words
+
+
+async def test_what_gathers_while_a_call_is_given_up_goes_with_a_new_one(fake: FakeWorker) -> None:
+    begun = asyncio.Event()
+
+    async def hang(_request: web.Request, _tasks: list[Any]) -> web.Response:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    fake.answer = hang
+    async with batches() as made, asyncio.timeout(5):
+        hung = [asyncio.create_task(made.run(fake.worker, b"{}", is_call=False)) for _ in range(2)]
+        await begun.wait()
+        fake.answer = fake.all_well
+        for one in hung:
+            asyncio.get_running_loop().call_soon(one.cancel)  # while the next gather
+        assert {one.outcome for one in await two(made, fake.worker)} == {Outcome.SUCCEEDED}
+    assert fake.calls == 2

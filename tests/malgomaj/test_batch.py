@@ -218,6 +218,7 @@ async def test_tasks_that_are_sent_later_in_a_call_are_begun_at_once_and_numbere
     open_call = OpenCall(worker)
     open_call.send(task(SLEEP % 300, domain="slow"), task("x := 1"))
     await open_call.until_told(1)
+    open_call.send_line(b"")
     open_call.send(task("x := ", domain="broken"), task("x := 1", language="lua"))
     open_call.send(task("for {}", domain="loop", deadline=50))
     await open_call.end()
@@ -228,7 +229,7 @@ async def test_tasks_that_are_sent_later_in_a_call_are_begun_at_once_and_numbere
     assert open_call.told[3]["refusal"]["code"] == 400
 
 
-@pytest.mark.parametrize("line", [b"{", b'{"tasks": []}', b'{"tasks": [' + b" " * MAX_BATCH_BYTES, b"", b"\xff"])
+@pytest.mark.parametrize("line", [b"{", b'{"tasks": []}', b'{"tasks": [' + b" " * MAX_BATCH_BYTES, b" ", b"\xff"])
 async def test_a_later_line_that_cannot_be_read_ends_the_call_when_what_was_begun_has_ended(
     worker: RunningWorker, line: bytes
 ) -> None:
