@@ -110,9 +110,9 @@ async def test_what_was_due_while_the_manager_was_away_is_made_up_for(
         return runs if sum(run["outcome"] == "succeeded" for run in runs) >= 4 else None
 
     runs = await until(made_up, "the routine ran again", limit_seconds=60)
-    # Later than start-deadline lets a run begin that is not made up for. The last was due a second before the end of the
-    # seven, if the first run ended at once.
-    late = [run for run in runs if _late_seconds(run) > 1.0 and run["outcome"] == "succeeded"]
+    # Later than start-deadline lets a run begin that is not made up for, with something for the time of its claim. The
+    # last of the three was due a second before the end of the seven, and the manager takes a moment to start.
+    late = [run for run in runs if _late_seconds(run) > 1.2 and run["outcome"] == "succeeded"]
     if policy == "missed:all":
         assert [run["outcome"] for run in runs].count("missed") == 0
         assert len(late) >= 3
