@@ -37,7 +37,6 @@ class Waiting:
     """A task, and who waits for what the worker says of it."""
 
     task: bytes
-    is_call: bool
     said: "asyncio.Future[Said]"
     start: Start | None
     """None: at once."""

@@ -47,7 +47,7 @@ class Batches:
         if start is None and len(task) > ROOM_BYTES:
             return await self._client.run(worker, task, is_call=is_call)
         said = self._loop.create_future()
-        waiting = Waiting(task, is_call, said, start, begun=start is None)
+        waiting = Waiting(task, said, start, begun=start is None)
         together = worker.uuid, start.at_ms if start else None
         try:
             if together in self._gathering:

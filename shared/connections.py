@@ -31,7 +31,6 @@ SMALL_BYTES = 16 * 1024
 MAX_HELD_BYTES = 64 * 1024
 """Of what a client sends before it has been answered."""
 
-
 _LATE = web.RequestKey("late", asyncio.TimerHandle)
 """The timer of a request's body."""
 

@@ -29,8 +29,8 @@ class Server:
         return web.Response(text="done")
 
     async def answer_directly(self, call: DirectCall) -> Reply:
+        await asyncio.sleep(0)  # so that calls that come together end in one turn of the loop
         log.info("handled")
-        await asyncio.sleep(0)
         return Reply(200, b"x" * (LARGE_BYTES if call.body else 4))
 
     async def reload(self) -> None: ...
@@ -84,10 +84,9 @@ def _call_and_look(port: int, path: str, body: bytes, together: int, log_file: P
                 lines = log_file.read_bytes().count(b'"handled"')
                 assert received.startswith(b"HTTP/1.1 200")
                 assert lines > number * together
-                head, _, content = received.partition(b"\r\n\r\n")
+                content = received.partition(b"\r\n\r\n")[2]
                 while len(content) < answer_bytes:
                     content += connection.recv(65_536)
-                assert head
             assert log_file.read_bytes().count(b'"handled"') == (number + 1) * together
     finally:
         for connection in connections:
