@@ -143,7 +143,10 @@ class Calls:
     async def _claimed(self, program: Program, trigger: Trigger, call: ProgramCall | None) -> Run:
         now_ms = self._clock.now_ms()
         run = Run(new_run_id(now_ms), program, trigger, now_ms, call=call)
-        await self._record.claim([run])
+        if trigger is Trigger.WEBHOOK:
+            await self._record.claim_call(run)
+        else:
+            await self._record.claim([run])
         return run
 
 

@@ -41,6 +41,7 @@ from juvuln.programs import Changes, Program
 from juvuln.routine_runs import RoutineRuns
 from juvuln.run_logs import RunLogs
 from juvuln.runner import Runner
+from juvuln.runs.pending import open_pending
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.scheduler import Scheduler
 from juvuln.signing import CompileCheck
@@ -214,7 +215,11 @@ async def _writing_record(settings: JuvulnSettings, clock: Clock, readiness: Rea
     def report(problem: str | None) -> None:
         readiness.set("record of runs", problem)
 
-    async with open_record(settings.effective_database, settings.effective_name, report) as record:
+    url = settings.effective_database
+    async with AsyncExitStack() as stack:
+        record = await stack.enter_async_context(open_record(url, settings.effective_name, report))
+        if (pending := stack.enter_context(open_pending(url))) is not None:
+            await record.keep_pending(pending)
         left_open = await record.managers.begin(clock.now_ms())
         if left_open:
             log.warning("runs_lost_in_an_earlier_life", count=left_open)

@@ -2,8 +2,10 @@
 
 A claim is answered once it is committed, so that nothing is dispatched that is not on record. Whatever waits when a
 transaction begins goes into it together (group commit): a thousand runs cost about as much as one. An ending that
-cannot be written, for a full disk or a database that is away, is kept and tried again until it can. Whoever reads
-waits for the endings that are about to be written, so that nobody who knows that a run has ended finds it open.
+cannot be written, for a full disk or a database that is away, is kept and tried again until it can. Beside a record in
+SQLite is a file for what is not in it yet (:mod:`juvuln.runs.pending`): claims of webhooks, which are kept apart by no
+due time, and endings. Whoever reads waits for what is about to be written, so that nobody who knows of a run, or that
+it has ended, finds it otherwise.
 """
 
 import asyncio
@@ -25,6 +27,7 @@ from juvuln.runs.managers import Managers
 from juvuln.runs.meter import RunMeter, WriteMeter
 from juvuln.runs.migrate import migrate
 from juvuln.runs.paused_domains import PausedDomains
+from juvuln.runs.pending import PendingRows
 from juvuln.runs.retention import prune_many, prune_old
 from juvuln.runs.rows import Row, claimed_row, ended_row, recorded
 from juvuln.runs.run import Ending, PastEnding, RecordedRun, Run
@@ -40,6 +43,8 @@ RETRY_SECONDS = 1.0
 LOOKUPS_AT_ONCE = 2
 """Of how programs did before. Thousands may fail together, and more at once would wait too long for a connection."""
 ENDING_DELAY_SECONDS = 0.005
+PENDING_DELAY_SECONDS = 0.05
+"""The same for what stands in the file of pending rows, and so survives the end of this process."""
 ROOM_BYTES = 8 * 1024 * 1024
 """For the logs and errors of one transaction, which takes less than a second then. After a while in which the record
 could not be written there may be hundreds of times as many, more than a database takes at once, or in its time."""
@@ -69,10 +74,15 @@ class RunRecord:
         self.paused_domains = PausedDomains(engine)
         self._claims: list[Claim] = []
         self._endings: list[Row] = []
-        self._closed = 0
-        """How many runs were closed so far."""
+        self._pending: PendingRows | None = None
+        self._open: dict[str, Row] = {}
+        """Runs that only stand in the file of pending rows, by id."""
+        self._timer: asyncio.TimerHandle | None = None
+        """Wakes the writer for what nobody waits for."""
+        self._said = 0
+        """How many runs were closed, or written to that file, so far."""
         self._settled = 0
-        """How many of these are written."""
+        """How many of these are in the database."""
         self._attempted = News()
         """Told after every attempt to write."""
         self._owed: list[Row] = []
@@ -106,6 +116,26 @@ class RunRecord:
         self._count(claimed, ended, added)
         return added
 
+    async def claim_call(self, run: Run) -> None:
+        """Put a run on record that is for no due time. It survives the end of this process, but not always a power cut.
+
+        Raises DatabaseError; then it is not on record.
+        """
+        row = claimed_row(run, self.manager)
+        if self.failing or not self._is_pending(row):
+            await self.claim([run])
+            return
+        self.meter.note_claimed(run)
+        self._open[run.id] = row
+        self._write_soon()
+
+    def _is_pending(self, row: Row) -> bool:
+        """Whether it stands in the file of pending rows now."""
+        if self._pending is None or not self._pending.has_room:
+            return False
+        self._pending.add(row)
+        return self._pending.write()
+
     def _count(self, claimed: Sequence[Run], ended: Sequence[tuple[Run, Ending]], added: Collection[str]) -> None:
         """Count what is on record now."""
         for run in claimed:
@@ -119,17 +149,31 @@ class RunRecord:
     @property
     def waiting(self) -> int:
         """Claims and endings that wait to be written."""
-        return sum(len(claim.rows) for claim in self._claims) + len(self._endings) + len(self._owed)
+        claimed = sum(len(claim.rows) for claim in self._claims) + len(self._open)
+        return claimed + len(self._endings) + len(self._owed)
 
     def close(self, run: Run, ending: Ending) -> None:
         """Close a run that was claimed. It is written soon, and not given up; the first ending of a run counts."""
         self.meter.note_ended(run, ending)
-        self._endings.append(ended_row(run, self.manager, ending))
-        self._closed += 1
+        row = ended_row(run, self.manager, ending)
+        self._open.pop(run.id, None)
+        self._endings.append(row)
+        if self._pending is not None and self._pending.has_room:
+            if not self._pending.has_unwritten:
+                # Those that end in the same turn of the loop are written together.
+                self._loop.call_soon(self._pending.write)
+            self._pending.add(row)
+        self._write_soon()
+
+    def _write_soon(self) -> None:
+        """Nobody waits for it, so it waits a moment for others to share a transaction with."""
+        self._said += 1
         self._idle.clear()
-        if len(self._endings) == 1:
-            # Nobody waits for it, so it waits a moment for a claim and other endings to share a transaction with.
-            self._loop.call_later(ENDING_DELAY_SECONDS, self._work.set)
+        if self._pending is not None and not self._pending.has_room:
+            self._work.set()
+        elif self._timer is None:
+            delay_seconds = ENDING_DELAY_SECONDS if self._pending is None else PENDING_DELAY_SECONDS
+            self._timer = self._loop.call_later(delay_seconds, self._work.set)
 
     async def flush(self) -> None:
         """Wait until everything said so far is written."""
@@ -225,6 +269,21 @@ class RunRecord:
             await look_no_further_back(connection, ended_before_ms)
         return await prune_old(self._engine, ended_before_ms) + await prune_many(self._engine, keep_per_program)
 
+    async def keep_pending(self, pending: PendingRows) -> None:
+        """Put on record what an earlier life left in that file, and use it from now on. Raises DatabaseError.
+
+        To be called before anything else is written.
+        """
+        try:
+            rows = pending.read()
+        except OSError as error:
+            raise DatabaseError(WHAT, f"its file of pending rows: {error.strerror}") from error
+        batch = Batch(owed=[row for row in rows if row.outcome is None], endings=[row for row in rows if row.outcome])
+        if rows and not await self._write_or_keep(batch):
+            raise DatabaseError(WHAT, "what an earlier life left pending cannot be written")
+        pending.clear()
+        self._pending = pending
+
     async def write(self) -> None:
         """The writer: for ever, everything that waits in one transaction."""
         while True:
@@ -233,22 +292,35 @@ class RunRecord:
                 # The more share a transaction, the less each costs.
                 await asyncio.sleep(0)
             self._work.clear()
-            if not self._claims and not self._endings and not self.failing:
+            if not self._has_work and not self.failing:
                 self._idle.set()
                 continue
             self._is_crowded = len(self._claims) > 1
-            batch = Batch(self._claims, self._endings, self._owed)
-            self._claims, self._endings, self._owed = [], [], []
-            closed = self._closed
-            if await self._write_or_keep(batch):
+            said, pending = self._said, self._pending.added if self._pending is not None else 0
+            if await self._write_or_keep(self._next_batch()):
                 self.failing = False
-                self._settled = closed
+                self._settled = said
+                if self._pending is not None and self._pending.added == pending:
+                    self._pending.clear()
                 self._attempted.tell()
                 self._report_problem(None)
-                if not self._claims and not self._endings:
+                if not self._has_work:
                     self._idle.set()
             else:
                 await asyncio.sleep(RETRY_SECONDS)
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._claims or self._endings or self._open)
+
+    def _next_batch(self) -> Batch:
+        """All that waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch = Batch(self._claims, self._endings, [*self._owed, *self._open.values()])
+        self._claims, self._endings, self._owed, self._open = [], [], [], {}
+        return batch
 
     async def _write_or_keep(self, batch: Batch) -> bool:
         """Write a batch, but for what the database refuses. False if it cannot be written now; then it is kept."""
@@ -293,8 +365,9 @@ class RunRecord:
 
     async def _written(self) -> None:
         """Wait until the runs closed so far are so on record; while it cannot be written nobody waits."""
-        closed = self._closed
-        while self._settled < closed and not self.failing:
+        said = self._said
+        while self._settled < said and not self.failing:
+            self._work.set()
             await self._attempted.wait()
 
     async def _all(self, query: Select[Any]) -> Sequence[Any]:
