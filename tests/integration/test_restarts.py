@@ -59,6 +59,28 @@ async def test_a_run_that_was_under_way_when_the_manager_was_killed_is_lost_and_
     assert run["reason"] == "the manager ended before the worker answered"
 
 
+async def test_with_a_record_in_sqlite_what_was_answered_before_the_manager_was_killed_is_there_as_it_ended(
+    installation: Installation, domain: Domain
+) -> None:
+    installation.record_url = f"sqlite:///{installation.folder}/record.db"
+    quick, slow = await domain.add("quick", SLEEPER.format(0)), await domain.add("slow", SLEEPER.format(3000))
+    manager, _ = await installation.start()
+    call = asyncio.create_task(installation.webhook(slow))
+    for _ in range(2):
+        await _until_under_way(installation, slow)
+        replies = [await installation.webhook(quick) for _ in range(25)]
+        assert {reply.status for reply in replies} == {200}
+        await manager.kill()
+        await asyncio.gather(call, return_exceptions=True)
+        await manager.start()
+        await installation.until_ready()
+        call = asyncio.create_task(installation.webhook(slow))
+    runs = await installation.until_runs(quick, 50)
+    assert [run["outcome"] for run in runs] == ["succeeded"] * 50
+    await call
+    assert [run["outcome"] for run in await installation.runs(slow)] == ["lost", "lost", "succeeded"]
+
+
 async def test_a_worker_that_is_killed_in_mid_run_loses_the_run_and_the_next_goes_to_another(
     installation: Installation, domain: Domain
 ) -> None:
