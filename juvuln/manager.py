@@ -41,8 +41,7 @@ from juvuln.programs import Changes, Program
 from juvuln.routine_runs import RoutineRuns
 from juvuln.run_logs import RunLogs
 from juvuln.runner import Runner
-from juvuln.runs.pending import open_pending
-from juvuln.runs.record import RunRecord, open_record
+from juvuln.runs.record import PATIENCE_SECONDS, RunRecord, open_record
 from juvuln.scheduler import Scheduler
 from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens
@@ -215,26 +214,32 @@ async def _writing_record(settings: JuvulnSettings, clock: Clock, readiness: Rea
     def report(problem: str | None) -> None:
         readiness.set("record of runs", problem)
 
-    url = settings.effective_database
-    async with AsyncExitStack() as stack:
-        record = await stack.enter_async_context(open_record(url, settings.effective_name, report))
-        if (pending := stack.enter_context(open_pending(url))) is not None:
-            await record.keep_pending(pending)
-        left_open = await record.managers.begin(clock.now_ms())
-        if left_open:
-            log.warning("runs_lost_in_an_earlier_life", count=left_open)
+    async with open_record(settings.effective_database, settings.effective_name, report) as record:
         writer = asyncio.create_task(supervise("record", record.write))
         try:
-            yield record
-        finally:
+            now_ms = clock.now_ms()
+            left_open = await record.take_pending(now_ms, patience_seconds=PATIENCE_SECONDS)
+            left_open += await record.managers.begin(now_ms)
+            if left_open:
+                log.warning("runs_lost_in_an_earlier_life", count=left_open)
             try:
-                async with asyncio.timeout(settings.shutdown_timeout_seconds):
-                    await record.flush()
-                    await record.managers.leave()
-            except (TimeoutError, DatabaseError):
-                log.error("record_not_complete", reason="cannot be written; open runs will be lost")
+                yield record
+            finally:
+                await _leave(record, settings.shutdown_timeout_seconds)
+        finally:
             writer.cancel()
             await asyncio.wait({writer})
+
+
+async def _leave(record: RunRecord, timeout_seconds: float) -> None:
+    """Have everything written, and be gone for the other managers."""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await record.flush()
+            await record.managers.leave()
+    except (TimeoutError, DatabaseError):
+        reason = "cannot be written; what is not on record at the next start either is lost then"
+        log.error("record_not_complete", reason=reason)
 
 
 def _domains(settings: JuvulnSettings, config_file: Path | None, readiness: Readiness, clock: Clock) -> Domains:
@@ -289,6 +294,7 @@ async def _background(services: Services, scheduler: Scheduler) -> AsyncIterator
         "domain file": services.domains.follow_file,
         "sweep": lambda: _sweep_workers(services),
         "managers": lambda: services.record.managers.watch(services.clock.now_ms),
+        "pending rows": lambda: services.record.watch_pending(services.clock.now_ms),
         "retention": lambda: _prune(services),
         "pauses": services.pauses.follow,
     }

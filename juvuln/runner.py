@@ -13,6 +13,7 @@ from juvuln.dispatch import Result
 from juvuln.failures import Failures
 from juvuln.live import LiveRuns
 from juvuln.programs import Program
+from juvuln.runs.managers import LEFT_OPEN
 from juvuln.runs.run import Ending, Run
 from juvuln.workers import Worker
 from shared.wire import Outcome
@@ -197,7 +198,7 @@ class Runner:
         live = self._live.find(run.id)
         if live is not None and not (live.at_worker or live.begun):
             return self._ending(Outcome.SKIPPED, "the manager ended before it was handed to a worker")
-        return self._ending(Outcome.LOST, "the manager ended before the worker answered")
+        return self._ending(Outcome.LOST, LEFT_OPEN)
 
     def _ending(self, outcome: Outcome, reason: str | None) -> Ending:
         return Ending(outcome=outcome, ended_ms=self._clock.now_ms(), reason=reason)

@@ -22,6 +22,8 @@ from shared.wire import Outcome
 BEAT_SECONDS = 20.0
 GONE_AFTER_LOOKS = 6
 """With the beats between them: a manager that could not reach the record for two minutes is taken for gone."""
+LEFT_OPEN = "the manager ended before the worker answered"
+"""Why a run is lost."""
 
 log = structlog.get_logger()
 
@@ -51,10 +53,9 @@ class Managers:
 
     async def begin(self, now_ms: int) -> int:
         """Close as lost what an earlier life of this manager left open; gives their number."""
-        reason = "the manager ended before the worker answered"
         async with transaction(self._engine, WHAT) as connection:
             await self._write_row(connection)
-            closed = await _close_open(connection, self._name, now_ms, reason)
+            closed = await _close_open(connection, self._name, now_ms, LEFT_OPEN)
         self._meter.left_open += closed
         return closed
 

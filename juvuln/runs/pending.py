@@ -3,140 +3,197 @@
 A row that is appended here outlives the end of the process, however sudden, just as what SQLite has committed without
 waiting for the disk. It takes microseconds, and on the spot, where a transaction takes hundreds and two changes of
 thread. The record's writer brings what is here into the database a moment later, many rows at once, and a run that has
-ended by then once instead of twice. What a manager that was killed left here is brought there when the next one starts.
+ended by then once instead of twice. What a manager that was killed left here is brought there by the next that opens
+the file: only one has it open at a time.
 
-The first line has the names of the columns, each other line is a row, both in JSON. After a power cut the end may be
-missing, or be nonsense: what stands before that counts.
+The first line has the names of the columns, each other line is a row, both in JSON. After a power cut lines may be
+missing, or be nonsense; the others count.
 """
 
 import errno
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
-from pydantic_core import to_json
+from pydantic import TypeAdapter
+from pydantic_core import from_json, to_json
 
-from juvuln.database import sqlite_path
+from juvuln.database import DatabaseError, sqlite_path
 from juvuln.runs.rows import COLUMNS, Row
+from juvuln.runs.tables import WHAT
 
 SUFFIX = "-pending"
 """Of the file's name, behind that of the database."""
 ROOM_BYTES = 4 * 1024 * 1024
-"""With so much in it, rows go straight into the database until it is empty again."""
+"""What does not fit goes straight into the database."""
+SLOW_SECONDS = 0.05
+"""As long as it writes the whole manager waits. Where that took so long it is done without for a while."""
+REST_SECONDS = 10.0
 
 log = structlog.get_logger()
 
 
 class PendingRows:
-    """Open it with :func:`open_pending`. Nobody else writes to its file meanwhile."""
+    """Open it with :func:`open_pending`."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, now_seconds: Callable[[], float] = time.monotonic) -> None:
         self._descriptor = descriptor
-        self._size_bytes = os.fstat(descriptor).st_size
+        self._now_seconds = now_seconds
+        self._written_bytes = os.fstat(descriptor).st_size
         self._lines: list[bytes] = []
         """Not in the file yet."""
+        self._lines_bytes = 0
+        self._is_broken = False
+        """Whether there is half a line at its end, after which nothing may come."""
         self._is_failing = False
+        self._rests_until_seconds = 0.0
         self.added = 0
         """How many rows so far."""
 
     @property
-    def has_room(self) -> bool:
-        return self._size_bytes < ROOM_BYTES
-
-    @property
-    def has_unwritten(self) -> bool:
+    def has_lines(self) -> bool:
         """Whether rows were added that are not in the file yet."""
         return bool(self._lines)
 
     def read(self) -> list[Row]:
-        """What an earlier life left, in the order in which it came. Raises OSError."""
-        with open(self._descriptor, "rb", closefd=False) as file:
-            file.seek(0)
-            lines = file.read().splitlines()
-        rows: list[Row] = []
+        """What an earlier life left: of each run how it ended, or else its claim. Raises DatabaseError."""
         try:
-            names = json.loads(lines[0]) if lines else ()
-            rows.extend(_row(names, line) for line in lines[1:])
-        except (ValueError, TypeError):
-            log.warning("pending_rows_cut_off", left=len(rows), note="as by a power cut; what came later is gone")
-        return rows
+            with open(self._descriptor, "rb", closefd=False) as file:
+                file.seek(0)
+                head, *lines = file.read().splitlines() or [b""]
+        except OSError as error:
+            raise DatabaseError(WHAT, f"its file of pending rows: {error.strerror}") from error
+        if not head:
+            return []
+        found: dict[str, Row] = {}
+        bad = 0
+        read = _reading(head)
+        for line in lines:
+            try:
+                row = read(line)
+            except ValueError:
+                bad += 1
+                continue
+            if row.id not in found or found[row.id].outcome is None:
+                found[row.id] = row
+        log.info("pending_rows_found", runs=len(found))
+        if bad:
+            log.warning("pending_rows_unreadable", rows=bad, note="as after a power cut")
+        return list(found.values())
 
-    def add(self, row: Row) -> None:
-        """Have a row written with the next :meth:`write`."""
-        self._lines.append(to_json(row))
+    def add(self, row: Row) -> bool:
+        """Have a row written with the next :meth:`write`. False if it is not to be in the file."""
+        size_bytes = self._written_bytes + self._lines_bytes
+        if self._is_broken or size_bytes + row.text_bytes > ROOM_BYTES:
+            return False
+        if self._rests_until_seconds and self._now_seconds() < self._rests_until_seconds:
+            return False
+        line = to_json(row)
+        self._lines.append(line)
+        self._lines_bytes += len(line)
         self.added += 1
+        return True
 
     def write(self) -> bool:
         """Write what was added, now. False if that cannot be done; then nothing of it is in the file."""
-        head = () if self._size_bytes else (to_json(COLUMNS),)
+        if not self._lines:
+            return True
+        head = () if self._written_bytes else (to_json(COLUMNS),)
         data = b"\n".join((*head, *self._lines, b""))
         self._lines.clear()
+        self._lines_bytes = 0
+        began_seconds = self._now_seconds()
         try:
             self._append(data)
         except OSError as error:
-            if not self._is_failing:
-                log.warning("pending_rows_not_written", reason=error.strerror)
-            self._is_failing = True
+            self._note_failure(error)
             return False
+        finally:
+            took_seconds = self._now_seconds() - began_seconds
+            if took_seconds > SLOW_SECONDS:
+                self._rests_until_seconds = began_seconds + took_seconds + REST_SECONDS
+                log.warning("pending_rows_slow", seconds=round(took_seconds, 3), rest_seconds=REST_SECONDS)
         self._is_failing = False
         return True
 
     def _append(self, data: bytes) -> None:
         """All of it or nothing. Raises OSError."""
-        before_bytes = self._size_bytes
-        self._size_bytes = ROOM_BYTES  # should it break, nothing is to come after the broken line
+        self._is_broken = True
         try:
             written = os.write(self._descriptor, data)
             if written < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
-            os.ftruncate(self._descriptor, before_bytes)
-            self._size_bytes = before_bytes
+            os.ftruncate(self._descriptor, self._written_bytes)
+            self._is_broken = False
             raise
-        self._size_bytes = before_bytes + written
+        self._written_bytes += written
+        self._is_broken = False
 
     def clear(self) -> None:
         """Forget all rows that were written: they are in the database."""
-        if self._size_bytes:
+        if not self._written_bytes and not self._is_broken:
+            return
+        try:
             os.ftruncate(self._descriptor, 0)
-            self._size_bytes = 0
+        except OSError as error:
+            self._is_broken = True
+            self._note_failure(error)
+            return
+        self._written_bytes = 0
+        self._is_broken = False
+
+    def _note_failure(self, error: OSError) -> None:
+        if not self._is_failing:
+            log.warning("pending_rows_not_written", reason=error.strerror)
+        self._is_failing = True
+
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
-def _row(names: Sequence[str], line: bytes) -> Row:
-    """Of another version's line too, as far as its columns are known. Raises ValueError, TypeError."""
-    values = zip(names, json.loads(line), strict=True)
-    return Row(**{name: value for name, value in values if name in COLUMNS})
+def _reading(head: bytes) -> Callable[[bytes], Row]:
+    """What reads lines of this head. It may be of another version: then columns are missing, or nobody knows them.
 
-
-@contextmanager
-def open_pending(url: str) -> Iterator[PendingRows | None]:
-    """The file for a record in SQLite that is there; None for one in PostgreSQL, where neighbours must see each run.
-
-    There is none either while another process has it open, or if it cannot be opened, which is logged.
+    What it gives raises ValueError for a line that is no row.
     """
-    if not url.startswith("sqlite:"):
-        yield None
-        return
-    path = os.path.realpath(sqlite_path(url)) + SUFFIX
+    rows = TypeAdapter(Row)
+    try:
+        names = TypeAdapter(list[str]).validate_json(head)
+    except ValueError:
+        names = list(COLUMNS)
+
+    def read(line: bytes) -> Row:
+        return rows.validate_python(_by_name(names, from_json(line)), strict=True)
+
+    return read
+
+
+def _by_name(names: Sequence[str], values: object) -> Mapping[str, object]:
+    """Raises ValueError."""
+    if not isinstance(values, list):
+        raise ValueError("not a row")
+    return {name: value for name, value in zip(names, values, strict=True) if name in COLUMNS}
+
+
+def pending_path(url: str) -> str | None:
+    """Where the file of a record in SQLite is; one in PostgreSQL has none, as its managers may be on other machines."""
+    return os.path.realpath(sqlite_path(url)) + SUFFIX if url.startswith("sqlite:") else None
+
+
+def open_pending(path: str) -> PendingRows | None:
+    """None while another process has it open. Raises DatabaseError if it cannot be opened: it may say what nothing
+    else does.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        log.warning("pending_rows_not_opened", path=path, reason=error.strerror)
-        yield None
-        return
-    try:
-        yield PendingRows(descriptor) if _is_ours(descriptor, path) else None
-    finally:
-        os.close(descriptor)
-
-
-def _is_ours(descriptor: int, path: str) -> bool:
+        raise DatabaseError(WHAT, f"{path}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        log.info("pending_rows_not_ours", path=path, reason=error.strerror)
-        return False
-    return True
+    except OSError:
+        os.close(descriptor)
+        return None
+    return PendingRows(descriptor)

@@ -1,11 +1,11 @@
 """The record of runs, kept by one writer.
 
-A claim is answered once it is committed, so that nothing is dispatched that is not on record. Whatever waits when a
-transaction begins goes into it together (group commit): a thousand runs cost about as much as one. An ending that
-cannot be written, for a full disk or a database that is away, is kept and tried again until it can. Beside a record in
-SQLite is a file for what is not in it yet (:mod:`juvuln.runs.pending`): claims of webhooks, which are kept apart by no
-due time, and endings. Whoever reads waits for what is about to be written, so that nobody who knows of a run, or that
-it has ended, finds it otherwise.
+A claim is answered once it outlives this process, so that nothing is dispatched that is not on record. Whatever waits
+when a transaction begins goes into it together (group commit): a thousand runs cost about as much as one. An ending
+that cannot be written, for a full disk or a database that is away, is kept and tried again until it can. Beside a
+record in SQLite is a file for what is not in the database yet (:mod:`juvuln.runs.pending`): claims of webhooks, which
+no due time keeps apart, and endings. Whoever reads waits for what is about to come into the database, so that nobody
+who knows of a run, or that it has ended, finds it otherwise.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from juvuln.database import DatabaseError, RefusedError, open_engine, transactio
 from juvuln.programs import Changes, Program
 from juvuln.runs.batch import Batch, Claim
 from juvuln.runs.followed import all_followed, follow, forget, look_no_further_back
-from juvuln.runs.managers import Managers
+from juvuln.runs.managers import BEAT_SECONDS, LEFT_OPEN, Managers
 from juvuln.runs.meter import RunMeter, WriteMeter
 from juvuln.runs.migrate import migrate
 from juvuln.runs.paused_domains import PausedDomains
-from juvuln.runs.pending import PendingRows
+from juvuln.runs.pending import PendingRows, open_pending, pending_path
 from juvuln.runs.retention import prune_many, prune_old
 from juvuln.runs.rows import Row, claimed_row, ended_row, recorded
 from juvuln.runs.run import Ending, PastEnding, RecordedRun, Run
@@ -43,8 +43,11 @@ RETRY_SECONDS = 1.0
 LOOKUPS_AT_ONCE = 2
 """Of how programs did before. Thousands may fail together, and more at once would wait too long for a connection."""
 ENDING_DELAY_SECONDS = 0.005
+"""How long they wait for a claim, and for each other, to share a transaction with."""
 PENDING_DELAY_SECONDS = 0.05
-"""The same for what stands in the file of pending rows, and so survives the end of this process."""
+"""The same for what is in the file of pending rows, where it is safe."""
+PATIENCE_SECONDS = 1.0
+"""How long a start waits for that file: its last owner may be about to end. Longer, and it is a neighbour's."""
 ROOM_BYTES = 8 * 1024 * 1024
 """For the logs and errors of one transaction, which takes less than a second then. After a while in which the record
 could not be written there may be hundreds of times as many, more than a database takes at once, or in its time."""
@@ -60,7 +63,12 @@ class RunRecord:
     """Open it with :func:`open_record`."""
 
     def __init__(
-        self, engine: AsyncEngine, writing: Writing, manager: str, report_problem: Callable[[str | None], None]
+        self,
+        engine: AsyncEngine,
+        writing: Writing,
+        manager: str,
+        report_problem: Callable[[str | None], None],
+        pending_path: str | None,
     ) -> None:
         self._engine = engine
         self._writing = writing
@@ -74,13 +82,14 @@ class RunRecord:
         self.paused_domains = PausedDomains(engine)
         self._claims: list[Claim] = []
         self._endings: list[Row] = []
+        self._pending_path = pending_path
         self._pending: PendingRows | None = None
         self._open: dict[str, Row] = {}
-        """Runs that only stand in the file of pending rows, by id."""
+        """Runs whose claim is only in the file of pending rows, by id."""
         self._timer: asyncio.TimerHandle | None = None
         """Wakes the writer for what nobody waits for."""
         self._said = 0
-        """How many runs were closed, or written to that file, so far."""
+        """How many runs were closed, or claimed in that file, so far."""
         self._settled = 0
         """How many of these are in the database."""
         self._attempted = News()
@@ -117,24 +126,19 @@ class RunRecord:
         return added
 
     async def claim_call(self, run: Run) -> None:
-        """Put a run on record that is for no due time. It survives the end of this process, but not always a power cut.
+        """Put a run on record that is for no due time. It outlives this process, but not always a power cut.
 
-        Raises DatabaseError; then it is not on record.
+        Raises DatabaseError; then it is not on record. Should the database refuse later what is in it, which would
+        take a trigger or the like that is not ours, nobody hears of that but the log.
         """
         row = claimed_row(run, self.manager)
-        if self.failing or not self._is_pending(row):
+        if self.failing or self._pending is None or not (self._pending.add(row) and self._pending.write()):
             await self.claim([run])
             return
         self.meter.note_claimed(run)
         self._open[run.id] = row
-        self._write_soon()
-
-    def _is_pending(self, row: Row) -> bool:
-        """Whether it stands in the file of pending rows now."""
-        if self._pending is None or not self._pending.has_room:
-            return False
-        self._pending.add(row)
-        return self._pending.write()
+        self._said += 1
+        self._write_within(PENDING_DELAY_SECONDS)
 
     def _count(self, claimed: Sequence[Run], ended: Sequence[tuple[Run, Ending]], added: Collection[str]) -> None:
         """Count what is on record now."""
@@ -158,22 +162,38 @@ class RunRecord:
         row = ended_row(run, self.manager, ending)
         self._open.pop(run.id, None)
         self._endings.append(row)
-        if self._pending is not None and self._pending.has_room:
-            if not self._pending.has_unwritten:
-                # Those that end in the same turn of the loop are written together.
-                self._loop.call_soon(self._pending.write)
-            self._pending.add(row)
-        self._write_soon()
-
-    def _write_soon(self) -> None:
-        """Nobody waits for it, so it waits a moment for others to share a transaction with."""
         self._said += 1
+        self._write_within(PENDING_DELAY_SECONDS if self._add_pending(row) else ENDING_DELAY_SECONDS)
+
+    def _add_pending(self, row: Row) -> bool:
+        """Have an ending in the file of pending rows with the end of this turn. False if it has no place there."""
+        if self._pending is None:
+            return False
+        is_first = not self._pending.has_lines
+        if not self._pending.add(row):
+            return False
+        if is_first:
+            # Before any answer: whoever sends one does so later in this turn or in one of the next.
+            self._loop.call_soon(self._write_pending, self._pending)
+        return True
+
+    def _write_pending(self, pending: PendingRows) -> None:
+        if not pending.write():
+            self._write_within(ENDING_DELAY_SECONDS)
+
+    def _write_within(self, seconds: float) -> None:
+        """Wake the writer then at the latest."""
         self._idle.clear()
-        if self._pending is not None and not self._pending.has_room:
-            self._work.set()
-        elif self._timer is None:
-            delay_seconds = ENDING_DELAY_SECONDS if self._pending is None else PENDING_DELAY_SECONDS
-            self._timer = self._loop.call_later(delay_seconds, self._work.set)
+        at = self._loop.time() + seconds
+        if self._timer is not None and self._timer.when() <= at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self._work.set()
 
     async def flush(self) -> None:
         """Wait until everything said so far is written."""
@@ -269,20 +289,50 @@ class RunRecord:
             await look_no_further_back(connection, ended_before_ms)
         return await prune_old(self._engine, ended_before_ms) + await prune_many(self._engine, keep_per_program)
 
-    async def keep_pending(self, pending: PendingRows) -> None:
-        """Put on record what an earlier life left in that file, and use it from now on. Raises DatabaseError.
+    async def take_pending(self, now_ms: int, *, patience_seconds: float = 0.0) -> int:
+        """Use the file of pending rows from now on, unless a neighbour has it for longer than that.
 
-        To be called before anything else is written.
+        Gives back when what an earlier owner left there is in the database; what that left open is lost, and gives how
+        many. The writer must be at work. Raises DatabaseError.
         """
-        try:
-            rows = pending.read()
-        except OSError as error:
-            raise DatabaseError(WHAT, f"its file of pending rows: {error.strerror}") from error
-        batch = Batch(owed=[row for row in rows if row.outcome is None], endings=[row for row in rows if row.outcome])
-        if rows and not await self._write_or_keep(batch):
-            raise DatabaseError(WHAT, "what an earlier life left pending cannot be written")
-        pending.clear()
+        if self._pending_path is None or self._pending is not None:
+            return 0
+        until_seconds = self._loop.time() + patience_seconds
+        while (pending := open_pending(self._pending_path)) is None:
+            if self._loop.time() >= until_seconds:
+                return 0
+            await asyncio.sleep(PATIENCE_SECONDS / 10)
         self._pending = pending
+        if not (rows := pending.read()):
+            pending.clear()  # of what is no row
+            return 0
+        left_open = [row.ended(_left_open(now_ms)) for row in rows if row.outcome is None]
+        self._endings += [*(row for row in rows if row.outcome is not None), *left_open]
+        self.meter.left_open += len(left_open)
+        self._said += 1
+        self._write_within(0)
+        await self._written()
+        if self.failing:
+            raise DatabaseError(WHAT, "what an earlier life left pending cannot be written now")
+        return len(left_open)
+
+    def leave_pending(self) -> None:
+        """Let another process have that file."""
+        if self._pending is not None:
+            self._pending.close()
+            self._pending = None
+
+    async def watch_pending(self, now_ms: Callable[[], int]) -> None:
+        """For ever: take the file of pending rows when a neighbour that had it is gone."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            try:
+                left_open = await self.take_pending(now_ms())
+            except DatabaseError as error:
+                log.error("pending_rows_not_taken", reason=error.reason)
+            else:
+                if left_open:
+                    log.warning("runs_lost_with_a_neighbour", count=left_open)
 
     async def write(self) -> None:
         """The writer: for ever, everything that waits in one transaction."""
@@ -296,13 +346,13 @@ class RunRecord:
                 self._idle.set()
                 continue
             self._is_crowded = len(self._claims) > 1
-            said, pending = self._said, self._pending.added if self._pending is not None else 0
+            said, added = self._said, self._pending.added if self._pending is not None else 0
             if await self._write_or_keep(self._next_batch()):
                 self.failing = False
                 self._settled = said
-                if self._pending is not None and self._pending.added == pending:
-                    self._pending.clear()
                 self._attempted.tell()
+                if self._pending is not None and self._pending.added == added:
+                    self._pending.clear()
                 self._report_problem(None)
                 if not self._has_work:
                     self._idle.set()
@@ -364,10 +414,11 @@ class RunRecord:
         log.error("record_not_written", reason=reason, claims=len(whole.claims), endings=len(whole.endings))
 
     async def _written(self) -> None:
-        """Wait until the runs closed so far are so on record; while it cannot be written nobody waits."""
+        """Wait until what was said so far is in the database; while it cannot be written nobody waits."""
         said = self._said
+        if self._settled < said:
+            self._write_within(ENDING_DELAY_SECONDS)
         while self._settled < said and not self.failing:
-            self._work.set()
             await self._attempted.wait()
 
     async def _all(self, query: Select[Any]) -> Sequence[Any]:
@@ -387,9 +438,11 @@ async def open_record(url: str, manager: str, report_problem: Callable[[str | No
     try:
         await migrate(engine, WHAT)
         writing = open_writing(url)
+        record = RunRecord(engine, writing, manager, report_problem, pending_path(url))
         try:
-            yield RunRecord(engine, writing, manager, report_problem)
+            yield record
         finally:
+            record.leave_pending()
             await writing.close()
     finally:
         await engine.dispose()
@@ -426,6 +479,10 @@ def _bare(row: Row, refusal: str) -> Row:
     reason = f"its details could not be written: {refusal}"
     assert row.outcome is not None, "it is that of an ending"
     return row.ended(Ending(Outcome(row.outcome), row.ended_ms or 0, reason))
+
+
+def _left_open(now_ms: int) -> Ending:
+    return Ending(Outcome.LOST, ended_ms=now_ms, reason=LEFT_OPEN)
 
 
 def _not_started(claimed_ms: int) -> Ending:

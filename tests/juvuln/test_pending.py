@@ -1,5 +1,7 @@
 """Rows that are on record, but not in its database yet."""
 
+import errno
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from juvuln.clock import new_run_id
-from juvuln.runs.pending import PendingRows, open_pending
+from juvuln.database import DatabaseError
+from juvuln.runs.pending import PendingRows, open_pending, pending_path
 from juvuln.runs.rows import COLUMNS, Row, claimed_row, ended_row
 from juvuln.runs.run import Ending, Run, Trigger
 from shared.wire import Outcome
@@ -22,6 +25,7 @@ def a_run(number: int) -> Run:
 
 RUN = a_run(1)
 CLAIMED = claimed_row(RUN, "manager")
+OTHER = claimed_row(a_run(2), "manager")
 ENDED = ended_row(RUN, "manager", Ending(Outcome.FAILED, NOW_MS + 5, reason='a\nb "c" é', duration_ms=0.25))
 
 
@@ -30,24 +34,29 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "record.db-pending"
 
 
+def opened(file: Path) -> PendingRows:
+    pending = open_pending(str(file))
+    assert pending is not None
+    return pending
+
+
 @pytest.fixture
-def pending(tmp_path: Path) -> Iterator[PendingRows]:
-    with open_pending(f"sqlite:///{tmp_path}/record.db") as opened:
-        assert opened is not None
-        yield opened
+def pending(file: Path) -> Iterator[PendingRows]:
+    made = opened(file)
+    yield made
+    made.close()
 
 
 def written(pending: PendingRows, *rows: Row) -> bool:
-    for row in rows:
-        pending.add(row)
-    return pending.write()
+    return all(pending.add(row) for row in rows) and pending.write()
 
 
-def test_rows_come_back_as_they_were_and_in_their_order(pending: PendingRows) -> None:
+def test_of_each_run_the_first_ending_comes_back_or_else_its_claim(pending: PendingRows) -> None:
     assert pending.read() == []
     assert written(pending, CLAIMED)
-    assert written(pending, ENDED, CLAIMED)
-    assert pending.read() == [CLAIMED, ENDED, CLAIMED]
+    assert pending.read() == [CLAIMED]
+    assert written(pending, OTHER, ENDED, CLAIMED, ENDED._replace(outcome="lost"))
+    assert pending.read() == [ENDED, OTHER]
     pending.clear()
     assert pending.read() == []
     assert written(pending, ENDED)
@@ -58,17 +67,32 @@ def test_only_its_owner_may_read_the_file(pending: PendingRows, file: Path) -> N
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("end", [b'["018', b"\0" * 700, b'\n\n["x"]\n', b"\xff\xfe\n", b"5\n", b"{}\n"])
-def test_what_stands_before_a_broken_end_counts(pending: PendingRows, file: Path, end: bytes) -> None:
-    written(pending, CLAIMED, ENDED)
-    with file.open("ab") as opened:
-        opened.write(end)
-    assert pending.read() == [CLAIMED, ENDED]
+@pytest.mark.parametrize(
+    "nonsense",
+    [b'["018\n', b"\0" * 700 + b"\n", b'\n\n["x"]\n', b"\xff\xfe\n", b"5\n", b"{}\n", b"[" * 100_000 + b"\n"],
+)
+def test_lines_that_are_no_rows_leave_the_others_good(pending: PendingRows, file: Path, nonsense: bytes) -> None:
+    written(pending, CLAIMED)
+    with file.open("ab") as end:
+        end.write(nonsense)
+    written(pending, OTHER)
+    assert pending.read() == [CLAIMED, OTHER]
+    with file.open("ab") as end:
+        end.write(nonsense.rstrip(b"\n"))
+    assert pending.read() == [CLAIMED, OTHER]
 
 
-def test_a_broken_start_leaves_nothing(pending: PendingRows, file: Path) -> None:
-    file.write_bytes(b"\0\0\0\n" * 10)
-    assert pending.read() == []
+def test_a_row_of_wrong_types_is_none(pending: PendingRows, file: Path) -> None:
+    written(pending, CLAIMED, OTHER)
+    file.write_bytes(file.read_bytes().replace(b'"manager",null', b'"manager",["x"]', 1))
+    assert pending.read() == [OTHER]
+
+
+def test_a_broken_head_is_that_of_this_version(pending: PendingRows, file: Path) -> None:
+    written(pending, CLAIMED)
+    _, line = file.read_bytes().splitlines()
+    file.write_bytes(b"\0\0\0\n" + line + b"\n")
+    assert pending.read() == [CLAIMED]
 
 
 def test_rows_of_a_version_with_other_columns_are_understood(pending: PendingRows, file: Path) -> None:
@@ -92,38 +116,71 @@ def test_a_disk_that_is_full_is_told_and_leaves_no_half_row(pending: PendingRows
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert pending.read() == [CLAIMED]
     assert written(pending, ENDED)
-    assert pending.read() == [CLAIMED, ENDED]
+    assert pending.read() == [ENDED]
 
 
-def test_it_has_room_for_some_megabytes_and_again_when_it_was_cleared(pending: PendingRows) -> None:
+def test_it_has_room_for_some_megabytes_and_again_when_it_was_cleared(pending: PendingRows, file: Path) -> None:
     long = ENDED._replace(log="x" * 1_000_000)
-    count = 0
-    while pending.has_room:
-        assert written(pending, long)
-        count += 1
-    assert count == 5
+    assert [pending.add(long) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert pending.write()
+    assert not pending.add(long)
+    assert file.stat().st_size < 4 * 1024 * 1024
     pending.clear()
-    assert pending.has_room
+    assert not pending.add(ENDED._replace(log="x" * 5_000_000))
+    assert written(pending, long)
 
 
-def test_a_second_manager_on_the_record_has_none_until_the_first_is_gone(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/record.db"
-    with open_pending(url) as first:
-        assert first is not None
-        assert written(first, CLAIMED)
-        with open_pending(url) as second:
-            assert second is None
-    with open_pending(url) as third:
-        assert third is not None
-        assert third.read() == [CLAIMED]
+def test_a_file_that_was_slow_rests_for_a_while(file: Path) -> None:
+    times = iter([0.0, 0.01, 5.0, 5.2, 10.0, 15.3, 15.3, 15.3])
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    pending = PendingRows(descriptor, lambda: next(times))
+    assert written(pending, CLAIMED)
+    assert written(pending, ENDED)  # takes 0.2 s
+    assert not pending.add(OTHER)  # at 10
+    assert written(pending, OTHER)  # at 15.3
+    assert pending.read() == [ENDED, OTHER]
+    pending.close()
 
 
-def test_a_record_in_postgresql_has_none(tmp_path: Path) -> None:
-    with open_pending("postgresql://localhost/record") as opened:
-        assert opened is None
+def test_a_file_that_ends_with_half_a_line_is_not_used_before_it_was_cleared(
+    pending: PendingRows, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truncate, write = os.ftruncate, os.write
+
+    def fail(*_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:-9]))
+    monkeypatch.setattr(os, "ftruncate", fail)
+    assert not written(pending, CLAIMED)
+    monkeypatch.setattr(os, "write", write)
+    assert not pending.add(OTHER)
+    pending.clear()
+    assert not pending.add(OTHER)
+    monkeypatch.setattr(os, "ftruncate", truncate)
+    pending.clear()
+    assert written(pending, OTHER)
+    assert pending.read() == [OTHER]
 
 
-def test_a_file_that_cannot_be_opened_is_done_without(tmp_path: Path, file: Path) -> None:
+def test_one_process_has_the_file_at_a_time(file: Path) -> None:
+    first = opened(file)
+    assert written(first, CLAIMED)
+    assert open_pending(str(file)) is None
+    first.close()
+    second = opened(file)
+    assert second.read() == [CLAIMED]
+    second.close()
+
+
+def test_it_is_beside_the_file_of_a_record_in_sqlite_and_of_no_other(tmp_path: Path) -> None:
+    assert pending_path(f"sqlite:///{tmp_path}/record.db") == str(tmp_path / "record.db-pending")
+    (tmp_path / "link.db").symlink_to(tmp_path / "record.db")
+    assert pending_path(f"sqlite:///{tmp_path}/link.db") == str(tmp_path / "record.db-pending")
+    assert pending_path("postgresql://localhost/record") is None
+
+
+def test_a_file_that_cannot_be_opened_is_an_error_for_it_may_say_what_nothing_else_does(file: Path) -> None:
     file.mkdir()
-    with open_pending(f"sqlite:///{tmp_path}/record.db") as opened:
-        assert opened is None
+    with pytest.raises(DatabaseError, match=r"record\.db-pending: Is a directory"):
+        open_pending(str(file))

@@ -10,7 +10,6 @@ import pytest
 from juvuln.clock import new_run_id
 from juvuln.database import DatabaseError, RefusedError
 from juvuln.runs.batch import Batch
-from juvuln.runs.pending import open_pending
 from juvuln.runs.record import RunRecord, open_record
 from juvuln.runs.run import Ending, Run, Trigger
 from shared.wire import Outcome
@@ -19,6 +18,7 @@ from tests.support.waiting import until
 
 NOW_MS = 1_700_000_000_000
 SUCCEEDED = Ending(Outcome.SUCCEEDED, ended_ms=NOW_MS + 5)
+LEFT = Ending(Outcome.LOST, ended_ms=NOW_MS + 9, reason="the manager ended before the worker answered")
 
 
 def call(number: int) -> Run:
@@ -31,18 +31,16 @@ def routine(number: int) -> Run:
 
 
 @asynccontextmanager
-async def life(folder: Path, *, writes: bool = True) -> AsyncIterator[RunRecord]:
-    """Of a manager, which is gone at its end without another word; one that does not write never comes that far."""
-    url = f"sqlite:///{folder}/record.db"
-    async with open_record(url, "manager", lambda _: None) as record:
-        with open_pending(url) as pending:
-            assert pending is not None
-            await record.keep_pending(pending)
+async def life(folder: Path, name: str = "manager") -> AsyncIterator[RunRecord]:
+    """Of a manager, which is gone at its end without another word."""
+    async with open_record(f"sqlite:///{folder}/record.db", name, lambda _: None) as record:
+        writer = asyncio.create_task(record.write())
+        try:
+            await record.take_pending(NOW_MS + 9)
             await record.managers.begin(NOW_MS + 9)
-            writer = asyncio.create_task(record.write()) if writes else None
             yield record
-            if writer is not None:
-                writer.cancel()
+        finally:
+            writer.cancel()
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ async def test_what_a_manager_that_was_killed_had_not_in_its_database_is_there_a
     tmp_path: Path,
 ) -> None:
     ended, still_open = call(1), call(2)
-    async with life(tmp_path, writes=False) as record:
+    async with life(tmp_path) as record:
         await record.claim_call(ended)
         await record.claim_call(still_open)
         record.close(ended, SUCCEEDED)
@@ -98,10 +96,7 @@ async def test_what_a_manager_that_was_killed_had_not_in_its_database_is_there_a
         assert pending_bytes(tmp_path) == 0
         found = await endings(record)
     assert found[ended.id] == SUCCEEDED
-    lost = found[still_open.id]
-    assert lost is not None
-    assert lost.outcome is Outcome.LOST
-    assert len(found) == 2
+    assert found == {ended.id: SUCCEEDED, still_open.id: LEFT}
 
 
 async def test_an_ending_that_was_not_in_the_database_when_the_manager_was_killed_counts_for_a_routine_too(
@@ -128,9 +123,7 @@ async def test_what_is_brought_there_twice_is_there_once(tmp_path: Path) -> None
     (tmp_path / "record.db-pending").write_bytes(rows)
     async with life(tmp_path) as record:
         found = await endings(record)
-    assert found[it.id] == SUCCEEDED
-    assert found[other.id] is not None
-    assert len(found) == 2
+    assert found == {it.id: SUCCEEDED, other.id: LEFT}
 
 
 async def test_while_the_database_cannot_be_written_no_call_is_taken_and_afterwards_all_is_there(
@@ -162,7 +155,7 @@ async def test_a_file_that_is_full_or_cannot_be_written_is_done_without(
     record: RunRecord, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     calls = [call(number) for number in range(8)]
-    monkeypatch.setattr("juvuln.runs.pending.ROOM_BYTES", 600)
+    monkeypatch.setattr("juvuln.runs.pending.ROOM_BYTES", 1000)
     for each in calls[:4]:
         await record.claim_call(each)
         record.close(each, SUCCEEDED)
@@ -193,3 +186,38 @@ async def test_a_call_that_the_database_refuses_ends_on_record_all_the_same(
     record.close(bad, SUCCEEDED)
     record.close(good, SUCCEEDED)
     assert await endings(record) == {bad.id: SUCCEEDED, good.id: SUCCEEDED}
+
+
+async def test_a_reader_has_what_is_pending_written_once_for_many_readers(record: RunRecord) -> None:
+    calls = [call(number) for number in range(50)]
+    for each in calls:
+        await record.claim_call(each)
+    before = record.writes.rows.count
+    await asyncio.gather(*[record.get("test", each.id) for each in calls])
+    assert record.writes.rows.count == before + 1
+
+
+async def test_a_neighbour_takes_the_file_over_when_its_owner_is_gone(tmp_path: Path) -> None:
+    ended, still_open, later = call(1), call(2), call(3)
+    async with life(tmp_path, "one") as one, life(tmp_path, "two") as two:
+        assert two._pending is None
+        await two.claim_call(later)  # goes without
+        two.close(later, SUCCEEDED)
+        await one.claim_call(ended)
+        await one.claim_call(still_open)
+        one.close(ended, SUCCEEDED)
+        await asyncio.sleep(0)
+        one.leave_pending()
+        assert await two.take_pending(NOW_MS + 9) == 1
+        assert await endings(two) == {ended.id: SUCCEEDED, still_open.id: LEFT, later.id: SUCCEEDED}
+        assert two.meter.left_open == 1
+
+
+async def test_a_start_waits_a_moment_for_the_file_of_one_that_ends(tmp_path: Path) -> None:
+    async with life(tmp_path) as one:
+        asyncio.get_running_loop().call_later(0.3, one.leave_pending)
+        async with open_record(f"sqlite:///{tmp_path}/record.db", "manager", lambda _: None) as two:
+            writer = asyncio.create_task(two.write())
+            await two.take_pending(NOW_MS + 9, patience_seconds=30)
+            assert two._pending is not None
+            writer.cancel()
