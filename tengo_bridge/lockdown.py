@@ -142,14 +142,9 @@ def close_descriptors(stream: int) -> None:
 def stand_back_for_daemons() -> None:
     """Leave the processor and, should it run out, the memory of the machine to the daemons.
 
-    A program that loops takes no more than what it is due; the worker that has to end it must not wait for that. And
-    one that wakes up does not push a daemon aside that is at work.
+    A program that loops takes no more than what it is due; the worker that has to end it must not wait for that.
     """
     os.nice(NICENESS)
-    try:  # noqa: SIM105 - without contextlib, which each executor would have to load
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    except OSError:
-        pass  # a container may filter this call, or have nothing of the kind, and nothing depends on it
     score = "/proc/self/oom_score_adj"
     highest = max(OOM_SCORE, int(_text(score)))
     with open(score, "w", encoding="ascii") as file:
