@@ -86,8 +86,9 @@ class RunRecord:
         self._pending: PendingRows | None = None
         self._open: dict[str, Row] = {}
         """Runs whose claim is only in the file of pending rows, by id."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         """Wakes the writer for what nobody waits for."""
+        self._wakes_at_seconds = 0.0
         self._said = 0
         """How many runs were closed, or claimed in that file, so far."""
         self._settled = 0
@@ -184,12 +185,13 @@ class RunRecord:
     def _write_within(self, seconds: float) -> None:
         """Wake the writer then at the latest."""
         self._idle.clear()
-        at = self._loop.time() + seconds
-        if self._timer is not None and self._timer.when() <= at:
-            return
+        at_seconds = self._loop.time() + seconds
         if self._timer is not None:
+            if self._wakes_at_seconds <= at_seconds:
+                return
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._wake)
+        self._wakes_at_seconds = at_seconds
+        self._timer = self._loop.call_later(seconds, self._wake)
 
     def _wake(self) -> None:
         self._timer = None
