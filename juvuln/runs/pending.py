@@ -151,6 +151,9 @@ class PendingRows:
         self._is_failing = True
 
     def close(self) -> None:
+        """Nothing more is written after this."""
+        self._lines.clear()
+        self._is_broken = True
         os.close(self._descriptor)
 
 
