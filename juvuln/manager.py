@@ -41,7 +41,8 @@ from juvuln.programs import Changes, Program
 from juvuln.routine_runs import RoutineRuns
 from juvuln.run_logs import RunLogs
 from juvuln.runner import Runner
-from juvuln.runs.record import PATIENCE_SECONDS, RunRecord, open_record
+from juvuln.runs.record import RunRecord, open_record
+from juvuln.runs.writer import PATIENCE_SECONDS
 from juvuln.scheduler import Scheduler
 from juvuln.signing import CompileCheck
 from juvuln.tokens import Tokens

@@ -28,8 +28,9 @@ from juvuln.due import (
 from juvuln.programs import Changes, Program, ProgramKey
 from juvuln.routine import Planning, Routine
 from juvuln.routine_runs import RoutineRuns
-from juvuln.runs.record import ClaimInDoubtError, RunRecord
+from juvuln.runs.record import RunRecord
 from juvuln.runs.run import Ending, Run, Trigger
+from juvuln.runs.writer import ClaimInDoubtError
 from juvuln.schedule import ScheduleError
 from shared.wire import Outcome, ProgramType
 

@@ -480,7 +480,7 @@ async def test_much_that_was_logged_is_written_in_several_transactions(
     claimed = [run(number, NOW_MS + number) for number in range(6)]
     await record.claim(claimed)
     monkeypatch.setattr(record, "_write_batch", note)
-    monkeypatch.setattr("juvuln.runs.record.ROOM_BYTES", 3000)
+    monkeypatch.setattr("juvuln.runs.writer.ROOM_BYTES", 3000)
     for each, length in zip(claimed, [1000, 1000, 5000, 1000, 1000, 0], strict=True):
         line = LogLine(at_ms=NOW_MS, level="info", message="x" * length)
         record.close(each, Ending(Outcome.SUCCEEDED, ended_ms=NOW_MS, log=[line]))

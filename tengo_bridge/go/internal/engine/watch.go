@@ -29,6 +29,8 @@ type watch struct {
 	wakeUp chan struct{}
 	stop   chan struct{}
 
+	processors processors
+
 	relieving sync.RWMutex // held while memory is set free
 	victim    *run         // that was ended for it, until it is seen to have left; whoever frees memory reads and changes it
 }
@@ -38,7 +40,9 @@ func newWatch(runs *table[uint32, *run], heapBytes int64) *watch {
 	if heapBytes == 0 {
 		heapBytes = math.MaxInt64
 	}
-	return &watch{runs: runs, limit: heapBytes, wakeUp: make(chan struct{}, 1), stop: make(chan struct{})}
+	return &watch{
+		runs: runs, limit: heapBytes, wakeUp: make(chan struct{}, 1), stop: make(chan struct{}), processors: newProcessors(),
+	}
 }
 
 // wake makes it look, until no run is under way any more. It never waits.
@@ -55,8 +59,10 @@ func (w *watch) admit() {
 	defer w.relieving.RUnlock()
 }
 
-// watch looks at the memory while there are runs, until the watch is stopped.
+// watch looks at the memory, and for how long they have gone on, while there are runs, until the watch is stopped.
 func (w *watch) watch() {
+	w.processors.useOne()
+	defer w.processors.useAll()
 	for {
 		select {
 		case <-w.wakeUp:
@@ -65,9 +71,22 @@ func (w *watch) watch() {
 		}
 		for w.runs.size() > 0 && w.waits(w.interval()) {
 			w.look()
+			w.shareProcessors()
 		}
+		w.processors.useOne()
 		w.forget()
 	}
+}
+
+// shareProcessors has them all in use while a run goes on for longer than from one look to the next.
+func (w *watch) shareProcessors() {
+	for _, each := range w.runs.values() {
+		if time.Since(each.started) > watchEvery {
+			w.processors.useAll()
+			return
+		}
+	}
+	w.processors.useOne()
 }
 
 func (w *watch) look() {
