@@ -19,8 +19,8 @@ from shared.wire import Task
 
 MAX_HELD = 16_384
 BEGUN_AT_ONCE = 1024
-"""So many are begun in a turn of the loop. They run while the next are begun. How they ended is not looked at meanwhile,
-for that would hold up the start of the others."""
+"""So many are begun in a turn of the loop, and run while the next are begun. How they ended is not looked at meanwhile:
+that would hold up the start of the others."""
 LOOK_SECONDS = 0.002
 """When it is looked again whether there is a turn for one whose time has come."""
 PATIENCE_SECONDS = 1.0
