@@ -42,6 +42,7 @@ from juvuln.routine_runs import RoutineRuns
 from juvuln.run_logs import RunLogs
 from juvuln.runner import Runner
 from juvuln.runs.record import RunRecord, open_record
+from juvuln.runs.tables import WHAT
 from juvuln.runs.writer import PATIENCE_SECONDS
 from juvuln.scheduler import Scheduler
 from juvuln.signing import CompileCheck
@@ -220,6 +221,8 @@ async def _writing_record(settings: JuvulnSettings, clock: Clock, readiness: Rea
         try:
             now_ms = clock.now_ms()
             left_open = await record.take_pending(now_ms, patience_seconds=PATIENCE_SECONDS)
+            if record.failing:
+                raise DatabaseError(WHAT, "what an earlier life left pending cannot be written")
             left_open += await record.managers.begin(now_ms)
             if left_open:
                 log.warning("runs_lost_in_an_earlier_life", count=left_open)

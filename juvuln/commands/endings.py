@@ -2,13 +2,9 @@
 
 import io
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
-from types import FrameType
 from typing import ParamSpec
 
 import typer
@@ -18,7 +14,6 @@ from shared.errors import SelfhostError
 from shared.start import report_error
 
 PROGRAM = "juvuln"
-INSIST_SECONDS = 0.2
 
 P = ParamSpec("P")
 
@@ -33,8 +28,7 @@ def ends_well_or_says_why(command: Callable[P, None]) -> Callable[P, None]:
     def work(*arguments: P.args, **options: P.kwargs) -> None:
         _print_what_cannot_be_printed()
         try:
-            with _heard_when_interrupted():
-                command(*arguments, **options)
+            command(*arguments, **options)
             sys.stdout.flush()
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from None
@@ -47,29 +41,6 @@ def ends_well_or_says_why(command: Callable[P, None]) -> Callable[P, None]:
             raise _ended(error) from None
 
     return work
-
-
-@contextmanager
-def _heard_when_interrupted() -> Iterator[None]:
-    """Have Ctrl-C come again until it is heard: Python drops an exception that comes up while an object is cleared
-    away, as the answer of each call is, and a command that looks again and again would never end.
-    """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield  # who has started the command wants it otherwise
-        return
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGALRM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    signal.setitimer(signal.ITIMER_REAL, INSIST_SECONDS)
-    raise KeyboardInterrupt
 
 
 def _ended(error: SelfhostError) -> typer.Exit:

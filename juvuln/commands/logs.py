@@ -9,6 +9,7 @@ import typer
 from juvuln.commands.arguments import ProgramArgument
 from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect, warn
 from juvuln.commands.endings import ends_well_or_says_why
+from juvuln.commands.interrupts import heard_when_interrupted
 from juvuln.commands.runs import LimitOption
 from juvuln.commands.terminal import Terminal, standard_output
 
@@ -46,10 +47,11 @@ def print_logs(
     else:
         seen = look()
         events = (event for ended in (seen.ended if seen else ()) for event in from_record(ended))
-    for event in events:
-        text = _as_json(event) if as_json else _as_text(event, terminal)
-        if text is not None:
-            print(text, flush=True)
+    with heard_when_interrupted():
+        for event in events:
+            text = _as_json(event) if as_json else _as_text(event, terminal)
+            if text is not None:
+                print(text, flush=True)
 
 
 def _look(client: "ApiClient", uuid: str, run: str | None, limit: int) -> Callable[[], "Look | None"]:

@@ -11,6 +11,7 @@ import typer
 from juvuln.commands.arguments import OptionalProgramArgument
 from juvuln.commands.connection import DomainOption, ProfileOption, ServerOption, TokenOption, connect, warn
 from juvuln.commands.endings import ends_well_or_says_why
+from juvuln.commands.interrupts import heard_when_interrupted
 from juvuln.commands.output import JsonOption, QuietOption, print_json
 from juvuln.commands.terminal import standard_output
 
@@ -54,7 +55,8 @@ def list_runs(
     if watch:
         # All runs are watched, since those that are under way may yet end as is asked for.
         runs = RunWatch(lambda most, before: client.runs(uuid, most, before), limit)
-        _watch(runs, outcome or (), as_json=as_json, quiet=quiet, with_log=log)
+        with heard_when_interrupted():
+            _watch(runs, outcome or (), as_json=as_json, quiet=quiet, with_log=log)
     elif as_json:
         print_json(found)
     elif quiet:

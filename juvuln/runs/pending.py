@@ -22,12 +22,16 @@ from pydantic_core import from_json, to_json
 
 from juvuln.database import DatabaseError, sqlite_path
 from juvuln.runs.rows import COLUMNS, Row
+from juvuln.runs.run import Trigger
 from juvuln.runs.tables import WHAT
+from shared.wire import Outcome
 
 SUFFIX = "-pending"
 """Of the file's name, behind that of the database."""
 ROOM_BYTES = 4 * 1024 * 1024
 """What does not fit goes straight into the database."""
+CLAIMS_ROOM_BYTES = ROOM_BYTES * 3 // 4
+"""With so much in it, only endings of runs that are there already are added, so that it is soon left alone and cleared."""
 SLOW_SECONDS = 0.05
 """As long as it writes the whole manager waits. Where that took so long it is done without for a while."""
 REST_SECONDS = 10.0
@@ -45,8 +49,10 @@ class PendingRows:
         self._lines: list[bytes] = []
         """Not in the file yet."""
         self._lines_bytes = 0
-        self._is_broken = False
-        """Whether there is half a line at its end, after which nothing may come."""
+        self._ids: set[str] = set()
+        """Of the runs that were added since it was cleared."""
+        self._must_be_cleared = False
+        """Before anything is added: there is half a line at its end, or what an earlier owner left, of any version."""
         self._is_failing = False
         self._rests_until_seconds = 0.0
         self.added = 0
@@ -58,7 +64,7 @@ class PendingRows:
         return bool(self._lines)
 
     def read(self) -> list[Row]:
-        """What an earlier life left: of each run how it ended, or else its claim. Raises DatabaseError."""
+        """What an earlier owner left: of each run how it ended, or else its claim. Raises DatabaseError."""
         try:
             with open(self._descriptor, "rb", closefd=False) as file:
                 file.seek(0)
@@ -67,6 +73,7 @@ class PendingRows:
             raise DatabaseError(WHAT, f"its file of pending rows: {error.strerror}") from error
         if not head:
             return []
+        self._must_be_cleared = True
         found: dict[str, Row] = {}
         bad = 0
         read = _reading(head)
@@ -86,13 +93,16 @@ class PendingRows:
     def add(self, row: Row) -> bool:
         """Have a row written with the next :meth:`write`. False if it is not to be in the file."""
         size_bytes = self._written_bytes + self._lines_bytes
-        if self._is_broken or size_bytes + row.text_bytes > ROOM_BYTES:
+        if self._must_be_cleared or size_bytes + row.text_bytes > ROOM_BYTES:
+            return False
+        if size_bytes > CLAIMS_ROOM_BYTES and row.id not in self._ids:
             return False
         if self._rests_until_seconds and self._now_seconds() < self._rests_until_seconds:
             return False
         line = to_json(row)
         self._lines.append(line)
         self._lines_bytes += len(line)
+        self._ids.add(row.id)
         self.added += 1
         return True
 
@@ -120,30 +130,31 @@ class PendingRows:
 
     def _append(self, data: bytes) -> None:
         """All of it or nothing. Raises OSError."""
-        self._is_broken = True
+        self._must_be_cleared = True
         try:
             written = os.write(self._descriptor, data)
             if written < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
             os.ftruncate(self._descriptor, self._written_bytes)
-            self._is_broken = False
+            self._must_be_cleared = False
             raise
         self._written_bytes += written
-        self._is_broken = False
+        self._must_be_cleared = False
 
     def clear(self) -> None:
         """Forget all rows that were written: they are in the database."""
-        if not self._written_bytes and not self._is_broken:
+        if not self._written_bytes and not self._must_be_cleared:
             return
         try:
             os.ftruncate(self._descriptor, 0)
         except OSError as error:
-            self._is_broken = True
+            self._must_be_cleared = True
             self._note_failure(error)
             return
         self._written_bytes = 0
-        self._is_broken = False
+        self._ids.clear()
+        self._must_be_cleared = False
 
     def _note_failure(self, error: OSError) -> None:
         if not self._is_failing:
@@ -153,7 +164,7 @@ class PendingRows:
     def close(self) -> None:
         """Nothing more is written after this."""
         self._lines.clear()
-        self._is_broken = True
+        self._must_be_cleared = True
         os.close(self._descriptor)
 
 
@@ -169,7 +180,11 @@ def _reading(head: bytes) -> Callable[[bytes], Row]:
         names = list(COLUMNS)
 
     def read(line: bytes) -> Row:
-        return rows.validate_python(_by_name(names, from_json(line)), strict=True)
+        row = rows.validate_python(_by_name(names, from_json(line)), strict=True)
+        if row.outcome is not None:
+            Outcome(row.outcome)
+        Trigger(row.trigger)
+        return row
 
     return read
 

@@ -112,13 +112,22 @@ class RecordWriter:
         take a trigger or the like that is not ours, nobody hears of that but the log.
         """
         row = claimed_row(run, self.manager)
-        if self.failing or self._pending is None or not (self._pending.add(row) and self._pending.write()):
+        if self.failing or not self._is_in_file(row):
             await self.claim([run])
             return
         self.meter.note_claimed(run)
         self._open[run.id] = row
         self._said += 1
         self._write_within(PENDING_DELAY_SECONDS)
+
+    def _is_in_file(self, row: Row) -> bool:
+        """Whether a claim could be written to the file of pending rows."""
+        if self._pending is None or not self._pending.add(row):
+            return False
+        if not self._pending.write():
+            self._write_within(ENDING_DELAY_SECONDS)  # for endings that were to be written with it
+            return False
+        return True
 
     def _count(self, claimed: Sequence[Run], ended: Sequence[tuple[Run, Ending]], added: Collection[str]) -> None:
         """Count what is on record now."""
@@ -184,8 +193,8 @@ class RecordWriter:
     async def take_pending(self, now_ms: int, *, patience_seconds: float = 0.0) -> int:
         """Use the file of pending rows from now on, unless a neighbour has it for longer than that.
 
-        Gives back when what an earlier owner left there is in the database; what that left open is lost, and gives how
-        many. The writer must be at work. Raises DatabaseError.
+        Gives back when what an earlier owner left there is in the database, unless that is :attr:`failing`; what that
+        left open is lost, and gives how many. The writer must be at work. Raises DatabaseError if it cannot be read.
         """
         if self._pending_path is None or self._pending is not None:
             return 0
@@ -209,8 +218,6 @@ class RecordWriter:
         self._said += 1
         self._write_within(0)
         await self.written()
-        if self.failing:
-            raise DatabaseError(WHAT, "what an earlier life left pending cannot be written now")
         return len(left_open)
 
     def leave_pending(self) -> None:
@@ -243,13 +250,14 @@ class RecordWriter:
                 self._idle.set()
                 continue
             self._is_crowded = len(self._claims) > 1
-            said, added = self._said, self._pending.added if self._pending is not None else 0
+            said, pending = self._said, self._pending
+            added = pending.added if pending is not None else 0
             if await self._write_or_keep(self._next_batch()):
                 self.failing = False
                 self._settled = said
                 self._attempted.tell()
-                if self._pending is not None and self._pending.added == added:
-                    self._pending.clear()
+                if pending is not None and pending is self._pending and pending.added == added:
+                    pending.clear()
                 self._report_problem(None)
                 if not self._has_work:
                     self._idle.set()

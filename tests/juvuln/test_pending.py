@@ -51,16 +51,24 @@ def written(pending: PendingRows, *rows: Row) -> bool:
     return all(pending.add(row) for row in rows) and pending.write()
 
 
-def test_of_each_run_the_first_ending_comes_back_or_else_its_claim(pending: PendingRows) -> None:
-    assert pending.read() == []
+def kept(file: Path) -> list[Row]:
+    """What another owner would find."""
+    pending = PendingRows(os.open(file, os.O_RDONLY))
+    rows = pending.read()
+    pending.close()
+    return rows
+
+
+def test_of_each_run_the_first_ending_comes_back_or_else_its_claim(pending: PendingRows, file: Path) -> None:
+    assert kept(file) == []
     assert written(pending, CLAIMED)
-    assert pending.read() == [CLAIMED]
+    assert kept(file) == [CLAIMED]
     assert written(pending, OTHER, ENDED, CLAIMED, ENDED._replace(outcome="lost"))
-    assert pending.read() == [ENDED, OTHER]
+    assert kept(file) == [ENDED, OTHER]
     pending.clear()
-    assert pending.read() == []
+    assert kept(file) == []
     assert written(pending, ENDED)
-    assert pending.read() == [ENDED]
+    assert kept(file) == [ENDED]
 
 
 def test_only_its_owner_may_read_the_file(pending: PendingRows, file: Path) -> None:
@@ -114,9 +122,9 @@ def test_a_disk_that_is_full_is_told_and_leaves_no_half_row(pending: PendingRows
         assert not written(pending, ENDED)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert pending.read() == [CLAIMED]
+    assert kept(file) == [CLAIMED]
     assert written(pending, ENDED)
-    assert pending.read() == [ENDED]
+    assert kept(file) == [ENDED]
 
 
 def test_it_has_room_for_some_megabytes_and_again_when_it_was_cleared(pending: PendingRows, file: Path) -> None:
@@ -184,3 +192,27 @@ def test_a_file_that_cannot_be_opened_is_an_error_for_it_may_say_what_nothing_el
     file.mkdir()
     with pytest.raises(DatabaseError, match=r"record\.db-pending: Is a directory"):
         open_pending(str(file))
+
+
+def test_the_last_room_is_for_endings_of_runs_that_are_there_already(pending: PendingRows) -> None:
+    assert written(pending, CLAIMED)
+    while pending.add(ENDED._replace(log="x" * 100_000)):
+        assert pending.write()
+        if not pending.add(OTHER):
+            break
+    assert written(pending, ENDED)
+    pending.clear()
+    assert written(pending, OTHER)
+
+
+def test_nothing_comes_behind_what_an_earlier_owner_left_until_it_was_cleared(pending: PendingRows) -> None:
+    assert written(pending, CLAIMED)
+    assert pending.read() == [CLAIMED]
+    assert not pending.add(OTHER)
+    pending.clear()
+    assert written(pending, OTHER)
+
+
+def test_a_row_with_an_outcome_that_nobody_knows_is_none(pending: PendingRows) -> None:
+    assert written(pending, ENDED._replace(outcome="dreamt"), OTHER, CLAIMED._replace(trigger="moon"))
+    assert pending.read() == [OTHER]

@@ -221,3 +221,32 @@ async def test_a_start_waits_a_moment_for_the_file_of_one_that_ends(tmp_path: Pa
             await two.take_pending(NOW_MS + 9, patience_seconds=30)
             assert two._pending is not None
             writer.cancel()
+
+
+async def test_what_a_neighbour_left_stays_in_the_file_until_it_is_in_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = call(1)
+    async with life(tmp_path, "one") as one, life(tmp_path, "two") as two:
+        write, goes_on = two._write_batch, asyncio.Event()
+        sizes = []
+
+        async def wait(batch: Batch) -> set[str]:
+            sizes.append(pending_bytes(tmp_path))
+            await goes_on.wait()
+            return await write(batch)
+
+        monkeypatch.setattr(two, "_write_batch", wait)
+        claim = asyncio.create_task(two.claim([routine(3)]))
+        await asyncio.sleep(0.01)  # its transaction is under way
+        await one.claim_call(it)
+        one.leave_pending()
+        take = asyncio.create_task(two.take_pending(NOW_MS + 9))
+        await asyncio.sleep(0.01)
+        goes_on.set()
+        await asyncio.gather(claim, take)
+        assert sizes[0] == 0
+        assert sizes[1] > 0
+        await two.flush()
+        assert pending_bytes(tmp_path) == 0
+        assert (await endings(two))[it.id] == LEFT

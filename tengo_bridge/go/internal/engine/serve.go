@@ -141,6 +141,7 @@ func (s *server) begin() (err error) {
 		s.runtime = machine.NewRuntime(s.limits.ofMachines())
 		s.watch = newWatch(s.runs, s.limits.heapBytes())
 		s.start(s.watch.watch)
+		s.start(s.watch.processors.change)
 		s.client, err = modules.NewClient(s.limits.client)
 	}
 	return err
@@ -158,7 +159,13 @@ func (s *server) compile(f frame.Frame) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
-	s.start(func() { s.out.send(s.compiled(f.ID, meta.Key, job.compile(s.limits, s.runtime))) })
+	s.watch.compiling.Add(1)
+	s.watch.wake()
+	s.start(func() {
+		result := job.compile(s.limits, s.runtime)
+		s.watch.compiling.Add(-1)
+		s.out.send(s.compiled(f.ID, meta.Key, result))
+	})
 	return nil
 }
 

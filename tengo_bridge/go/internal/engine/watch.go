@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,7 +30,8 @@ type watch struct {
 	wakeUp chan struct{}
 	stop   chan struct{}
 
-	processors processors
+	processors *processors
+	compiling  atomic.Int64 // how much is being compiled
 
 	relieving sync.RWMutex // held while memory is set free
 	victim    *run         // that was ended for it, until it is seen to have left; whoever frees memory reads and changes it
@@ -59,34 +61,37 @@ func (w *watch) admit() {
 	defer w.relieving.RUnlock()
 }
 
-// watch looks at the memory, and for how long they have gone on, while there are runs, until the watch is stopped.
+// watch looks at the memory, and for how long runs have gone on, while there is work, until the watch is stopped.
 func (w *watch) watch() {
-	w.processors.useOne()
-	defer w.processors.useAll()
+	defer w.processors.close()
 	for {
 		select {
 		case <-w.wakeUp:
 		case <-w.stop:
 			return
 		}
-		for w.runs.size() > 0 && w.waits(w.interval()) {
-			w.look()
+		for w.isBusy() && w.waits(w.interval()) {
 			w.shareProcessors()
+			w.look()
 		}
-		w.processors.useOne()
 		w.forget()
 	}
 }
 
-// shareProcessors has them all in use while a run goes on for longer than from one look to the next.
+func (w *watch) isBusy() bool { return w.runs.size() > 0 || w.compiling.Load() > 0 }
+
+// shareProcessors has them all in use while something is being compiled, or a run goes on for longer than from one look
+// to the next.
 func (w *watch) shareProcessors() {
+	long := w.compiling.Load() > 0
 	for _, each := range w.runs.values() {
-		if time.Since(each.started) > watchEvery {
-			w.processors.useAll()
-			return
-		}
+		long = long || time.Since(each.started) > watchEvery
 	}
-	w.processors.useOne()
+	if long {
+		w.processors.useAll()
+	} else {
+		w.processors.useOne()
+	}
 }
 
 func (w *watch) look() {

@@ -1,4 +1,4 @@
-"""How commands end."""
+"""Ctrl-C."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ DROPS_ONE_INTERRUPT = """
 import io, os, signal, sys, time
 import typer
 from juvuln.commands.endings import ends_well_or_says_why
+from juvuln.commands.interrupts import heard_when_interrupted
 
 class Answer(io.RawIOBase):
     def close(self):
@@ -16,9 +17,10 @@ class Answer(io.RawIOBase):
 
 @ends_well_or_says_why
 def command():
-    Answer()
-    print("goes on", flush=True)
-    time.sleep(60)
+    with heard_when_interrupted():
+        Answer()
+        print("goes on", flush=True)
+        time.sleep(60)
 
 try:
     command()
