@@ -31,7 +31,7 @@ SUFFIX = "-pending"
 ROOM_BYTES = 4 * 1024 * 1024
 """What does not fit goes straight into the database."""
 CLAIMS_ROOM_BYTES = ROOM_BYTES * 3 // 4
-"""With so much in it, only endings of runs that are there already are added, so that it is soon left alone and cleared."""
+"""With so much in it, only endings of runs that are there already are added: it is soon left alone, and cleared."""
 SLOW_SECONDS = 0.05
 """As long as it writes the whole manager waits. Where that took so long it is done without for a while."""
 REST_SECONDS = 10.0
