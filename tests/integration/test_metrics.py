@@ -39,7 +39,9 @@ async def test_due_times_and_runs_count_as_they_are_on_record(installation: Inst
     assert total(found, "juvuln_runs_started_total") == len(started)
     assert total(found, "juvuln_run_duration_seconds_count") == len(started)
     assert total(found, "juvuln_run_lag_seconds_count") == sum(run["due"] is not None for run in started)
-    assert len(runs) + len(started) <= total(found, "juvuln_record_batch_rows_sum") <= 2 * len(runs)
+    # Routines with their claim and with their ending; a call that has ended by then comes into the database once.
+    routines = [run for run in started if run["due"] is not None]
+    assert len(runs) + len(routines) <= total(found, "juvuln_record_batch_rows_sum") <= 2 * len(runs)
     assert total(found, "juvuln_record_ok") == 1
     assert total(found, "juvuln_webhook_seconds_count") == 3
     assert total(found, "juvuln_http_answers_total", call="webhooks", status="2xx") == 3
