@@ -30,7 +30,7 @@ class Batch:
     claims: list[Claim] = field(default_factory=list)
     endings: list[Row] = field(default_factory=list)
     owed: list[Row] = field(default_factory=list)
-    """Rows of claims that were in doubt."""
+    """Rows of claims that nobody waits for: that were in doubt, or stand in the file of pending rows."""
     in_doubt: bool = False
     """Whether it may be committed, though that failed."""
 

@@ -112,7 +112,7 @@ class RecordWriter:
         take a trigger or the like that is not ours, nobody hears of that but the log.
         """
         row = claimed_row(run, self.manager)
-        if self.failing or not self._is_in_file(row):
+        if self.failing or not self._put_into_file(row):
             await self.claim([run])
             return
         self.meter.note_claimed(run)
@@ -120,8 +120,8 @@ class RecordWriter:
         self._said += 1
         self._write_within(PENDING_DELAY_SECONDS)
 
-    def _is_in_file(self, row: Row) -> bool:
-        """Whether a claim could be written to the file of pending rows."""
+    def _put_into_file(self, row: Row) -> bool:
+        """Write a claim to the file of pending rows. False if that cannot be done."""
         if self._pending is None or not self._pending.add(row):
             return False
         if not self._pending.write():
